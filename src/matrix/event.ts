@@ -1,0 +1,41 @@
+import type { EventId, RoomId, UserId } from './ids.ts'
+import type { Json, JsonObject } from './json.ts'
+
+/**
+ * A persistent data unit as it travels between servers: every key it came with, known or not.
+ *
+ * Spec: Server-Server API, "PDUs", and the page of each room version (v1.19).
+ */
+export type Pdu = {
+  readonly type: string
+  readonly sender: UserId
+  /** Absent on the create event of room version 12 and later. */
+  readonly room_id?: RoomId
+  readonly state_key?: string
+  readonly content: JsonObject
+  readonly origin_server_ts: number
+  readonly depth: number
+  /** Event ids; in room versions 1 and 2 pairs of an event id and its hashes. */
+  readonly prev_events: readonly Json[]
+  readonly auth_events: readonly Json[]
+  readonly hashes: { readonly sha256: string }
+  readonly signatures: { readonly [server: string]: { readonly [keyId: string]: string } }
+  readonly unsigned?: JsonObject
+  readonly redacts?: EventId
+  /** Only in room versions 1 and 2. */
+  readonly event_id?: EventId
+}
+
+/**
+ * An event whose id, room and edges are known, whatever format its room version writes them in. The pure core decides
+ * about these; `pdu` is never changed.
+ */
+export type RoomEvent = {
+  readonly eventId: EventId
+  /** The room, also for a version 12 create event, whose PDU does not name it. */
+  readonly roomId: RoomId
+  readonly prevEvents: readonly EventId[]
+  /** As listed in the PDU: from room version 12 on the create event is implied and not among them. */
+  readonly authEvents: readonly EventId[]
+  readonly pdu: Pdu
+}
