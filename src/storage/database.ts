@@ -1,0 +1,130 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Tables } from './tables.ts'
+
+/** Where queries run: the pool, or an open transaction. */
+export type Db = Kysely<Tables>
+/** An open transaction; only the domain that started it ends it. */
+export type Tx = import('kysely').Transaction<Tables>
+
+/**
+ * A statement that is prepared once per connection. `name` must be unique in the program.
+ */
+export type Statement<Row> = { readonly name: string; readonly text: string; readonly __row?: Row }
+
+export type Database = {
+  readonly db: Db
+  /** Runs a prepared statement on a pipelined connection: for short, frequent reads. */
+  read<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]>
+  /** A connection of one's own, outside the pool. The caller ends it. */
+  connect(): Promise<pg.Client>
+  /** What ran so far, for the tests that hold the budgets: statements sent and rows returned. */
+  readonly cost: { statements: number; rows: number; log: string[] | undefined }
+  close(): Promise<void>
+}
+
+/** Declares a prepared statement and the shape of its rows. */
+export function statement<Row>(name: string, text: string): Statement<Row> {
+  return { name, text }
+}
+
+// Positions, nids and timestamps stay below 2⁵³, so int8 is read as a number, alone and in arrays.
+const int8 = 20
+const int8Array = 1016
+pg.types.setTypeParser(int8, Number)
+const parseTextArray = pg.types.getTypeParser(1009 as number) as (text: string) => string[]
+pg.types.setTypeParser(int8Array as number, (text: string) => parseTextArray(text).map(Number))
+
+const pipelinedConnections = 2
+const pooledConnections = 8
+
+/**
+ * Opens the connections to PostgreSQL.
+ *
+ * @throws when the database cannot be reached.
+ */
+export async function openDatabase(options: {
+  url: string
+  onError?: (error: Error) => void
+}): Promise<Database> {
+  const cost = { statements: 0, rows: 0, log: undefined as string[] | undefined }
+  const count = (text: string, rows: number): void => {
+    cost.statements++
+    cost.rows += rows
+    cost.log?.push(text)
+  }
+  const onError = options.onError ?? (() => {})
+  const pool = new pg.Pool({ connectionString: options.url, max: pooledConnections })
+  pool.on('error', onError)
+
+  const pipelines: Pipeline[] = []
+  for (let index = 0; index < pipelinedConnections; index++) {
+    pipelines.push(createPipeline(options.url, onError))
+  }
+  const probe = await pool.connect()
+  probe.release()
+
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    log: (event) => {
+      if (event.level === 'query') count(event.query.sql, 0)
+    },
+  })
+
+  let next = 0
+  return {
+    db,
+    cost,
+    async read<Row>(prepared: Statement<Row>, values: readonly unknown[]): Promise<Row[]> {
+      next = (next + 1) % pipelines.length
+      const client = await pipelines[next]!.client()
+      const result = await client.query({ name: prepared.name, text: prepared.text, values: values as unknown[] })
+      count(prepared.text, result.rows.length)
+      return result.rows as Row[]
+    },
+    async connect() {
+      const client = new pg.Client({ connectionString: options.url, pipeline: true } as pg.ClientConfig)
+      client.on('error', onError)
+      await client.connect()
+      return client
+    },
+    async close() {
+      await Promise.all(pipelines.map((pipeline) => pipeline.end()))
+      await db.destroy()
+    },
+  }
+}
+
+type Pipeline = { client(): Promise<pg.Client>; end(): Promise<void> }
+
+/** One pipelined connection, opened again on the next use after it broke. */
+function createPipeline(url: string, onError: (error: Error) => void): Pipeline {
+  let current: Promise<pg.Client> | undefined
+  let ended = false
+  const open = async (): Promise<pg.Client> => {
+    const client = new pg.Client({ connectionString: url, pipeline: true } as pg.ClientConfig)
+    const forget = (): void => {
+      current = undefined
+    }
+    client.on('error', (error) => {
+      forget()
+      if (!ended) onError(error)
+    })
+    client.on('end', forget)
+    try {
+      await client.connect()
+    } catch (error) {
+      forget()
+      throw error
+    }
+    return client
+  }
+  return {
+    client: () => (current ??= open()),
+    async end() {
+      ended = true
+      const client = await current?.catch(() => undefined)
+      await client?.end()
+    },
+  }
+}
