@@ -1,0 +1,70 @@
+/**
+ * The limits the protocol sets on what servers and clients exchange. What an operator may change is in the
+ * configuration, not here.
+ */
+
+/** Bytes of canonical JSON, signatures included. Spec: Client-Server API, "Size limits". */
+export const MAX_EVENT_BYTES = 65_536
+
+/** UTF-8 bytes of a user id, room id, room alias, event id, event type or state key. Spec: Client-Server API, "Size limits". */
+export const MAX_ID_BYTES = 255
+
+/** Bytes of a DNS name in a server name. Spec: Appendices, "Server Name". */
+export const MAX_DNS_NAME_BYTES = 255
+
+/** The largest integer canonical JSON can hold; the smallest is its negation. Spec: Appendices, "Canonical JSON". */
+export const MAX_INTEGER = Number.MAX_SAFE_INTEGER
+
+/** Objects and arrays within one another. Ours: the specification sets none, and every walk of a tree needs one. */
+export const MAX_JSON_DEPTH = 100
+
+/** Members of all objects of one JSON text together. Ours: a text of a million takes a second to parse. */
+export const MAX_JSON_MEMBERS = 200_000
+
+/** Spec: room versions, "Event format", `prev_events`. */
+export const MAX_PREV_EVENTS = 20
+
+/** Spec: room versions, "Event format", `auth_events`. */
+export const MAX_AUTH_EVENTS = 10
+
+/** Spec: room versions 6 and later, "Event format", `depth`. Held for all versions: larger values can stop a room. */
+export const MAX_DEPTH = Number.MAX_SAFE_INTEGER
+
+/** Spec: Server-Server API, "Transactions". */
+export const MAX_TRANSACTION_PDUS = 50
+
+/** Spec: Server-Server API, "Transactions". */
+export const MAX_TRANSACTION_EDUS = 100
+
+/** Spec: Server-Server API, `POST /get_missing_events`, whose default is 10; ours is the most we serve. */
+export const MAX_MISSING_EVENTS = 20
+
+/** Events in one answer to `GET /backfill`. Ours. */
+export const MAX_BACKFILL_EVENTS = 100
+
+/** Bytes of `/.well-known/matrix/server`. Spec: Server-Server API, "Resolving server names": servers may refuse large ones. */
+export const MAX_WELL_KNOWN_BYTES = 50 * 1024
+
+/** Milliseconds. Spec: Server-Server API, "Resolving server names": a cached answer is kept at most 48 hours. */
+export const MAX_WELL_KNOWN_CACHE_MS = 48 * 60 * 60 * 1000
+
+/** Milliseconds; a shorter life given by the answer is raised to this. Ours. */
+export const MIN_WELL_KNOWN_CACHE_MS = 5 * 60 * 1000
+
+/** Milliseconds a published signing key is believed, whatever it claims. Spec: room version 5, "Signing key validity period". */
+export const MAX_KEY_VALIDITY_MS = 7 * 24 * 60 * 60 * 1000
+
+/** Per user. Ours. */
+export const MAX_PUSH_RULES = 10_000
+
+/** Bytes of JSON of one push rule. Ours. */
+export const MAX_PUSH_RULE_BYTES = 1024
+
+/** Unclaimed keys per device and algorithm. Ours. */
+export const MAX_ONE_TIME_KEYS = 500
+
+/** Bytes of JSON of a stored filter. Ours. */
+export const MAX_FILTER_BYTES = 64 * 1024
+
+/** Events of one room's timeline in one answer. Ours. */
+export const MAX_TIMELINE_EVENTS = 100
