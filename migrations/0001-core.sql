@@ -34,6 +34,8 @@ create table rooms (
   notify_count integer not null default 0,
   -- Of those, the ones that highlight for everybody (@room).
   highlight_count integer not null default 0,
+  joined_members integer not null default 0,
+  invited_members integer not null default 0,
   -- The largest depth of the extremities.
   depth bigint not null default 0,
   -- The members are not all known yet (joined over federation with partial state).

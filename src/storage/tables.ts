@@ -18,6 +18,8 @@ type CoreTables = {
     extremities: Generated<number[]>
     notify_count: Generated<number>
     highlight_count: Generated<number>
+    joined_members: Generated<number>
+    invited_members: Generated<number>
     depth: Generated<number>
     partial_state: Generated<boolean>
   }

@@ -1,0 +1,304 @@
+import type { Pdu, RoomEvent } from '../matrix/event.ts'
+import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import type { Json, JsonObject } from '../matrix/json.ts'
+import type { RoomRules } from '../matrix/room-versions.ts'
+import { type Database, statement } from './database.ts'
+import type { Dictionaries } from './dictionaries.ts'
+import { decodeEdges, decodeProof, encodeEdges, encodeProof, eventIdBytes, eventIdText, restOf } from './event-codec.ts'
+import { insertInto, operation } from './writer.ts'
+
+/** Bits of `events.flags`. */
+export const EventFlags = {
+  state: 1,
+  rejected: 2,
+  softFailed: 4,
+  /** Known only because another event names it: it never had its place in the room's graph. */
+  outlier: 8,
+} as const
+
+/** An event as stored: what the database knows about it beside the PDU. */
+export type StoredEvent = {
+  readonly nid: number
+  readonly room: number
+  readonly timeline: number | null
+  readonly flags: number
+  readonly notifyIndex: number
+  readonly stateDelta: number | null
+  readonly kind: number
+  readonly senderNid: number
+  readonly redactedBy: number | null
+  /** Complete only when loaded with edges; otherwise prev_events and auth_events are empty. */
+  readonly event: RoomEvent
+}
+
+export type EventRow = {
+  event_nid: number
+  room: number
+  timeline: number | null
+  event_id: Buffer
+  kind: number
+  sender: number
+  depth: number
+  origin_server_ts: number
+  flags: number
+  notify_index: number
+  state_delta: number | null
+  edges: Buffer | null
+  proof: Buffer | null
+  content: string
+  rest: string | null
+}
+
+export const insertEvents = insertInto<EventRow>('events', {
+  event_nid: 'int8',
+  room: 'int4',
+  timeline: 'int8',
+  event_id: 'bytea',
+  kind: 'int4',
+  sender: 'int4',
+  depth: 'int8',
+  origin_server_ts: 'int8',
+  flags: 'int2',
+  notify_index: 'int4',
+  state_delta: 'int8',
+  edges: 'bytea',
+  proof: 'bytea',
+  content: 'text',
+  rest: 'text',
+})
+
+/** Prunes a redacted event where it lies: what was redacted is gone from the database too. */
+export const redactEvents = operation<{ event_nid: number; content: string; rest: string | null; redacted_by: number }>(
+  'redact events',
+  { event_nid: 'int8', content: 'text', rest: 'text', redacted_by: 'int8' },
+  `update events set content = r.content, rest = r.rest, redacted_by = r.redacted_by
+   from $rows where events.event_nid = r.event_nid`,
+)
+
+export const insertMissingEvents = insertInto<{ room: number; event_id: Buffer; referenced_by: number }>(
+  'missing_events',
+  { room: 'int4', event_id: 'bytea', referenced_by: 'int8' },
+  { tail: 'on conflict do nothing' },
+)
+
+/**
+ * The row of an event.
+ *
+ * @param place.prev The numbers of its prev_events, undefined where one is not known here.
+ * @param place.auth Likewise of its auth_events.
+ */
+export function eventRow(
+  event: RoomEvent,
+  rules: RoomRules,
+  place: {
+    nid: number
+    room: number
+    timeline: number | null
+    kind: number
+    sender: number
+    flags: number
+    notifyIndex: number
+    stateDelta: number | null
+    prev: readonly (number | undefined)[]
+    auth: readonly (number | undefined)[]
+    signer: string
+  },
+): EventRow {
+  const known = (nid: number | undefined): nid is number => nid !== undefined
+  const prev = place.prev.filter(known)
+  const auth = place.auth.filter(known)
+  const complete = prev.length === place.prev.length && auth.length === place.auth.length
+  const proof = encodeProof(event.pdu, place.signer)
+  return {
+    event_nid: place.nid,
+    room: place.room,
+    timeline: place.timeline,
+    event_id: eventIdBytes(event.eventId),
+    kind: place.kind,
+    sender: place.sender,
+    depth: event.pdu.depth,
+    origin_server_ts: event.pdu.origin_server_ts,
+    flags: place.flags,
+    notify_index: place.notifyIndex,
+    state_delta: place.stateDelta,
+    edges: encodeEdges(place.nid, prev, auth),
+    proof: proof ?? null,
+    content: JSON.stringify(event.pdu.content),
+    // Room versions 1 and 2 write hashes beside the ids, which numbers cannot bring back.
+    rest: restOf(event.pdu, { edges: complete && rules.eventFormat !== 'v1', proof: proof !== undefined }),
+  }
+}
+
+type LoadedRow = EventRow & { redacted_by: number | null; room_id: RoomId; room_version: string }
+
+const columns = `e.event_nid, e.room, e.timeline, e.event_id, e.kind, e.sender, e.depth, e.origin_server_ts, e.flags,
+  e.notify_index, e.state_delta, e.edges, e.proof, e.content, e.rest, e.redacted_by, r.room_id, r.room_version`
+
+const selectByNid = statement<LoadedRow>(
+  'events by nid',
+  `select ${columns} from events e join rooms r using (room) where e.event_nid = any($1::int8[])`,
+)
+const selectById = statement<LoadedRow>(
+  'events by id',
+  `select ${columns} from events e join rooms r using (room) where e.event_id = any($1::bytea[])`,
+)
+const selectState = statement<LoadedRow & { from_position: number }>(
+  'current state by kind',
+  `select ${columns}, s.from_position from room_state s
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   where s.room = $1 and s.kind = any($2::int[]) and s.to_position is null`,
+)
+const selectAllState = statement<LoadedRow & { from_position: number }>(
+  'current state',
+  `select ${columns}, s.from_position from room_state s
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   where s.room = $1 and s.to_position is null`,
+)
+const selectStateAt = statement<LoadedRow & { from_position: number }>(
+  'state at a position',
+  `select ${columns}, s.from_position from room_state s
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   where s.room = $1 and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)
+     and ($3::int[] is null or s.kind = any($3::int[]))`,
+)
+const selectForward = statement<LoadedRow>(
+  'timeline forwards',
+  `select ${columns} from events e join rooms r using (room)
+   where e.room = $1 and e.timeline > $2 and e.timeline <= $3 order by e.timeline limit $4`,
+)
+const selectBackward = statement<LoadedRow>(
+  'timeline backwards',
+  `select ${columns} from events e join rooms r using (room)
+   where e.room = $1 and e.timeline <= $2 and e.timeline > $3 order by e.timeline desc limit $4`,
+)
+const selectNewest = statement<LoadedRow>(
+  'newest timelines',
+  `select ${columns} from unnest($1::int[]) as w(room) join rooms r using (room)
+   cross join lateral (
+     select * from events where events.room = w.room and events.timeline > $2 and events.timeline <= $3
+     order by timeline desc limit $4) e`,
+)
+const selectIds = statement<{ event_nid: number; event_id: Buffer }>(
+  'event ids by nid',
+  'select event_nid, event_id from events where event_nid = any($1::int8[])',
+)
+
+/** Reads of events. `rulesOf` gives the rules of a room version that is in the database, so is supported. */
+export type EventStore = {
+  byNids(nids: readonly number[], options?: { edges?: boolean }): Promise<StoredEvent[]>
+  byIds(ids: readonly EventId[], options?: { edges?: boolean }): Promise<StoredEvent[]>
+  /** Entries of the current state; all of them when no kinds are given. */
+  currentState(room: number, kinds?: readonly number[]): Promise<{ stored: StoredEvent; since: number }[]>
+  /** The resolved state as it was at a position. */
+  stateAt(room: number, position: number, kinds?: readonly number[]): Promise<StoredEvent[]>
+  /** From the event after `from` up to and with `to`, oldest first. */
+  forward(room: number, from: number, to: number, limit: number): Promise<StoredEvent[]>
+  /** From `from` back to the event after `to`, newest first. */
+  backward(room: number, from: number, to: number, limit: number): Promise<StoredEvent[]>
+  /** The newest `limit` events of each room in (after, upTo], newest first within a room. One statement. */
+  newest(rooms: readonly number[], after: number, upTo: number, limit: number): Promise<StoredEvent[]>
+}
+
+export function createEventStore(
+  database: Pick<Database, 'read'>,
+  dictionaries: Dictionaries,
+  rulesOf: (roomVersion: string) => RoomRules,
+): EventStore {
+  const idsOf = async (rows: readonly LoadedRow[]): Promise<Map<number, Buffer>> => {
+    const wanted = new Set<number>()
+    for (const row of rows) {
+      const { prev, auth } = decodeEdges(row.event_nid, row.edges ?? Buffer.alloc(1))
+      for (const nid of prev) wanted.add(nid)
+      for (const nid of auth) wanted.add(nid)
+    }
+    if (wanted.size === 0) return new Map()
+    const found = await database.read(selectIds, [[...wanted]])
+    return new Map(found.map((row) => [row.event_nid, row.event_id]))
+  }
+
+  const stored = async (rows: readonly LoadedRow[], edges: boolean): Promise<StoredEvent[]> => {
+    if (rows.length === 0) return []
+    const [kinds, users, ids] = await Promise.all([
+      dictionaries.kinds(new Set(rows.map((row) => row.kind))),
+      dictionaries.userIds(new Set(rows.map((row) => row.sender))),
+      edges ? idsOf(rows) : undefined,
+    ])
+    return rows.map((row) => {
+      const rules = rulesOf(row.room_version)
+      return {
+        nid: row.event_nid,
+        room: row.room,
+        timeline: row.timeline,
+        flags: row.flags,
+        notifyIndex: row.notify_index,
+        stateDelta: row.state_delta,
+        kind: row.kind,
+        senderNid: row.sender,
+        redactedBy: row.redacted_by,
+        event: decodeEvent(row, rules, kinds.get(row.kind)!, users.get(row.sender)!, ids),
+      }
+    })
+  }
+
+  const stateEntries = async (rows: readonly (LoadedRow & { from_position: number })[]) => {
+    const events = await stored(rows, false)
+    return events.map((event, index) => ({ stored: event, since: rows[index]!.from_position }))
+  }
+
+  return {
+    byNids: async (nids, options) =>
+      nids.length === 0 ? [] : stored(await database.read(selectByNid, [nids]), options?.edges ?? false),
+    byIds: async (ids, options) =>
+      ids.length === 0
+        ? []
+        : stored(await database.read(selectById, [ids.map(eventIdBytes)]), options?.edges ?? false),
+    currentState: async (room, kinds) =>
+      stateEntries(
+        kinds ? await database.read(selectState, [room, kinds]) : await database.read(selectAllState, [room]),
+      ),
+    stateAt: async (room, position, kinds) =>
+      stored(await database.read(selectStateAt, [room, position, kinds ?? null]), false),
+    forward: async (room, from, to, limit) =>
+      stored(await database.read(selectForward, [room, from, to, limit]), false),
+    backward: async (room, from, to, limit) =>
+      stored(await database.read(selectBackward, [room, from, to, limit]), false),
+    newest: async (rooms, after, upTo, limit) =>
+      stored(await database.read(selectNewest, [rooms, after, upTo, limit]), false),
+  }
+}
+
+function decodeEvent(
+  row: LoadedRow,
+  rules: RoomRules,
+  kind: { type: string; stateKey: string | undefined },
+  sender: UserId,
+  ids: Map<number, Buffer> | undefined,
+): RoomEvent {
+  const eventId = eventIdText(row.event_id, rules.eventFormat)
+  const text = (nid: number): EventId => eventIdText(ids!.get(nid)!, rules.eventFormat)
+  const edges = ids && decodeEdges(row.event_nid, row.edges ?? Buffer.alloc(1))
+  const rest = (row.rest === null ? {} : JSON.parse(row.rest)) as JsonObject
+  const listed = (key: 'prev_events' | 'auth_events', nids: number[] | undefined): readonly Json[] =>
+    (rest[key] as readonly Json[] | undefined) ?? nids?.map(text) ?? []
+  const prev = listed('prev_events', edges?.prev)
+  const auth = listed('auth_events', edges?.auth)
+  const namesRoom = !(rules.createEventIsRoomId && kind.type === 'm.room.create' && kind.stateKey === '')
+  const signer = sender.slice(sender.indexOf(':') + 1)
+  const pdu = {
+    ...rest,
+    type: kind.type,
+    sender,
+    ...(namesRoom && { room_id: row.room_id }),
+    ...(kind.stateKey !== undefined && { state_key: kind.stateKey }),
+    ...(rules.eventFormat === 'v1' && { event_id: eventId }),
+    content: JSON.parse(row.content) as JsonObject,
+    origin_server_ts: row.origin_server_ts,
+    depth: row.depth,
+    prev_events: prev,
+    auth_events: auth,
+    ...(row.proof && decodeProof(row.proof, signer)),
+  } as Pdu
+  const idsOfEdges = (list: readonly Json[]): EventId[] =>
+    list.map((entry) => (Array.isArray(entry) ? entry[0] : entry) as EventId)
+  return { eventId, roomId: row.room_id, prevEvents: idsOfEdges(prev), authEvents: idsOfEdges(auth), pdu }
+}

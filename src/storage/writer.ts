@@ -1,0 +1,345 @@
+import type pg from 'pg'
+import type { Database } from './database.ts'
+
+/**
+ * The one path by which a process writes what clients and peers can be told about later: docs/architecture.md, "The
+ * writer". Callers hand in a unit of work and await its commit; while one batch commits, the next gathers.
+ */
+export type Writer = {
+  /**
+   * Writes a unit and resolves when it is on disk, or could not be written because something moved.
+   *
+   * @throws when the database refused the unit or the outcome of its commit is unknown.
+   */
+  write<Result>(unit: Unit<Result>): Promise<Outcome<Result>>
+  /** Resolves when everything handed in so far has ended. */
+  drain(): Promise<void>
+  close(): Promise<void>
+}
+
+export type Unit<Result> = {
+  /** How many positions of the stream it takes. */
+  readonly positions: number
+  /** The room it changes and the version it was built on; the version rises by one. */
+  readonly room?: { readonly room: number; readonly seen: number }
+  /**
+   * Says what to write, once its positions are known: `first` to `first + positions - 1`. Synchronous. Called again if
+   * the batch has to be written again.
+   */
+  write(batch: Batch, first: number): Result
+}
+
+/** `moved`: another process wrote to the room first, so the unit has to be built again on the room as it is now. */
+export type Outcome<Result> = { readonly committed: true; readonly result: Result } | { readonly committed: false }
+
+/** A statement that takes any number of rows as arrays, one for each column. */
+export type Operation<Row> = {
+  readonly name: string
+  readonly text: string
+  readonly columns: readonly (keyof Row & string)[]
+  /** Where set, a later row of a batch replaces an earlier one with the same key. */
+  readonly key: ((row: Row) => string) | undefined
+}
+
+/** What a unit adds its rows to. */
+export type Batch = {
+  add<Row>(operation: Operation<Row>, row: Row): void
+  /** Something that followers of the stream learn after the commit. */
+  fact(fact: unknown): void
+}
+
+/**
+ * Declares an operation. `columns` gives the PostgreSQL type of each; `text` has `$rows` where the rows stand as a
+ * relation named r.
+ */
+export function operation<Row>(
+  name: string,
+  columns: { readonly [Column in keyof Row & string]: string },
+  text: string,
+  key?: (row: Row) => string,
+): Operation<Row> {
+  const names = Object.keys(columns) as (keyof Row & string)[]
+  const parameters = names.map((column, index) => {
+    const type = columns[column]
+    // unnest would flatten arrays of arrays, so they travel as text.
+    return `$${index + 1}::${type.endsWith('[]') ? 'text' : type}[]`
+  })
+  const selected = names.map((column) => (columns[column].endsWith('[]') ? `${column}::${columns[column]}` : column))
+  const rows = `(select ${selected.join(', ')} from unnest(${parameters.join(', ')}) as u(${names.join(', ')})) as r`
+  return { name, text: text.replace('$rows', () => rows), columns: names, key }
+}
+
+/** Declares a plain insert of rows. `tail` is what follows, such as an `on conflict` clause. */
+export function insertInto<Row>(
+  table: string,
+  columns: { readonly [Column in keyof Row & string]: string },
+  options: { tail?: string; key?: (row: Row) => string } = {},
+): Operation<Row> {
+  const names = Object.keys(columns).join(', ')
+  const text = `insert into ${table} (${names}) select ${names} from $rows ${options.tail ?? ''}`
+  return operation(`insert ${table}`, columns, text, options.key)
+}
+
+/** Writing arrays of bigint[]: the text form of a PostgreSQL array. */
+export function arrayText(numbers: readonly number[]): string {
+  return `{${numbers.join(',')}}`
+}
+
+const largestBatch = 512
+
+const roomsMoved = '22012' // division_by_zero, raised by `advanceRooms`
+
+const advanceStream = {
+  name: 'advance stream',
+  text: 'update stream set position = position + $1 returning position',
+}
+
+// The division fails the transaction, and with it the commit that is already under way behind it, unless every room
+// still had the version its units were built on.
+const advanceRooms = {
+  name: 'advance rooms',
+  text: `with advanced as (
+      update rooms set version = r.version
+      from unnest($1::int[], $2::int8[], $3::int8[]) as r(room, seen, version)
+      where rooms.room = r.room and rooms.version = r.seen
+      returning 1)
+    select 1 / (case when count(*) = $4::int then 1 else 0 end) from advanced`,
+}
+
+type Pending = {
+  readonly unit: Unit<unknown>
+  resolve(outcome: Outcome<unknown>): void
+  reject(error: unknown): void
+}
+
+type Rows = { readonly columns: unknown[][]; readonly places: Map<string, number> | undefined }
+
+class CollectedBatch implements Batch {
+  readonly rows = new Map<Operation<never>, Rows>()
+  readonly facts: unknown[] = []
+
+  add<Row>(operation: Operation<Row>, row: Row): void {
+    let rows = this.rows.get(operation as Operation<never>)
+    if (!rows) {
+      rows = { columns: operation.columns.map(() => []), places: operation.key && new Map() }
+      this.rows.set(operation as Operation<never>, rows)
+    }
+    let place = rows.columns[0]!.length
+    if (operation.key && rows.places) {
+      const key = operation.key(row)
+      place = rows.places.get(key) ?? place
+      rows.places.set(key, place)
+    }
+    for (let index = 0; index < operation.columns.length; index++) {
+      rows.columns[index]![place] = row[operation.columns[index]!]
+    }
+  }
+
+  fact(fact: unknown): void {
+    this.facts.push(fact)
+  }
+}
+
+/** What was committed: the positions from `first` to `last`, and what to tell the followers. */
+export type Commit = { readonly first: number; readonly last: number; readonly facts: readonly unknown[] }
+
+/**
+ * @param options.order The operations in the order in which a batch runs them.
+ * @param options.onCommit Called after each commit, in order, before the units' promises resolve.
+ */
+export async function createWriter(
+  database: Pick<Database, 'connect' | 'cost'>,
+  options: {
+    order: readonly Operation<never>[]
+    onCommit(commit: Commit): void
+    onError?(error: unknown): void
+    observe?(batch: { units: number; seconds: number }): void
+  },
+): Promise<Writer> {
+  let connection: pg.Client | undefined
+  let queue: Pending[] = []
+  let running: Promise<void> | undefined
+  let closed = false
+
+  const connected = async (): Promise<pg.Client> => {
+    if (connection) return connection
+    const opened = await database.connect()
+    const forget = (): void => {
+      if (connection === opened) connection = undefined
+    }
+    opened.on('error', forget)
+    opened.on('end', forget)
+    connection = opened
+    return opened
+  }
+
+  const query = (client: pg.Client, name: string, text: string, values: unknown[]): Promise<pg.QueryResult> => {
+    database.cost.statements++
+    database.cost.log?.push(text)
+    return client.query({ name, text, values })
+  }
+
+  /** Writes units in one transaction. Their order is kept. */
+  const commit = async (units: readonly Pending[]): Promise<{ commit: Commit; results: unknown[] } | 'moved'> => {
+    const client = await connected()
+    let positions = 0
+    for (const { unit } of units) positions += unit.positions
+    const begun = client.query('begin')
+    const advanced = query(client, advanceStream.name, advanceStream.text, [positions])
+    const [, stream] = await allSettledFirstError([begun, advanced])
+    const last = (stream as pg.QueryResult).rows[0].position as number
+    const first = last - positions + 1
+
+    const batch = new CollectedBatch()
+    const results: unknown[] = []
+    const rooms = new Map<number, { seen: number; version: number }>()
+    let position = first
+    try {
+      for (const { unit } of units) {
+        results.push(unit.write(batch, position))
+        position += unit.positions
+        if (!unit.room) continue
+        const known = rooms.get(unit.room.room)
+        if (!known) rooms.set(unit.room.room, { seen: unit.room.seen, version: unit.room.seen + 1 })
+        else if (known.version === unit.room.seen) known.version++
+        // Built on a version that nobody wrote: what it was built on failed in an earlier batch.
+        else known.seen = -1
+      }
+    } catch (error) {
+      await client.query('rollback')
+      throw error
+    }
+
+    const sent: Promise<unknown>[] = []
+    if (rooms.size > 0) {
+      const values = [...rooms.values()]
+      sent.push(
+        query(client, advanceRooms.name, advanceRooms.text, [
+          [...rooms.keys()],
+          values.map(({ seen }) => seen),
+          values.map(({ version }) => version),
+          rooms.size,
+        ]),
+      )
+    }
+    for (const operation of options.order) {
+      const rows = batch.rows.get(operation)
+      if (rows) sent.push(query(client, operation.name, operation.text, rows.columns))
+    }
+    if (batch.rows.size > sent.length - (rooms.size > 0 ? 1 : 0)) throw new Error('an operation is missing from the order')
+    const committed = client.query('commit')
+    sent.push(committed)
+    try {
+      await allSettledFirstError(sent)
+    } catch (error) {
+      if ((error as { code?: string }).code === roomsMoved) return 'moved'
+      throw error
+    }
+    // A failed transaction answers COMMIT with ROLLBACK.
+    if ((await committed).command !== 'COMMIT') throw new Error('the transaction was rolled back')
+    return { commit: { first, last, facts: batch.facts }, results }
+  }
+
+  const finish = (units: readonly Pending[], done: { commit: Commit; results: unknown[] }): void => {
+    options.onCommit(done.commit)
+    for (let index = 0; index < units.length; index++) {
+      units[index]!.resolve({ committed: true, result: done.results[index] })
+    }
+  }
+
+  /**
+   * After a batch failed: each room's units by themselves, so that one room that moved, or one unit the database refuses,
+   * costs the others nothing.
+   */
+  const commitApart = async (units: readonly Pending[]): Promise<void> => {
+    for (const group of groupByRoom(units)) {
+      try {
+        const done = await commit(group)
+        if (done === 'moved') for (const pending of group) pending.resolve({ committed: false })
+        else finish(group, done)
+      } catch (error) {
+        options.onError?.(error)
+        for (const pending of group) pending.reject(error)
+        if (!connection) throw error
+      }
+    }
+  }
+
+  const writeBatch = async (units: readonly Pending[]): Promise<void> => {
+    const started = performance.now()
+    let done: Awaited<ReturnType<typeof commit>>
+    try {
+      done = await commit(units)
+    } catch (error) {
+      // Without a connection nobody knows whether the commit happened: only the caller, who has a transaction id, may retry.
+      if (units.length === 1 || !connection) {
+        options.onError?.(error)
+        for (const pending of units) pending.reject(error)
+        return
+      }
+      done = 'moved'
+    }
+    if (done === 'moved') {
+      if (units.length === 1) units[0]!.resolve({ committed: false })
+      else await commitApart(units).catch((error) => units.forEach((pending) => pending.reject(error)))
+    } else {
+      finish(units, done)
+    }
+    options.observe?.({ units: units.length, seconds: (performance.now() - started) / 1000 })
+  }
+
+  const run = async (): Promise<void> => {
+    while (queue.length > 0) {
+      const units = queue.length > largestBatch ? queue.slice(0, largestBatch) : queue
+      queue = queue.length > largestBatch ? queue.slice(largestBatch) : []
+      await writeBatch(units)
+    }
+    running = undefined
+  }
+
+  await connected()
+  return {
+    write<Result>(unit: Unit<Result>) {
+      if (closed) return Promise.reject(new Error('the writer is closed'))
+      return new Promise<Outcome<Result>>((resolve, reject) => {
+        queue.push({ unit, resolve: resolve as Pending['resolve'], reject })
+        // Deferred by a microtask turn of the event loop, so that requests read in the same turn share the batch.
+        running ??= new Promise<void>((start) => setImmediate(start)).then(run)
+      })
+    },
+    async drain() {
+      while (running) await running
+    },
+    async close() {
+      closed = true
+      while (running) await running
+      await connection?.end()
+    },
+  }
+}
+
+/** Awaits all, so that no rejection is left unhandled, and throws the first error in the order they were sent. */
+async function allSettledFirstError(promises: readonly Promise<unknown>[]): Promise<unknown[]> {
+  const settled = await Promise.allSettled(promises)
+  return settled.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
+  })
+}
+
+function groupByRoom(units: readonly Pending[]): Pending[][] {
+  const rooms = new Map<number, Pending[]>()
+  const groups: Pending[][] = []
+  for (const pending of units) {
+    const room = pending.unit.room?.room
+    const group = room === undefined ? undefined : rooms.get(room)
+    if (group) {
+      group.push(pending)
+      continue
+    }
+    const opened = [pending]
+    if (room !== undefined) rooms.set(room, opened)
+    groups.push(opened)
+  }
+  return groups
+}
