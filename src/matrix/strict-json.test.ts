@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { MatrixError } from './errors.ts'
-import { containsNul, parseJson } from './strict-json.ts'
+import { containsNul, hasCanonicalNumbers, parseJson } from './strict-json.ts'
 
 function errcodeOf(run: () => unknown): string | undefined {
   try {
@@ -106,4 +106,15 @@ test('containsNul looks at strings and keys at any depth', () => {
   expect(containsNul(parseJson('{"a":["\\u0000"]}'))).toBe(true)
   expect(containsNul(parseJson('{"a":{"\\u0000":1}}'))).toBe(true)
   expect(containsNul(parseJson('{"a":["0",0,null,"\\\\u0000"]}'))).toBe(false)
+})
+
+test('hasCanonicalNumbers knows how a number was written', () => {
+  const loose = (text: string) => hasCanonicalNumbers(parseJson(text, { integers: 'any' }))
+  for (const number of ['1.0', '1e3', '-0', '1.5', '9007199254740992']) {
+    expect(loose(`{"a":[{"b":${number}}]}`)).toBe(false)
+    expect(loose(`[[${number}]]`)).toBe(false)
+  }
+  expect(loose('{"a":[{"b":1}],"c":"1.0"}')).toBe(true)
+  const [good, bad] = parseJson('[{"a":1},{"a":1.0}]', { integers: 'any' }) as { a: number }[]
+  expect([hasCanonicalNumbers(good!), hasCanonicalNumbers(bad!)]).toEqual([true, false])
 })

@@ -1,11 +1,12 @@
 import { MatrixError } from './errors.ts'
-import type { Json } from './json.ts'
+import type { Json, JsonObject } from './json.ts'
 import { MAX_JSON_DEPTH, MAX_JSON_MEMBERS } from './limits.ts'
 
 export type ParseOptions = {
   /**
    * `strict` (the default) takes only the numbers canonical JSON can hold; `any` also floats and large numbers, which
-   * room versions 1 to 5 permitted.
+   * room versions 1 to 5 permitted. A text with events of several rooms is parsed with `any`, and each event then held
+   * to its room version with {@link hasCanonicalNumbers}.
    */
   readonly integers?: 'strict' | 'any'
   /** Objects and arrays within one another. */
@@ -27,7 +28,7 @@ export type ParseOptions = {
 export function parseJson(text: string, options: ParseOptions = {}): Json {
   const scan = scanText(text, options.integers ?? 'strict', options.maxDepth ?? MAX_JSON_DEPTH)
   if (scan.members > (options.maxMembers ?? MAX_JSON_MEMBERS)) throw new MatrixError('M_TOO_LARGE', 'Too many members')
-  const value = parse(text)
+  const value = parse(text, scan.looseNumber)
   if (scan.badNumber !== undefined) throw new MatrixError('M_BAD_JSON', `Not a valid number: ${scan.badNumber}`)
   if (scan.members > 1 && countMembers(value) !== scan.members) {
     throw new MatrixError('M_BAD_JSON', 'An object has the same key twice')
@@ -45,15 +46,44 @@ export function containsNul(json: Json): boolean {
   return someString(json, (string) => string.includes('\0'))
 }
 
-function parse(text: string): Json {
+/**
+ * Whether canonical JSON can hold the numbers in `json` as they were written: `1.0` has become 1 in a tree parsed with
+ * `integers: 'any'`, but is no integer.
+ */
+export function hasCanonicalNumbers(json: Json): boolean {
+  if (typeof json === 'number') return Number.isSafeInteger(json) && !Object.is(json, -0)
+  if (typeof json !== 'object' || json === null) return true
+  if (parentsOfLooseNumbers.has(json)) return false
+  if (Array.isArray(json)) return (json as readonly Json[]).every(hasCanonicalNumbers)
+  for (const key in json) if (!hasCanonicalNumbers((json as JsonObject)[key] as Json)) return false
+  return true
+}
+
+/** The objects and arrays that directly hold a number whose text was not canonical. Almost always empty. */
+const parentsOfLooseNumbers = new WeakSet<object>()
+
+function parse(text: string, hasLooseNumbers: boolean): Json {
   try {
-    return JSON.parse(text) as Json
+    if (!hasLooseNumbers) return JSON.parse(text) as Json
+    return JSON.parse(text, function (this: object, _key, value: Json, context?: { readonly source?: string }) {
+      if (context?.source !== undefined && typeof value === 'number' && !isCanonicalNumber(context.source)) {
+        parentsOfLooseNumbers.add(this)
+      }
+      return value
+    }) as Json
   } catch {
     throw new MatrixError('M_NOT_JSON', 'The content is not JSON')
   }
 }
 
-type Scan = { readonly members: number; readonly badNumber: string | undefined; readonly escapes: boolean }
+type Scan = {
+  readonly members: number
+  /** The first that is refused. */
+  readonly badNumber: string | undefined
+  /** Whether there are numbers that are taken though canonical JSON could not hold them. */
+  readonly looseNumber: boolean
+  readonly escapes: boolean
+}
 
 /**
  * Finds the structure of a text without judging whether it is JSON: that is for `JSON.parse` to say. Only the depth is
@@ -63,6 +93,7 @@ function scanText(text: string, integers: 'strict' | 'any', maxDepth: number): S
   const escapes = text.includes('\\')
   const length = text.length
   let badNumber: string | undefined
+  let looseNumber = false
   let members = 0
   let depth = 0
   let i = 0
@@ -83,14 +114,17 @@ function scanText(text: string, integers: 'strict' | 'any', maxDepth: number): S
       // Up to fifteen digits cannot be out of range; nearly all numbers are.
       if (badNumber === undefined && !isPlainInteger(text, start, i)) {
         const number = text.slice(start, i)
-        if (!isNumberAllowed(number, integers)) badNumber = number.slice(0, 40)
+        if (isCanonicalNumber(number)) continue
+        if (integers === 'strict' || Math.abs(Number(number)) === Number.POSITIVE_INFINITY)
+          badNumber = number.slice(0, 40)
+        else looseNumber = true
       }
     } else {
       if (code === COLON) members += 1
       i += 1
     }
   }
-  return { members, badNumber, escapes }
+  return { members, badNumber, looseNumber, escapes }
 }
 
 /** The index after the closing quote of the string that opens at `start`, or after the text. */
@@ -114,10 +148,8 @@ function isPlainInteger(text: string, start: number, end: number): boolean {
   return true
 }
 
-function isNumberAllowed(source: string, integers: 'strict' | 'any'): boolean {
+function isCanonicalNumber(source: string): boolean {
   const value = Number(source)
-  // Not a number at all is not for us to report.
-  if (integers === 'any') return !(value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
   return /^-?[0-9]+$/.test(source) && Number.isSafeInteger(value) && !Object.is(value, -0)
 }
 
