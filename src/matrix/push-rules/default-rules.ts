@@ -1,0 +1,115 @@
+import type { UserId } from '../ids.ts'
+import {
+  type DefaultRuleChange,
+  PUSH_KINDS,
+  type PushAction,
+  type PushCondition,
+  type PushKind,
+  type PushRule,
+  type PushRuleset,
+  type StoredPushRules,
+} from './types.ts'
+
+export const MASTER_RULE_ID = '.m.rule.master'
+
+const sound = (value: string): PushAction => ({ set_tweak: 'sound', value })
+const highlight: PushAction = { set_tweak: 'highlight' }
+
+const matches = (key: string, pattern: string): PushCondition => ({ kind: 'event_match', key, pattern })
+const twoMembers: PushCondition = { kind: 'room_member_count', is: '2' }
+
+function rule(ruleId: string, conditions: PushCondition[], actions: PushAction[], enabled = true): PushRule {
+  return { rule_id: ruleId, default: true, enabled, conditions, actions }
+}
+
+/**
+ * The default rules of a user, without any of the user's own.
+ *
+ * Spec: Client-Server API, "Predefined Rules" (v1.19). The rules that looked for mentions in the body are gone since
+ * v1.17, so nothing here depends on display names.
+ */
+export function defaultRuleset(userId: UserId): PushRuleset {
+  return {
+    override: [
+      rule(MASTER_RULE_ID, [], [], false),
+      rule('.m.rule.suppress_notices', [matches('content.msgtype', 'm.notice')], []),
+      rule(
+        '.m.rule.invite_for_me',
+        [matches('type', 'm.room.member'), matches('content.membership', 'invite'), matches('state_key', userId)],
+        ['notify', sound('default')],
+      ),
+      rule('.m.rule.member_event', [matches('type', 'm.room.member')], []),
+      rule(
+        '.m.rule.is_user_mention',
+        [{ kind: 'event_property_contains', key: 'content.m\\.mentions.user_ids', value: userId }],
+        ['notify', sound('default'), highlight],
+      ),
+      rule(
+        '.m.rule.is_room_mention',
+        [
+          { kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true },
+          { kind: 'sender_notification_permission', key: 'room' },
+        ],
+        ['notify', highlight],
+      ),
+      rule('.m.rule.tombstone', [matches('type', 'm.room.tombstone'), matches('state_key', '')], ['notify', highlight]),
+      rule('.m.rule.reaction', [matches('type', 'm.reaction')], []),
+      rule('.m.rule.room.server_acl', [matches('type', 'm.room.server_acl'), matches('state_key', '')], []),
+      rule(
+        '.m.rule.suppress_edits',
+        [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
+        [],
+      ),
+    ],
+    content: [],
+    room: [],
+    sender: [],
+    underride: [
+      rule('.m.rule.call', [matches('type', 'm.call.invite')], ['notify', sound('ring')]),
+      rule(
+        '.m.rule.encrypted_room_one_to_one',
+        [twoMembers, matches('type', 'm.room.encrypted')],
+        ['notify', sound('default')],
+      ),
+      rule('.m.rule.room_one_to_one', [twoMembers, matches('type', 'm.room.message')], ['notify', sound('default')]),
+      rule('.m.rule.message', [matches('type', 'm.room.message')], ['notify']),
+      rule('.m.rule.encrypted', [matches('type', 'm.room.encrypted')], ['notify']),
+    ],
+  }
+}
+
+const anyone = defaultRuleset('@:')
+
+/** Tells whether there is a default rule of this kind and id. */
+export function isDefaultRule(kind: PushKind, ruleId: string): boolean {
+  return anyone[kind].some((known) => known.rule_id === ruleId)
+}
+
+/**
+ * All rules of a user: the stored ones woven into the current defaults.
+ *
+ * Spec: "They operate at a lower priority than 'user-defined rules', except for the `.m.rule.master` rule which has
+ * always a higher priority than any other rule."
+ */
+export function rulesetOf(userId: UserId, stored: StoredPushRules): PushRuleset {
+  const defaults = defaultRuleset(userId)
+  const ruleset = {} as { [K in PushKind]: readonly PushRule[] }
+  for (const kind of PUSH_KINDS) {
+    const own = (stored.rules?.[kind] ?? []).map((known): PushRule => ({ ...known, default: false }))
+    const changed = defaults[kind].map((known) => ({ ...known, ...changeOf(stored, known.rule_id) }))
+    const first = changed.filter((known) => known.rule_id === MASTER_RULE_ID)
+    const rest = changed.filter((known) => known.rule_id !== MASTER_RULE_ID)
+    ruleset[kind] = [...first, ...own, ...rest]
+  }
+  return ruleset
+}
+
+function changeOf(stored: StoredPushRules, ruleId: string): DefaultRuleChange | undefined {
+  return stored.defaults !== undefined && Object.hasOwn(stored.defaults, ruleId) ? stored.defaults[ruleId] : undefined
+}
+
+/** Tells whether the user changed nothing, so that `defaultOutcome` speaks for them. */
+export function hasOnlyDefaults(stored: StoredPushRules): boolean {
+  const own = PUSH_KINDS.some((kind) => (stored.rules?.[kind]?.length ?? 0) > 0)
+  return !own && (stored.defaults === undefined || Object.keys(stored.defaults).length === 0)
+}

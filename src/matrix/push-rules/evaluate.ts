@@ -1,0 +1,148 @@
+import type { UserId } from '../ids.ts'
+import type { Json } from '../json.ts'
+import {
+  type CompiledCondition,
+  type CompiledRule,
+  type CompiledRules,
+  compileRules,
+  NO_OUTCOME,
+  type PushOutcome,
+} from './compile.ts'
+import { defaultRuleset } from './default-rules.ts'
+import type { EventFacts } from './event-facts.ts'
+import { literalGlob, type MatchingBudget, matchesWhole, matchesWords } from './glob.ts'
+
+/** Who reads the event. */
+export type PushReader = {
+  readonly userId: UserId
+  /** In the room. Needed only where `CompiledRules.usesDisplayName` says so. */
+  readonly displayName?: string | undefined
+}
+
+/**
+ * Characters that the patterns of one ruleset may look at for one event. Ours: ten thousand patterns of a kilobyte
+ * against a body of 64 kB would stop the process for minutes; patterns beyond the budget do not match.
+ */
+export const MATCHING_BUDGET = 32_000_000
+
+/** Without a user id: anybody whom the event does not name. */
+type Reader = Omit<PushReader, 'userId'> & { readonly userId?: UserId }
+
+type Evaluation = { readonly facts: EventFacts; readonly reader: Reader; readonly budget: MatchingBudget }
+
+/**
+ * What a user's rules say about an event: the outcome of the first rule that matches.
+ *
+ * Spec: Client-Server API, "Push Rules" (v1.19). Events that the user sent never notify.
+ */
+export function evaluate(rules: CompiledRules, facts: EventFacts, reader: PushReader): PushOutcome {
+  return facts.event.pdu.sender === reader.userId ? NO_OUTCOME : outcomeFor(rules, facts, reader)
+}
+
+function outcomeFor(rules: CompiledRules, facts: EventFacts, reader: Reader): PushOutcome {
+  const { pdu, roomId } = facts.event
+  const evaluation: Evaluation = { facts, reader, budget: { left: MATCHING_BUDGET } }
+  return (
+    firstMatch(rules.override, evaluation) ??
+    firstMatch(rules.content, evaluation) ??
+    rules.room.get(roomId) ??
+    rules.sender.get(pdu.sender) ??
+    firstMatch(rules.underride, evaluation) ??
+    NO_OUTCOME
+  )
+}
+
+function firstMatch(rules: readonly CompiledRule[], evaluation: Evaluation): PushOutcome | undefined {
+  for (const rule of rules) {
+    let holds = true
+    for (const condition of rule.conditions) {
+      if (matches(condition, evaluation)) continue
+      holds = false
+      break
+    }
+    if (holds) return rule.outcome
+  }
+  return undefined
+}
+
+function matches(condition: CompiledCondition, evaluation: Evaluation): boolean {
+  const { facts, reader } = evaluation
+  switch (condition.kind) {
+    case 'glob': {
+      const text = facts.lowercaseAt(condition.key, condition.path)
+      if (text === undefined) return false
+      const match = condition.words ? matchesWords : matchesWhole
+      return match(condition.glob, text, evaluation.budget)
+    }
+    case 'self':
+      return reader.userId !== undefined && facts.valueAt(condition.key, condition.path) === reader.userId
+    case 'is':
+      return facts.valueAt(condition.key, condition.path) === condition.value
+    case 'contains':
+      return contains(facts.valueAt(condition.key, condition.path), condition.value)
+    case 'contains_self':
+      return reader.userId !== undefined && contains(facts.valueAt(condition.key, condition.path), reader.userId)
+    case 'display_name':
+      return containsDisplayName(evaluation)
+    case 'member_count':
+      return facts.roomMemberCount >= condition.least && facts.roomMemberCount <= condition.most
+    case 'sender_level': {
+      const { powerLevels, event } = facts
+      return powerLevels.userLevel(event.pdu.sender) >= powerLevels.notificationLevel(condition.key)
+    }
+    case 'never':
+      return false
+  }
+}
+
+function contains(value: Json | undefined, wanted: Json): boolean {
+  return Array.isArray(value) && value.includes(wanted)
+}
+
+const BODY_PATH = ['content', 'body']
+
+/** Spec: "This matches messages where `content.body` contains the owner's display name in that room." */
+function containsDisplayName({ facts, reader: { displayName }, budget }: Evaluation): boolean {
+  const body = facts.lowercaseAt('content.body', BODY_PATH)
+  if (body === undefined || displayName === undefined || displayName === '') return false
+  return matchesWords(literalGlob(displayName.toLowerCase()), body, budget)
+}
+
+/** The default rules, compiled for nobody in particular: they speak of the reader only through `self` conditions. */
+const defaults = compileRules(defaultRuleset('@:'), '@:')
+
+/** The default rules of any user, shared by all who changed nothing. */
+export function compiledDefaults(): CompiledRules {
+  return defaults
+}
+
+/**
+ * What the default rules say about an event for everybody whom it does not name: one evaluation for the whole room.
+ * The sender and the users of `namedUsers` are the exceptions.
+ */
+export function defaultOutcome(facts: EventFacts): PushOutcome {
+  return outcomeFor(defaults, facts, {})
+}
+
+const MENTIONS_PATH = ['content', 'm.mentions']
+
+/** Whom the sender wants to reach, as far as the default rules look at it. Not yet checked against power levels. */
+export function mentionsOf(facts: EventFacts): { readonly userIds: readonly UserId[]; readonly room: boolean } {
+  const mentions = facts.valueAt('content.m\\.mentions', MENTIONS_PATH)
+  if (typeof mentions !== 'object' || mentions === null || Array.isArray(mentions)) return { userIds: [], room: false }
+  const { user_ids: userIds, room } = mentions as { readonly [key: string]: Json }
+  const named = Array.isArray(userIds)
+    ? userIds.filter((id): id is UserId => typeof id === 'string' && id.startsWith('@'))
+    : []
+  return { userIds: [...new Set(named)], room: room === true }
+}
+
+/**
+ * The users for whom the default rules may say something else than `defaultOutcome`: those mentioned, and the one who is
+ * invited. For every other reader with unchanged rules `defaultOutcome` is exact.
+ */
+export function namedUsers(facts: EventFacts): readonly UserId[] {
+  const { userIds } = mentionsOf(facts)
+  const { type, state_key: target } = facts.event.pdu
+  return type === 'm.room.member' && target !== undefined ? [...new Set([...userIds, target as UserId])] : userIds
+}
