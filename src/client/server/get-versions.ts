@@ -1,0 +1,13 @@
+import { endpoint } from '../../http/endpoint.ts'
+
+const versions = ['r0.6.1', ...Array.from({ length: 12 }, (_, index) => `v1.${index + 1}`)]
+
+/** Spec: Client-Server API, `GET /_matrix/client/versions` (v1.19). */
+export const getVersions = endpoint({
+  method: 'get',
+  path: '/_matrix/client/versions',
+  auth: 'none',
+  handle() {
+    return { versions, unstable_features: {} }
+  },
+})

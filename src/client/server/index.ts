@@ -1,0 +1,3 @@
+import { getVersions } from './get-versions.ts'
+
+export const serverEndpoints = [getVersions]

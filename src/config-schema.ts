@@ -1,0 +1,136 @@
+import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
+
+/** Keys that hold secrets: never printed, and also read from a file named by the environment (`…_FILE`). */
+const secret = { secret: true } as const
+
+const positive = { minimum: 1 } as const
+
+/** A section whose keys all have defaults, or are optional; a key it does not know is refused. */
+function section<T extends Record<string, TSchema>>(keys: T): TObject<T> {
+  return Type.Object(keys, { additionalProperties: false, default: {} })
+}
+
+/** Token bucket: `burst_count` requests at once, then `per_second`. The defaults are Synapse's. */
+function rate(perSecond: number, burstCount: number) {
+  return section({
+    per_second: Type.Number({ exclusiveMinimum: 0, default: perSecond }),
+    burst_count: Type.Integer({ ...positive, default: burstCount }),
+  })
+}
+
+const domain = Type.Object(
+  {
+    name: Type.String({ minLength: 1 }),
+    public_baseurl: Type.Optional(Type.String({ pattern: '^https?://[^/?#]+(/[^?#]*)?$' })),
+    hosts: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+  },
+  { additionalProperties: false },
+)
+
+export const configSchema = section({
+  server_names: Type.Array(Type.String({ minLength: 1 }), { default: ['localhost'] }),
+  domains: Type.Array(domain, { default: [] }),
+  data_dir: Type.String({ minLength: 1, default: './data' }),
+  host: Type.String({ minLength: 1, default: '127.0.0.1' }),
+  port: Type.Integer({ minimum: 0, maximum: 65_535, default: 8008 }),
+  trusted_proxies: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+  shutdown_timeout_seconds: Type.Integer({ ...positive, default: 30 }),
+  database: section({
+    url: Type.Optional(Type.String({ minLength: 1, ...secret })),
+    allow_unsafe_durability: Type.Boolean({ default: false }),
+  }),
+  redis: section({
+    url: Type.Optional(Type.String({ minLength: 1, ...secret })),
+  }),
+  log: section({
+    level: Type.Union(
+      [
+        Type.Literal('fatal'),
+        Type.Literal('error'),
+        Type.Literal('warn'),
+        Type.Literal('info'),
+        Type.Literal('debug'),
+        Type.Literal('trace'),
+        Type.Literal('silent'),
+      ],
+      { default: 'info' },
+    ),
+  }),
+  registration: section({
+    mode: Type.Union([Type.Literal('closed'), Type.Literal('token'), Type.Literal('open')], { default: 'closed' }),
+    shared_secret: Type.Optional(Type.String({ minLength: 8, ...secret })),
+    allow_guests: Type.Boolean({ default: false }),
+    terms: section({
+      url: Type.Optional(Type.String({ pattern: '^https?://' })),
+      name: Type.String({ minLength: 1, default: 'Terms of service' }),
+      version: Type.String({ minLength: 1, default: '1.0' }),
+    }),
+  }),
+  passwords: section({
+    enabled: Type.Boolean({ default: true }),
+    argon2_memory_kib: Type.Integer({ minimum: 8, default: 19_456 }),
+    argon2_passes: Type.Integer({ ...positive, default: 2 }),
+    minimum_length: Type.Integer({ ...positive, maximum: 512, default: 8 }),
+    require_digit: Type.Boolean({ default: false }),
+    require_symbol: Type.Boolean({ default: false }),
+    require_lowercase: Type.Boolean({ default: false }),
+    require_uppercase: Type.Boolean({ default: false }),
+  }),
+  sessions: section({
+    refreshable_token_lifetime_seconds: Type.Integer({ ...positive, default: 300 }),
+    token_lifetime_seconds: Type.Optional(Type.Integer(positive)),
+    refresh_token_lifetime_seconds: Type.Optional(Type.Integer(positive)),
+    login_token_lifetime_seconds: Type.Integer({ ...positive, default: 120 }),
+    login_token_enabled: Type.Boolean({ default: false }),
+    interactive_auth_lifetime_seconds: Type.Integer({ ...positive, default: 900 }),
+    allow_query_access_token: Type.Boolean({ default: false }),
+  }),
+  rooms: section({
+    default_version: Type.String({ minLength: 1, default: '12' }),
+    allow_public_directory: Type.Boolean({ default: true }),
+    encrypt_by_default: Type.Boolean({ default: false }),
+    invite_limit_per_creation: Type.Integer({ ...positive, default: 100 }),
+  }),
+  presence: section({
+    enabled: Type.Boolean({ default: false }),
+  }),
+  media: section({
+    path: Type.Optional(Type.String({ minLength: 1 })),
+    max_upload_size: Type.Integer({ ...positive, default: 52_428_800 }),
+    max_image_pixels: Type.Integer({ ...positive, default: 33_554_432 }),
+    unused_expires_seconds: Type.Integer({ ...positive, default: 86_400 }),
+    max_pending_uploads: Type.Integer({ ...positive, default: 5 }),
+    allow_legacy_unauthenticated: Type.Boolean({ default: true }),
+  }),
+  rate_limits: section({
+    enabled: Type.Boolean({ default: true }),
+    message: rate(0.2, 10),
+    registration: rate(0.17, 3),
+    registration_token_validity: rate(0.1, 5),
+    login_address: rate(0.003, 5),
+    login_account: rate(0.003, 5),
+    login_failed: rate(0.17, 3),
+    join_local: rate(0.1, 10),
+    join_remote: rate(0.01, 10),
+    join_room: rate(1, 10),
+    invite_room: rate(0.3, 10),
+    invite_user: rate(0.003, 5),
+    invite_issuer: rate(0.3, 10),
+    third_party_invite: rate(0.0025, 5),
+    room_creation: rate(0.016, 10),
+    key_requests: rate(20, 100),
+    media_create: rate(10, 50),
+    presence: rate(0.1, 1),
+    delayed_events: rate(1, 5),
+    reports: rate(1, 5),
+    user_directory: rate(0.016, 200),
+  }),
+  unstable: section({
+    enabled: Type.Boolean({ default: true }),
+  }),
+})
+
+export type Config = Static<typeof configSchema>
+export type DomainConfig = Static<typeof domain>
+export type LogLevel = Config['log']['level']
+export type RateLimitKind = Exclude<keyof Config['rate_limits'], 'enabled'>

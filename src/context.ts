@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto'
+import { Redis } from 'ioredis'
+import { type Logger, pino } from 'pino'
+import { createRequesters, type Requesters } from './accounts/requesters.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
+import { type Domains, openDomains } from './domains.ts'
+import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
+import { createInvalidations, type Invalidations } from './invalidation.ts'
+import { type Random, randomFrom } from './random.ts'
+import { type Database, openDatabase } from './storage/database.ts'
+
+/**
+ * What the program is made of: built once, never changed, and passed as the first argument. A function asks for the
+ * fields it uses, `Pick<Context, 'database' | 'clock'>`.
+ */
+export type Context = {
+  readonly config: Config
+  readonly domains: Domains
+  readonly database: Database
+  /** For commands; they fail at once while Redis is away. Absent in a deployment of one process. */
+  readonly redis: Redis | undefined
+  readonly log: Logger
+  readonly clock: Clock
+  readonly random: Random
+  /** Distinguishes the processes of one deployment; new at every start. */
+  readonly processId: string
+  readonly invalidations: Invalidations
+  readonly rateLimits: RateLimits
+  /** Who an access token belongs to. */
+  readonly requesters: Requesters
+  readonly lastSeen: LastSeen
+  /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
+  readonly closing: AbortSignal
+}
+
+/** What differs between the program and its tests. */
+export type Surroundings = {
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly log?: Logger
+}
+
+const stops = new WeakMap<Context, AbortController>()
+
+/** Secrets that a logged object could carry. */
+const redacted = ['*.password', '*.access_token', '*.refresh_token', '*.token', '*.authorization']
+
+/**
+ * Opens the database, Redis and the signing keys.
+ *
+ * @param databaseUrl where PostgreSQL is, when it is not `config.database.url` (embedded).
+ * @throws ConfigError about the keys; whatever the drivers throw when a server cannot be reached.
+ */
+export async function createContext(
+  config: Config,
+  databaseUrl: string = config.database.url ?? '',
+  surroundings: Surroundings = {},
+): Promise<Context> {
+  const log = surroundings.log ?? createLog(config)
+  const clock = surroundings.clock ?? { now: () => Date.now(), monotonic: () => performance.now() }
+  const random = surroundings.random ?? randomFrom(randomBytes)
+  const domains = openDomains(config, random)
+  const database = await openDatabase({
+    url: databaseUrl,
+    onError: (error) => log.warn({ error: error.message }, 'A database connection broke'),
+  })
+  const processId = random.token(9)
+  const redis = config.redis.url === undefined ? undefined : openRedis(config.redis.url, log)
+  const invalidations = createInvalidations({ processId, log, ...(redis && { redis }) })
+  const stop = new AbortController()
+  const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
+  const context: Context = {
+    ...base,
+    redis: redis?.publisher,
+    rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
+    requesters: createRequesters(base),
+    lastSeen: createLastSeen(base),
+  }
+  stops.set(context, stop)
+  return context
+}
+
+/** Lets everything that waits answer, without closing anything yet. */
+export function beginClosing(context: Context): void {
+  stops.get(context)?.abort()
+}
+
+/** Closes what `createContext` opened. Call it once nothing is under way any more. */
+export async function closeContext(context: Context): Promise<void> {
+  beginClosing(context)
+  await context.lastSeen.close()
+  await context.invalidations.close()
+  context.redis?.disconnect()
+  await context.database.close()
+}
+
+export function createLog(config: Pick<Config, 'log'>): Logger {
+  return pino({ level: config.log.level, redact: redacted })
+}
+
+function openRedis(url: string, log: Logger): { publisher: Redis; subscriber: Redis } {
+  const retryStrategy = (attempt: number): number => Math.min(attempt * 50, 1000)
+  const publisher = new Redis(url, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: 1000,
+    retryStrategy,
+  })
+  const subscriber = new Redis(url, { autoResubscribe: false, maxRetriesPerRequest: null, retryStrategy })
+  for (const connection of [publisher, subscriber]) {
+    connection.on('error', (error: Error) => log.debug({ error: error.message }, 'Redis'))
+  }
+  publisher.on('end', () => subscriber.disconnect())
+  return { publisher, subscriber }
+}

@@ -1,0 +1,129 @@
+import type { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import type { Clock } from '../clock.ts'
+import type { Config, RateLimitKind } from '../config.ts'
+import { MatrixError } from '../matrix/errors.ts'
+
+/**
+ * Token buckets by kind and by key (a user, an address, a room, …), shared by the processes of a deployment when there
+ * is Redis.
+ */
+export type RateLimits = {
+  /**
+   * Takes one request from the bucket.
+   *
+   * @throws MatrixError M_LIMIT_EXCEEDED with `retry_after_ms`.
+   */
+  take(kind: RateLimitKind, key: string): Promise<void>
+  /** As `take`, without taking: whether a request would be refused. */
+  check(kind: RateLimitKind, key: string): Promise<void>
+}
+
+type Rate = { readonly per_second: number; readonly burst_count: number }
+
+/** The bucket is empty `now` until `fullAt`: a leaky bucket needs to remember one moment (GCRA). */
+type Buckets = {
+  /** @returns milliseconds to wait; 0 when the request may pass. */
+  take(key: string, rate: Rate, cost: 0 | 1): number | Promise<number>
+}
+
+/**
+ * Kinds that guard secrets: while Redis is away these are refused, as a guess counted by one process only is a guess
+ * too many. The others are counted in memory meanwhile.
+ */
+const guardsSecrets: ReadonlySet<RateLimitKind> = new Set<RateLimitKind>([
+  'registration',
+  'registration_token_validity',
+  'login_address',
+  'login_account',
+  'login_failed',
+])
+
+const maxBuckets = 100_000
+
+export function createRateLimits(ctx: {
+  config: Config
+  clock: Clock
+  log: Logger
+  redis: Redis | undefined
+}): RateLimits {
+  const rates = ctx.config.rate_limits
+  if (!rates.enabled) return { take: async () => {}, check: async () => {} }
+  const local = localBuckets(ctx.clock)
+  const shared = ctx.redis === undefined ? undefined : redisBuckets(ctx.redis)
+
+  async function spend(kind: RateLimitKind, key: string, cost: 0 | 1): Promise<void> {
+    const bucket = `${kind}:${key}`
+    let wait: number
+    try {
+      wait = await (shared ?? local).take(bucket, rates[kind], cost)
+    } catch {
+      if (guardsSecrets.has(kind)) {
+        throw new MatrixError('M_LIMIT_EXCEEDED', 'The server cannot check this now, try again later', {
+          extra: { retry_after_ms: 5000 },
+        })
+      }
+      wait = await local.take(bucket, rates[kind], cost)
+    }
+    if (wait > 0) {
+      throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many requests', { extra: { retry_after_ms: Math.ceil(wait) } })
+    }
+  }
+
+  return { take: (kind, key) => spend(kind, key, 1), check: (kind, key) => spend(kind, key, 0) }
+}
+
+function localBuckets(clock: Clock): Buckets {
+  const fullAt = new Map<string, number>()
+  return {
+    take(key, rate, cost) {
+      const now = clock.monotonic()
+      const interval = 1000 / rate.per_second
+      const next = Math.max(fullAt.get(key) ?? now, now) + interval
+      const wait = next - now - interval * rate.burst_count
+      if (wait > 1e-6 || cost === 0) return Math.max(wait, 0)
+      fullAt.delete(key)
+      if (fullAt.size >= maxBuckets) forgetBuckets(fullAt, now)
+      fullAt.set(key, next)
+      return 0
+    },
+  }
+}
+
+/** Drops the buckets that are full again, or the longest unused ones if none is. */
+function forgetBuckets(fullAt: Map<string, number>, now: number): void {
+  for (const [key, moment] of fullAt) if (moment <= now) fullAt.delete(key)
+  let surplus = fullAt.size - maxBuckets * 0.9
+  for (const key of fullAt.keys()) {
+    if (surplus-- <= 0) break
+    fullAt.delete(key)
+  }
+}
+
+/** Redis's own clock decides, so that processes with different clocks agree. */
+const takeScript = `
+local interval = 1000000 / tonumber(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local full_at = tonumber(redis.call('GET', KEYS[1]) or now)
+if full_at < now then full_at = now end
+local after = full_at + interval
+local wait = after - now - interval * tonumber(ARGV[2])
+if wait > 1 then return math.ceil(wait / 1000) end
+if ARGV[3] == '1' then
+  redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1)
+end
+return 0
+`
+
+type ScriptedRedis = Redis & {
+  chappeTake(key: string, perSecond: number, burst: number, cost: number): Promise<number>
+}
+
+function redisBuckets(redis: Redis): Buckets {
+  redis.defineCommand('chappeTake', { numberOfKeys: 1, lua: takeScript })
+  const scripted = redis as ScriptedRedis
+  return {
+    take: (key, rate, cost) => scripted.chappeTake(`chappe:rate:${key}`, rate.per_second, rate.burst_count, cost),
+  }
+}

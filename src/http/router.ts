@@ -1,0 +1,143 @@
+import type { IncomingMessage } from 'node:http'
+import type { Request, RequestHandler, Response } from 'express'
+import findMyWay, { type HTTPMethod } from 'find-my-way'
+import type { Requester } from '../accounts/requesters.ts'
+import type { Context } from '../context.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import { MAX_EVENT_BYTES } from '../matrix/limits.ts'
+import { jsonOf, RequestAborted, readBody, refuseForeignTypes } from './body.ts'
+import { createOrigins } from './client-address.ts'
+import type { AnyCall, Endpoint } from './endpoint.ts'
+import { parseQueryString } from './query-string.ts'
+import { answer, sendError, sendPreflight } from './response.ts'
+
+/** Room for the largest event, and what surrounds it in a request. */
+const defaultBodyLimit = 2 * MAX_EVENT_BYTES
+/** Longer than any URL that Node accepts, so that a long parameter is answered by its endpoint. */
+const maxParamLength = 65_536
+
+const methods: readonly HTTPMethod[] = ['GET', 'PUT', 'POST', 'DELETE']
+
+type Routes = ReturnType<typeof findMyWay>
+
+/**
+ * Serves endpoints as one express handler: a single radix lookup, however many there are.
+ *
+ * Paths are case-sensitive, strict and anchored. An unknown path is 404 and a known path with another method 405, both
+ * M_UNRECOGNIZED.
+ *
+ * @throws Error when two endpoints claim the same method and path.
+ */
+export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): RequestHandler {
+  const routes = routesOf(endpoints)
+  const origins = createOrigins(ctx.config.trusted_proxies)
+
+  async function serve(request: Request, response: Response): Promise<void> {
+    const found = findEndpoint(routes, request)
+    const endpoint = found.endpoint
+    const address = origins.addressOf(request)
+    const texts = parseQueryString(found.queryString)
+    const pending = endpoint.authenticate(ctx, request, texts)
+    const requester = pending instanceof Promise ? await pending : pending
+    if (endpoint.rateLimit !== undefined) {
+      const { kind, by } = endpoint.rateLimit
+      await ctx.rateLimits.take(kind, by === 'user' && requester !== undefined ? requester.userId : address)
+    }
+    const params = endpoint.checkParams === undefined ? found.params : endpoint.checkParams(found.params)
+    const query = endpoint.checkQuery === undefined ? texts : endpoint.checkQuery(texts)
+    const body = endpoint.raw === true ? undefined : await jsonBody(endpoint, request)
+    if (requester !== undefined) noteSeen(ctx, requester, address, request)
+    const call: AnyCall = {
+      params,
+      query,
+      body,
+      requester,
+      domain: requester?.domain ?? ctx.domains.ofHost(origins.hostOf(request)),
+      address,
+      request,
+      response,
+    }
+    answer(response, await endpoint.handle(ctx, call))
+  }
+
+  return (request, response) => {
+    if (request.method === 'OPTIONS') {
+      sendPreflight(response)
+      return
+    }
+    if (ctx.closing.aborted) response.shouldKeepAlive = false
+    serve(request, response).catch((error: unknown) => answerError(ctx, request, response, error))
+  }
+}
+
+type Found = { endpoint: Endpoint; params: Record<string, string>; queryString: string }
+
+function routesOf(endpoints: readonly Endpoint[]): Routes {
+  const routes = findMyWay({
+    caseSensitive: true,
+    ignoreTrailingSlash: false,
+    ignoreDuplicateSlashes: false,
+    maxParamLength,
+    querystringParser: (text) => text as never,
+    onBadUrl: () => {},
+  })
+  for (const endpoint of endpoints) {
+    for (const path of endpoint.paths) {
+      routes.on(endpoint.method.toUpperCase() as HTTPMethod, path.replaceAll(/\{(\w+)\}/g, ':$1'), () => {}, endpoint)
+    }
+  }
+  return routes
+}
+
+function findEndpoint(routes: Routes, request: IncomingMessage): Found {
+  const url = request.url!
+  const method = (request.method === 'HEAD' ? 'GET' : request.method) as HTTPMethod
+  const match = routes.find(method, url)
+  if (match === null) {
+    const elsewhere = methods.some((other) => other !== method && routes.find(other, url) !== null)
+    throw elsewhere
+      ? new MatrixError('M_UNRECOGNIZED', 'This method is not allowed here', { status: 405 })
+      : new MatrixError('M_UNRECOGNIZED', 'Unrecognised request')
+  }
+  const endpoint = match.store as Endpoint | null
+  if (endpoint === null) throw new MatrixError('M_INVALID_PARAM', 'The path is not validly encoded')
+  const params = match.params as Record<string, string>
+  for (const name of endpoint.paramNames) {
+    const value = (params[name] ??= '')
+    if (value.includes('\0')) throw new MatrixError('M_INVALID_PARAM', `The ${name} in the path is not valid`)
+  }
+  return { endpoint, params, queryString: match.searchParams as unknown as string }
+}
+
+async function jsonBody(endpoint: Endpoint, request: IncomingMessage): Promise<unknown> {
+  if (endpoint.method === 'get' || (endpoint.checkBody === undefined && endpoint.method === 'delete')) return undefined
+  refuseForeignTypes(request)
+  const bytes = readBody(request, endpoint.bodyLimit ?? defaultBodyLimit)
+  const read = bytes instanceof Promise ? await bytes : bytes
+  if (endpoint.checkBody === undefined) return undefined
+  return endpoint.checkBody(jsonOf(read, endpoint.method, endpoint.integers ?? 'strict'))
+}
+
+function noteSeen(ctx: Context, requester: Requester, address: string, request: IncomingMessage): void {
+  if (requester.deviceId === undefined) return
+  ctx.lastSeen.note(requester.userNid, requester.deviceId, address, request.headers['user-agent'])
+}
+
+function answerError(ctx: Context, request: Request, response: Response, error: unknown): void {
+  if (error instanceof RequestAborted) {
+    response.destroy()
+    return
+  }
+  const unread = request.complete ? [] : ['Connection', 'close']
+  if (error instanceof MatrixError) {
+    if (response.headersSent) response.destroy()
+    else sendError(response, error, unread)
+    return
+  }
+  const requestId = ctx.random.token(9)
+  const path = request.url.split('?')[0]
+  ctx.log.error({ err: error, requestId, method: request.method, path }, 'A request failed')
+  if (response.headersSent) response.destroy()
+  else
+    sendError(response, new MatrixError('M_UNKNOWN', 'Internal server error'), ['X-Request-Id', requestId, ...unread])
+}

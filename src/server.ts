@@ -1,0 +1,63 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
+import { endpoints } from './client/index.ts'
+import { beginClosing, type Context } from './context.ts'
+import type { Endpoint } from './http/endpoint.ts'
+import { createRouter } from './http/router.ts'
+
+export type RunningServer = {
+  readonly port: number
+  /** Stops accepting, has everything that waits answered, and resolves when the last answer is out. */
+  close(): Promise<void>
+}
+
+/** Headers and URL together: long enough for a room id in every parameter. */
+const maxHeaderSize = 32_768
+
+/**
+ * Listens for clients.
+ *
+ * @throws the error of `listen`, EADDRINUSE among them.
+ */
+export async function startServer(
+  ctx: Context,
+  options: { host?: string; port?: number; endpoints?: readonly Endpoint[] } = {},
+): Promise<RunningServer> {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  app.set('case sensitive routing', true)
+  app.set('strict routing', true)
+  app.set('trust proxy', false)
+  app.use(createRouter(ctx, options.endpoints ?? endpoints))
+  const server = createServer({ maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000 }, app)
+  await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => closeServer(ctx, server),
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function closeServer(ctx: Context, server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timeout = setTimeout(() => server.closeAllConnections(), ctx.config.shutdown_timeout_seconds * 1000)
+    server.close(() => {
+      clearTimeout(timeout)
+      resolve()
+    })
+    beginClosing(ctx)
+    server.closeIdleConnections()
+  })
+}
