@@ -104,5 +104,59 @@ type CoreTables = {
 
 // -- accounts, devices and sessions (migrations/0002-accounts.sql) --------------------------------------------------
 
-// biome-ignore lint/complexity/noBannedTypes: filled by the accounts migration
-type AccountTables = {}
+type AccountTables = {
+  accounts: {
+    user_nid: number
+    password_hash: string | null
+    is_admin: Generated<boolean>
+    is_guest: Generated<boolean>
+    locked: Generated<boolean>
+    suspended: Generated<boolean>
+    created_at: number
+    deactivated_at: number | null
+    erased: Generated<boolean>
+    terms_version: string | null
+  }
+  devices: {
+    user_nid: number
+    device_id: string
+    display_name: string | null
+    created_at: number
+    last_seen_at: number | null
+    last_seen_ip: string | null
+    last_seen_agent: string | null
+  }
+  refresh_tokens: {
+    refresh_token: Generated<number>
+    token_hash: Buffer
+    user_nid: number
+    device_id: string
+    created_at: number
+    expires_at: number | null
+    successor: number | null
+  }
+  access_tokens: {
+    token_hash: Buffer
+    user_nid: number
+    device_id: string
+    created_at: number
+    expires_at: number | null
+    refresh_token: number | null
+    used: Generated<boolean>
+  }
+  registration_tokens: {
+    token: string
+    uses_allowed: number | null
+    pending: Generated<number>
+    completed: Generated<number>
+    expires_at: number | null
+  }
+  one_time_tokens: { kind: string; token_hash: Buffer; user_nid: number | null; expires_at: number }
+  interactive_sessions: {
+    session_hash: Buffer
+    request_mac: Buffer
+    created_at: number
+    completed: Generated<string[]>
+    registration_token: string | null
+  }
+}
