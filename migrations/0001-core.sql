@@ -213,3 +213,9 @@ create table published_rooms (
   room integer not null references rooms,
   primary key (server_name, room)
 );
+
+-- A profile as one JSON object: displayname, avatar_url and whatever else the user put there.
+create table profiles (
+  user_nid integer primary key references users,
+  fields text not null
+);

@@ -8,8 +8,17 @@ import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
+import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
+import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { type Random, randomFrom } from './random.ts'
-import { type Database, openDatabase } from './storage/database.ts'
+import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
+import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
+import { type Database, openDatabase, statement } from './storage/database.ts'
+import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
+import { createEventStore, type EventStore } from './storage/events.ts'
+import { operations } from './storage/operations.ts'
+import { createStream, type Stream } from './storage/stream.ts'
+import { createWriter, type Writer } from './storage/writer.ts'
 
 /**
  * What the program is made of: built once, never changed, and passed as the first argument. A function asks for the
@@ -31,6 +40,16 @@ export type Context = {
   /** Who an access token belongs to. */
   readonly requesters: Requesters
   readonly lastSeen: LastSeen
+  /** The numbers that stand for users and event kinds. */
+  readonly dictionaries: Dictionaries
+  readonly events: EventStore
+  /** The one way by which events and everything else on the stream is written. */
+  readonly writer: Writer
+  /** What was written, in order, here and by other processes. */
+  readonly stream: Stream
+  readonly hotRooms: HotRooms
+  readonly sentTransactions: SentTransactions
+  readonly profiles: Profiles
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
@@ -71,8 +90,13 @@ export async function createContext(
   const invalidations = createInvalidations({ processId, log, ...(redis && { redis }) })
   const stop = new AbortController()
   const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
+  const storage = await openStorage(base)
   const context: Context = {
     ...base,
+    ...storage,
+    hotRooms: createHotRooms({ database, ...storage }),
+    sentTransactions: createSentTransactions(),
+    profiles: createProfiles({ ...base, ...storage }),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
     requesters: createRequesters(base),
@@ -80,6 +104,25 @@ export async function createContext(
   }
   stops.set(context, stop)
   return context
+}
+
+const streamPosition = statement<{ position: number }>('stream position', 'select position from stream')
+
+async function openStorage(
+  base: Pick<Context, 'database' | 'log'>,
+): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream'>> {
+  const { database, log } = base
+  const [row] = await database.read(streamPosition, [])
+  const stream = createStream(row!.position)
+  const dictionaries = createDictionaries(database)
+  // A database never holds a room of a version that the program does not know: it is checked when a room is made.
+  const events = createEventStore(database, dictionaries, (version) => roomRules(version as RoomVersion))
+  const writer = await createWriter(database, {
+    order: operations,
+    onCommit: (commit) => stream.committed(commit),
+    onError: (error) => log.error({ err: error }, 'A batch could not be written'),
+  })
+  return { dictionaries, events, writer, stream }
 }
 
 /** Lets everything that waits answer, without closing anything yet. */
@@ -90,6 +133,7 @@ export function beginClosing(context: Context): void {
 /** Closes what `createContext` opened. Call it once nothing is under way any more. */
 export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
+  await context.writer.close()
   await context.lastSeen.close()
   await context.invalidations.close()
   context.redis?.disconnect()

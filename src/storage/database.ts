@@ -43,10 +43,7 @@ const pooledConnections = 8
  *
  * @throws when the database cannot be reached.
  */
-export async function openDatabase(options: {
-  url: string
-  onError?: (error: Error) => void
-}): Promise<Database> {
+export async function openDatabase(options: { url: string; onError?: (error: Error) => void }): Promise<Database> {
   const cost = { statements: 0, rows: 0, log: undefined as string[] | undefined }
   const count = (text: string, rows: number): void => {
     cost.statements++

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { UserId } from '../matrix/ids.ts'
 import { type Database, statement } from './database.ts'
 
 /** What an event is: its type and, for a state event, its state key. */
@@ -168,16 +168,4 @@ export function createDictionaries(database: Pick<Database, 'read'>): Dictionari
     cachedUserId: (nid) => userOfNid.get(nid),
     cachedKindOf: (kind) => kindOfNid.get(kind),
   }
-}
-
-export type RoomRow = {
-  room: number
-  room_id: RoomId
-  room_version: string
-  version: number
-  extremities: number[]
-  notify_count: number
-  highlight_count: number
-  depth: number
-  partial_state: boolean
 }

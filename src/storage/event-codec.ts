@@ -112,7 +112,16 @@ export function decodeProof(proof: Buffer, signer: string): Pick<Pdu, 'hashes' |
   }
 }
 
-const columnKeys = new Set(['type', 'state_key', 'sender', 'depth', 'origin_server_ts', 'content', 'room_id', 'event_id'])
+const columnKeys = new Set([
+  'type',
+  'state_key',
+  'sender',
+  'depth',
+  'origin_server_ts',
+  'content',
+  'room_id',
+  'event_id',
+])
 
 /**
  * What of a PDU the columns do not hold, as JSON text, or null when nothing is left. `unsigned` is not stored: what a

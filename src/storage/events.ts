@@ -27,6 +27,8 @@ export type StoredEvent = {
   readonly kind: number
   readonly senderNid: number
   readonly redactedBy: number | null
+  /** Which parts of the PDU the binary columns hold; the others are in `rest`. */
+  readonly inColumns: { readonly edges: boolean; readonly proof: boolean }
   /** Complete only when loaded with edges; otherwise prev_events and auth_events are empty. */
   readonly event: RoomEvent
 }
@@ -235,6 +237,7 @@ export function createEventStore(
         kind: row.kind,
         senderNid: row.sender,
         redactedBy: row.redacted_by,
+        inColumns: { edges: !row.rest?.includes('"prev_events"'), proof: row.proof !== null },
         event: decodeEvent(row, rules, kinds.get(row.kind)!, users.get(row.sender)!, ids),
       }
     })
@@ -249,9 +252,7 @@ export function createEventStore(
     byNids: async (nids, options) =>
       nids.length === 0 ? [] : stored(await database.read(selectByNid, [nids]), options?.edges ?? false),
     byIds: async (ids, options) =>
-      ids.length === 0
-        ? []
-        : stored(await database.read(selectById, [ids.map(eventIdBytes)]), options?.edges ?? false),
+      ids.length === 0 ? [] : stored(await database.read(selectById, [ids.map(eventIdBytes)]), options?.edges ?? false),
     currentState: async (room, kinds) =>
       stateEntries(
         kinds ? await database.read(selectState, [room, kinds]) : await database.read(selectAllState, [room]),

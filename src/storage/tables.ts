@@ -99,6 +99,7 @@ type CoreTables = {
   to_device: { position: number; user_nid: number; device_id: string; content: string }
   device_list_changes: { position: number; user_nid: number }
   room_aliases: { alias: string; room: number; creator: number; created: number }
+  profiles: { user_nid: number; fields: string }
   published_rooms: { server_name: string; room: number }
 }
 

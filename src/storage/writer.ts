@@ -21,7 +21,7 @@ export type Unit<Result> = {
   /** How many positions of the stream it takes. */
   readonly positions: number
   /** The room it changes and the version it was built on; the version rises by one. */
-  readonly room?: { readonly room: number; readonly seen: number }
+  readonly room?: { readonly room: number; readonly seen: number; readonly lineage: Lineage }
   /**
    * Says what to write, once its positions are known: `first` to `first + positions - 1`. Synchronous. Called again if
    * the batch has to be written again.
@@ -29,7 +29,14 @@ export type Unit<Result> = {
   write(batch: Batch, first: number): Result
 }
 
-/** `moved`: another process wrote to the room first, so the unit has to be built again on the room as it is now. */
+/**
+ * What units of one room are built on each other in. Once one of them could not be committed the writer sets `failed`, and
+ * commits none of the later ones.
+ */
+export type Lineage = { failed: boolean }
+
+/** Not committed: another process wrote to the room first, or what the unit was built on failed, so it has to be built
+ * again on the room as it is now. */
 export type Outcome<Result> = { readonly committed: true; readonly result: Result } | { readonly committed: false }
 
 /** A statement that takes any number of rows as arrays, one for each column. */
@@ -201,9 +208,7 @@ export async function createWriter(
         if (!unit.room) continue
         const known = rooms.get(unit.room.room)
         if (!known) rooms.set(unit.room.room, { seen: unit.room.seen, version: unit.room.seen + 1 })
-        else if (known.version === unit.room.seen) known.version++
-        // Built on a version that nobody wrote: what it was built on failed in an earlier batch.
-        else known.seen = -1
+        else known.version = unit.room.seen + 1
       }
     } catch (error) {
       await client.query('rollback')
@@ -226,7 +231,8 @@ export async function createWriter(
       const rows = batch.rows.get(operation)
       if (rows) sent.push(query(client, operation.name, operation.text, rows.columns))
     }
-    if (batch.rows.size > sent.length - (rooms.size > 0 ? 1 : 0)) throw new Error('an operation is missing from the order')
+    if (batch.rows.size > sent.length - (rooms.size > 0 ? 1 : 0))
+      throw new Error('an operation is missing from the order')
     const committed = client.query('commit')
     sent.push(committed)
     try {
@@ -247,43 +253,47 @@ export async function createWriter(
     }
   }
 
-  /**
-   * After a batch failed: each room's units by themselves, so that one room that moved, or one unit the database refuses,
-   * costs the others nothing.
-   */
-  const commitApart = async (units: readonly Pending[]): Promise<void> => {
-    for (const group of groupByRoom(units)) {
-      try {
-        const done = await commit(group)
-        if (done === 'moved') for (const pending of group) pending.resolve({ committed: false })
-        else finish(group, done)
-      } catch (error) {
-        options.onError?.(error)
-        for (const pending of group) pending.reject(error)
-        if (!connection) throw error
-      }
-    }
+  const fail = (pending: Pending, error?: unknown): void => {
+    if (pending.unit.room) pending.unit.room.lineage.failed = true
+    if (error === undefined) return pending.resolve({ committed: false })
+    options.onError?.(error)
+    pending.reject(error)
   }
 
-  const writeBatch = async (units: readonly Pending[]): Promise<void> => {
-    const started = performance.now()
+  /** Writes units of one room, or one unit without a room; when they fail together, one after the other. */
+  const writeGroup = async (units: readonly Pending[]): Promise<void> => {
+    const alive = units.filter((pending) => !pending.unit.room?.lineage.failed || fail(pending))
+    if (alive.length === 0) return
     let done: Awaited<ReturnType<typeof commit>>
     try {
-      done = await commit(units)
+      done = await commit(alive)
     } catch (error) {
       // Without a connection nobody knows whether the commit happened: only the caller, who has a transaction id, may retry.
-      if (units.length === 1 || !connection) {
-        options.onError?.(error)
-        for (const pending of units) pending.reject(error)
-        return
-      }
-      done = 'moved'
+      if (alive.length === 1 || !connection) for (const pending of alive) fail(pending, error)
+      else for (const pending of alive) await writeGroup([pending])
+      return
     }
-    if (done === 'moved') {
-      if (units.length === 1) units[0]!.resolve({ committed: false })
-      else await commitApart(units).catch((error) => units.forEach((pending) => pending.reject(error)))
-    } else {
-      finish(units, done)
+    if (done === 'moved') for (const pending of alive) fail(pending)
+    else finish(alive, done)
+  }
+
+  /**
+   * A batch that fails is written again room by room, so that one room that moved, or one unit the database refuses, costs
+   * the others nothing.
+   */
+  const writeBatch = async (units: readonly Pending[]): Promise<void> => {
+    const started = performance.now()
+    const alive = units.filter((pending) => !pending.unit.room?.lineage.failed || fail(pending))
+    const groups = groupByRoom(alive)
+    if (groups.length === 1) {
+      await writeGroup(alive)
+    } else if (groups.length > 1) {
+      const done = await commit(alive).catch((error: unknown) => {
+        if (!connection) for (const pending of alive) fail(pending, error)
+        return connection ? ('moved' as const) : undefined
+      })
+      if (done === 'moved') for (const group of groups) await writeGroup(group)
+      else if (done) finish(alive, done)
     }
     options.observe?.({ units: units.length, seconds: (performance.now() - started) / 1000 })
   }

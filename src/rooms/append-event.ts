@@ -1,0 +1,211 @@
+import type { Context } from '../context.ts'
+import { authTypesFor, checkAuth } from '../matrix/auth-rules/index.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import type { RoomEvent } from '../matrix/event.ts'
+import { buildEvent } from '../matrix/event-format.ts'
+import { referenceHash } from '../matrix/hashes.ts'
+import { type EventId, serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
+import { kindKey } from '../storage/dictionaries.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
+import type { EventRef, HotRoom, StateEntry } from './hot-room.ts'
+import type { StateTuple } from './hot-rooms.ts'
+import { countsAsUnread, type UnreadOutcome } from './unread.ts'
+
+/** An event that one of our users wants to have, before it has its place in the room. */
+export type EventDraft = {
+  readonly type: string
+  readonly sender: UserId
+  readonly stateKey?: string
+  readonly content: JsonObject
+  /** Milliseconds since the epoch; now, when absent. */
+  readonly originServerTs?: number
+  readonly redacts?: EventId
+}
+
+/** A change of the resolved state that an event brings about. `to` undefined: the key is gone. */
+export type StateChange = {
+  readonly type: string
+  readonly stateKey: string
+  readonly kind: number
+  readonly from: StateEntry | undefined
+  readonly to: StateEntry | undefined
+}
+
+/** An event that has been given its place in a hot room, and everything that must be written with it. */
+export type Appended = {
+  readonly ref: EventRef
+  readonly room: HotRoom
+  readonly flags: number
+  /** Whether it is shown in the timeline. */
+  readonly timeline: boolean
+  /** In the order of the PDU; undefined where one is not known here. */
+  readonly prev: readonly (EventRef | undefined)[]
+  readonly auth: readonly (EventRef | undefined)[]
+  readonly stateDelta: number | null
+  readonly changes: readonly StateChange[]
+  readonly unread: UnreadOutcome
+  /** What it redacts, when it is entitled to. */
+  readonly redacts: StoredEvent | undefined
+  /** The room as this event leaves it. */
+  readonly after: {
+    readonly version: number
+    readonly extremities: readonly EventRef[]
+    readonly depth: number
+    readonly notifyCount: number
+    readonly highlightCount: number
+    readonly joinedMembers: number
+    readonly invitedMembers: number
+  }
+}
+
+type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms'>
+
+/** The state that must be in memory before a draft can be appended. */
+export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
+  const needed: StateTuple[] = [...authTypesFor(draft, room.rules), ['m.room.member', draft.sender]]
+  if (draft.stateKey !== undefined) needed.push([draft.type, draft.stateKey])
+  return needed
+}
+
+/** Loads and numbers everything that `appendLocalEvent` will look at, so that it can run without waiting. */
+export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
+  const users = new Set<UserId>()
+  for (const draft of drafts) {
+    users.add(draft.sender)
+    if (draft.type === 'm.room.member' && draft.stateKey !== undefined) users.add(draft.stateKey as UserId)
+  }
+  const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
+  await Promise.all([
+    [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
+    kinds.every((kind) => ctx.dictionaries.cachedKind(kindKey(kind.type, kind.stateKey))) ||
+      ctx.dictionaries.internKinds(kinds),
+    ctx.hotRooms.load(
+      room,
+      drafts.flatMap((draft) => stateNeededBy(room, draft)),
+    ),
+  ])
+}
+
+/**
+ * Builds a draft on the room's extremities, checks it against the current state and gives it its place, at once: between
+ * the check and the place nothing can come in between.
+ *
+ * The state before such an event is the room's resolved state, so nothing is stored for it (docs/architecture.md, "State
+ * is a history").
+ *
+ * @throws MatrixError M_FORBIDDEN when the authorisation rules refuse it; M_TOO_LARGE.
+ */
+export function appendLocalEvent(
+  ctx: Engine,
+  room: HotRoom,
+  draft: EventDraft,
+  options: { redacts?: StoredEvent } = {},
+): Appended {
+  const serverName = serverNameOf(draft.sender)!
+  const prev = room.extremities.slice(0, MAX_PREV_EVENTS)
+  const auth = authRefs(room, draft)
+  const event = buildEvent(
+    {
+      type: draft.type,
+      sender: draft.sender,
+      ...(!isCreateOf(room, draft) && { roomId: room.roomId }),
+      ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
+      content: draft.content,
+      originServerTs: draft.originServerTs ?? ctx.clock.now(),
+      depth: Math.min(room.depth + 1, Number.MAX_SAFE_INTEGER),
+      prevEvents: prev.map(({ event }) => event.eventId),
+      authEvents: auth.map(({ event }) => event.eventId),
+      ...(draft.redacts !== undefined && { redacts: draft.redacts }),
+      ...(room.rules.eventFormat === 'v1' && {
+        eventIdLocalpart: ctx.random.token(18),
+        hashesOf: new Map([...prev, ...auth].map(({ event }) => [event.eventId, referenceHash(event.pdu, room.rules)])),
+      }),
+    },
+    room.rules,
+    serverName,
+    ctx.domains.keyOf(serverName),
+  )
+  const verdict = checkAuth(event, room, room.rules)
+  if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason)
+  return placeLocal(ctx, room, event, prev, auth, options.redacts)
+}
+
+/** From room version 12 on the create event does not name its room, whose id is made of it. */
+function isCreateOf(room: HotRoom, draft: EventDraft): boolean {
+  return room.rules.createEventIsRoomId && draft.type === 'm.room.create' && draft.stateKey === ''
+}
+
+function authRefs(room: HotRoom, draft: EventDraft): EventRef[] {
+  const refs: EventRef[] = []
+  for (const [type, stateKey] of authTypesFor(draft, room.rules)) {
+    const entry = room.entry(type, stateKey)
+    if (entry) refs.push(entry.ref)
+  }
+  return refs
+}
+
+function placeLocal(
+  ctx: Pick<Engine, 'dictionaries'>,
+  room: HotRoom,
+  event: RoomEvent,
+  prev: readonly EventRef[],
+  auth: readonly EventRef[],
+  redacts: StoredEvent | undefined,
+): Appended {
+  const { type, state_key: stateKey, sender } = event.pdu
+  const kind = ctx.dictionaries.cachedKind(kindKey(type, stateKey))!
+  const ref: EventRef = { nid: 0, kind, senderNid: ctx.dictionaries.cachedUser(sender)!, event }
+  const changes: StateChange[] = []
+  if (stateKey !== undefined) {
+    changes.push({ type, stateKey, kind, from: room.entry(type, stateKey), to: { ref, since: 0 } })
+  }
+  const unread = countsAsUnread(room, event)
+  return place(room, {
+    ref,
+    flags: stateKey === undefined ? 0 : EventFlags.state,
+    timeline: true,
+    prev,
+    auth,
+    stateDelta: null,
+    changes,
+    unread,
+    redacts,
+    extremities: [...room.extremities.slice(prev.length), ref],
+  })
+}
+
+/** Gives an event its place in the hot room. The one spot where a hot room changes. */
+export function place(
+  room: HotRoom,
+  event: Omit<Appended, 'after' | 'room'> & { extremities: readonly EventRef[] },
+): Appended {
+  for (const change of event.changes) {
+    if (change.type === 'm.room.member') countMembers(room, change)
+    room.set(change.type, change.stateKey, change.to)
+  }
+  room.extremities = event.extremities
+  room.depth = Math.max(room.depth, event.ref.event.pdu.depth)
+  if (event.timeline) {
+    room.notifyCount += event.unread.notify ? 1 : 0
+    room.highlightCount += event.unread.highlight ? 1 : 0
+  }
+  const after = {
+    version: room.version,
+    extremities: event.extremities,
+    depth: room.depth,
+    notifyCount: room.notifyCount,
+    highlightCount: room.highlightCount,
+    joinedMembers: room.joinedMembers,
+    invitedMembers: room.invitedMembers,
+  }
+  return { ...event, room, after }
+}
+
+function countMembers(room: HotRoom, change: StateChange): void {
+  const before = change.from?.ref.event.pdu.content.membership
+  const now = change.to?.ref.event.pdu.content.membership
+  room.joinedMembers += Number(now === 'join') - Number(before === 'join')
+  room.invitedMembers += Number(now === 'invite') - Number(before === 'invite')
+}

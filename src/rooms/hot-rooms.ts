@@ -1,0 +1,136 @@
+import { LRUCache } from 'lru-cache'
+import type { RoomId } from '../matrix/ids.ts'
+import { roomRules } from '../matrix/room-versions.ts'
+import type { Database } from '../storage/database.ts'
+import type { Dictionaries } from '../storage/dictionaries.ts'
+import type { EventStore, StoredEvent } from '../storage/events.ts'
+import { type RoomRow, roomById, roomsByNid, roomVersionNumber } from '../storage/rooms.ts'
+import { type EventRef, HotRoom } from './hot-room.ts'
+
+/** A key of the room state. */
+export type StateTuple = readonly [type: string, stateKey: string]
+
+/** The rooms that this process works with, in memory. */
+export type HotRooms = {
+  /** The room, or undefined when this deployment does not know it. */
+  get(roomId: RoomId): Promise<HotRoom | undefined>
+  getByNid(room: number): Promise<HotRoom | undefined>
+  /** From memory alone. */
+  peek(roomId: RoomId): HotRoom | undefined
+  peekByNid(room: number): HotRoom | undefined
+  /** Makes entries of the current state known to the room. A room that knows them all costs no statement. */
+  load(room: HotRoom, keys: readonly StateTuple[]): Promise<void>
+  /** Forgets a room whose memory is no longer what the database says. */
+  drop(room: HotRoom): void
+  /** Takes in a room that was just created here. */
+  adopt(room: HotRoom): void
+  /** Whether the room in memory is what the database holds; asked before a refusal that another process may have made void. */
+  isCurrent(room: HotRoom): Promise<boolean>
+}
+
+const hotRoomsMax = 10_000
+
+/** Entries that nearly every event needs, fetched along with the room. */
+const usualEntries: readonly StateTuple[] = [
+  ['m.room.create', ''],
+  ['m.room.power_levels', ''],
+  ['m.room.join_rules', ''],
+  ['m.room.history_visibility', ''],
+  ['m.room.encryption', ''],
+  ['m.room.name', ''],
+  ['m.room.topic', ''],
+  ['m.room.avatar', ''],
+  ['m.room.canonical_alias', ''],
+  ['m.room.guest_access', ''],
+  ['m.room.server_acl', ''],
+  ['m.room.tombstone', ''],
+]
+
+export function refOf(stored: StoredEvent): EventRef {
+  return { nid: stored.nid, kind: stored.kind, senderNid: stored.senderNid, event: stored.event }
+}
+
+export function createHotRooms(ctx: {
+  database: Pick<Database, 'read'>
+  dictionaries: Dictionaries
+  events: EventStore
+}): HotRooms {
+  const rooms = new LRUCache<RoomId, HotRoom>({ max: hotRoomsMax })
+  const byNid = new Map<number, RoomId>()
+  const loading = new Map<RoomId, Promise<HotRoom | undefined>>()
+
+  const remember = (room: HotRoom): void => {
+    rooms.set(room.roomId, room)
+    byNid.set(room.room, room.roomId)
+    if (byNid.size > 2 * hotRoomsMax) {
+      for (const [nid, roomId] of byNid) if (!rooms.has(roomId)) byNid.delete(nid)
+    }
+  }
+
+  const load = async (room: HotRoom, keys: readonly StateTuple[]): Promise<void> => {
+    const missing = keys.filter(([type, stateKey]) => !room.knows(type, stateKey))
+    if (missing.length === 0) return
+    const kinds = await ctx.dictionaries.findKinds(missing.map(([type, stateKey]) => ({ type, stateKey })))
+    const entries = kinds.size === 0 ? [] : await ctx.events.currentState(room.room, [...kinds.values()])
+    const found = new Map(entries.map((entry) => [entry.stored.kind, entry]))
+    for (const [type, stateKey] of missing) {
+      // Written meanwhile: the room knows better than what was read.
+      if (room.knows(type, stateKey)) continue
+      const kind = ctx.dictionaries.cachedKind(`${type}\0${stateKey}`)
+      const entry = kind === undefined ? undefined : found.get(kind)
+      room.set(type, stateKey, entry && { ref: refOf(entry.stored), since: entry.since })
+    }
+  }
+
+  const open = async (roomId: RoomId): Promise<HotRoom | undefined> => {
+    const row = (await ctx.database.read(roomById, [roomId]))[0] as RoomRow | undefined
+    if (!row || row.version === 0) return undefined
+    const rules = roomRules(row.room_version)
+    if (!rules) throw new Error(`the database holds a room of version ${row.room_version}`)
+    const extremities = (await ctx.events.byNids(row.extremities)).map(refOf)
+    const room = new HotRoom(row, extremities, rules)
+    await load(room, usualEntries)
+    // Everything above must be of one moment: the version is what tells.
+    if (!(await isCurrent(room))) return open(roomId)
+    remember(room)
+    return room
+  }
+
+  const isCurrent = async (room: HotRoom): Promise<boolean> => {
+    const row = (await ctx.database.read(roomVersionNumber, [room.room]))[0]
+    return row?.version === room.version
+  }
+
+  const get = async (roomId: RoomId): Promise<HotRoom | undefined> => {
+    const room = rooms.get(roomId)
+    if (room && !room.failed) return room
+    let opening = loading.get(roomId)
+    if (!opening) {
+      opening = open(roomId).finally(() => loading.delete(roomId))
+      loading.set(roomId, opening)
+    }
+    return opening
+  }
+
+  return {
+    get,
+    async getByNid(nid) {
+      const known = byNid.get(nid)
+      if (known !== undefined) return get(known)
+      const row = (await ctx.database.read(roomsByNid, [[nid]]))[0]
+      return row && get(row.room_id)
+    },
+    peek: (roomId) => rooms.peek(roomId),
+    peekByNid(nid) {
+      const roomId = byNid.get(nid)
+      return roomId === undefined ? undefined : rooms.peek(roomId)
+    },
+    load,
+    drop(room) {
+      room.failed = true
+      if (rooms.peek(room.roomId) === room) rooms.delete(room.roomId)
+    },
+    adopt: remember,
+    isCurrent,
+  }
+}

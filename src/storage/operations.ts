@@ -1,0 +1,35 @@
+import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
+import {
+  closeRoomState,
+  insertRelations,
+  insertRooms,
+  insertTransactions,
+  openRoomState,
+  saveRooms,
+} from './room-state.ts'
+import { insertPushExceptions, saveMemberships, saveReadPositions } from './room-users.ts'
+import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
+import type { Operation } from './writer.ts'
+
+/**
+ * Everything the writer can write, in the order in which a batch runs it: rooms before what is in them, a new entry of the
+ * state before the close of the one it replaces.
+ */
+export const operations = [
+  insertRooms,
+  insertEvents,
+  redactEvents,
+  insertMissingEvents,
+  openRoomState,
+  closeRoomState,
+  saveRooms,
+  saveMemberships,
+  saveReadPositions,
+  insertPushExceptions,
+  insertRelations,
+  insertTransactions,
+  saveReceipts,
+  saveAccountData,
+  insertToDevice,
+  insertDeviceListChanges,
+] as unknown as readonly Operation<never>[]

@@ -1,0 +1,84 @@
+import { insertInto, operation } from './writer.ts'
+
+/** What is written to a room beside its events. */
+
+export const openRoomState = insertInto<{
+  room: number
+  kind: number
+  from_position: number
+  event_nid: number | null
+}>('room_state', { room: 'int4', kind: 'int4', from_position: 'int8', event_nid: 'int8' })
+
+export const closeRoomState = operation<{ room: number; kind: number; from_position: number; to_position: number }>(
+  'close room_state',
+  { room: 'int4', kind: 'int4', from_position: 'int8', to_position: 'int8' },
+  `update room_state s set to_position = r.to_position
+   from $rows where s.room = r.room and s.kind = r.kind and s.from_position = r.from_position`,
+)
+
+export const insertRooms = operation<{ room: number; room_id: string; room_version: string }>(
+  'insert rooms',
+  { room: 'int4', room_id: 'text', room_version: 'text' },
+  `insert into rooms (room, room_id, room_version, version) overriding system value
+   select room, room_id, room_version, 1 from $rows`,
+)
+
+/** The counters and extremities of a room as its last event in the batch left them. */
+export const saveRooms = operation<{
+  room: number
+  extremities: string
+  notify_count: number
+  highlight_count: number
+  joined_members: number
+  invited_members: number
+  depth: number
+}>(
+  'save rooms',
+  {
+    room: 'int4',
+    extremities: 'int8[]',
+    notify_count: 'int4',
+    highlight_count: 'int4',
+    joined_members: 'int4',
+    invited_members: 'int4',
+    depth: 'int8',
+  },
+  `update rooms set extremities = r.extremities, notify_count = r.notify_count, highlight_count = r.highlight_count,
+     joined_members = r.joined_members, invited_members = r.invited_members, depth = r.depth
+   from $rows where rooms.room = r.room`,
+  (row) => String(row.room),
+)
+
+export const insertRelations = insertInto<{
+  room: number
+  parent: Buffer
+  relation: string
+  event_nid: number
+  kind: number
+  sender: number
+  key: string | null
+}>('event_relations', {
+  room: 'int4',
+  parent: 'bytea',
+  relation: 'text',
+  event_nid: 'int8',
+  kind: 'int4',
+  sender: 'int4',
+  key: 'text',
+})
+
+export const insertTransactions = insertInto<{
+  user_nid: number
+  device_id: string
+  scope: string
+  txn_id: string
+  event_nid: number
+  created: number
+}>('transactions', {
+  user_nid: 'int4',
+  device_id: 'text',
+  scope: 'text',
+  txn_id: 'text',
+  event_nid: 'int8',
+  created: 'int8',
+})

@@ -1,0 +1,121 @@
+import { statement } from './database.ts'
+import { operation } from './writer.ts'
+
+export type Membership = 'invite' | 'join' | 'knock' | 'leave' | 'ban'
+
+/** `room_users.membership`. */
+export const membershipCodes = { leave: 0, join: 1, invite: 2, knock: 3, ban: 4 } as const
+const memberships = ['leave', 'join', 'invite', 'knock', 'ban'] as const
+
+export function membershipOf(code: number): Membership {
+  return memberships[code]!
+}
+
+/** A change of membership. A join begins a new count of unread events. */
+export const saveMemberships = operation<{
+  user_nid: number
+  room: number
+  membership: number
+  event_nid: number
+  since: number
+  notify_index: number
+  highlight_index: number
+}>(
+  'save memberships',
+  {
+    user_nid: 'int4',
+    room: 'int4',
+    membership: 'int2',
+    event_nid: 'int8',
+    since: 'int8',
+    notify_index: 'int4',
+    highlight_index: 'int4',
+  },
+  `insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
+     read_highlight_index)
+   select user_nid, room, membership, event_nid, since, since, notify_index, highlight_index from $rows
+   on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
+     since = excluded.since,
+     forgotten = room_users.forgotten and excluded.membership in (${membershipCodes.leave}, ${membershipCodes.ban}),
+     read_position = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
+       then excluded.read_position else room_users.read_position end,
+     read_notify_index = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
+       then excluded.read_notify_index else room_users.read_notify_index end,
+     read_highlight_index = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
+       then excluded.read_highlight_index else room_users.read_highlight_index end`,
+  (row) => `${row.user_nid} ${row.room}`,
+)
+
+/** Unread counts of a user in a room start from here: a receipt, or an event of the user's own. */
+export const saveReadPositions = operation<{
+  user_nid: number
+  room: number
+  read_position: number
+  read_notify_index: number
+  read_highlight_index: number
+}>(
+  'save read positions',
+  {
+    user_nid: 'int4',
+    room: 'int4',
+    read_position: 'int8',
+    read_notify_index: 'int4',
+    read_highlight_index: 'int4',
+  },
+  `update room_users u set read_position = r.read_position, read_notify_index = r.read_notify_index,
+     read_highlight_index = r.read_highlight_index
+   from $rows where u.user_nid = r.user_nid and u.room = r.room and u.read_position <= r.read_position`,
+  (row) => `${row.user_nid} ${row.room}`,
+)
+
+export const insertPushExceptions = operation<{
+  user_nid: number
+  room: number
+  event_nid: number
+  notify: number
+  highlight: number
+}>(
+  'insert push exceptions',
+  { user_nid: 'int4', room: 'int4', event_nid: 'int8', notify: 'int2', highlight: 'int2' },
+  `insert into push_exceptions (user_nid, room, event_nid, notify, highlight)
+   select user_nid, room, event_nid, notify, highlight from $rows on conflict do nothing`,
+)
+
+export type RoomUserRow = {
+  user_nid: number
+  room: number
+  membership: number
+  event_nid: number
+  since: number
+  forgotten: boolean
+  read_position: number
+  read_notify_index: number
+  read_highlight_index: number
+}
+
+const columns = `user_nid, room, membership, event_nid, since, forgotten, read_position, read_notify_index,
+  read_highlight_index`
+
+/** Every room a user has or had to do with. */
+export const roomsOfUser = statement<RoomUserRow>(
+  'rooms of a user',
+  `select ${columns} from room_users where user_nid = $1`,
+)
+
+export const roomUser = statement<RoomUserRow>(
+  'a user in a room',
+  `select ${columns} from room_users where user_nid = $1 and room = $2`,
+)
+
+/** Users with one of the memberships in a room. */
+export const usersOfRoom = statement<{ user_nid: number; membership: number; since: number }>(
+  'users of a room',
+  'select user_nid, membership, since from room_users where room = $1 and membership = any($2::int2[])',
+)
+
+/** Users who are joined to a room that `$1` is joined to; with `$2`, only if among those. */
+export const usersSharingARoom = statement<{ user_nid: number }>(
+  'users sharing a room',
+  `select distinct b.user_nid from room_users a join room_users b on b.room = a.room and b.membership = 1
+   where a.user_nid = $1 and a.membership = 1 and ($2::int[] is null or b.user_nid = any($2::int[]))`,
+)
