@@ -1,7 +1,6 @@
 import { canonicalJson } from './canonical-json.ts'
 import { MatrixError } from './errors.ts'
-import type { Pdu, RoomEvent } from './event.ts'
-import { knownEvent } from './event-format.ts'
+import { knownEvent, type Pdu, type RoomEvent } from './event.ts'
 import { hashedEventId, sha256 } from './hashes.ts'
 import { type EventId, fitsAnId, type RoomId, type ServerName, type UserId } from './ids.ts'
 import type { JsonObject } from './json.ts'

@@ -1,11 +1,13 @@
 import { canonicalJson } from './canonical-json.ts'
-import type { Pdu, RoomEvent } from './event.ts'
+import { knownEvent, type Pdu, type RoomEvent } from './event.ts'
 import { eventIdOf } from './hashes.ts'
-import { type EventId, fitsAnId, parseEventId, parseRoomId, parseUserId, type RoomId, serverNameOf } from './ids.ts'
+import { type EventId, fitsAnId, parseEventId, parseRoomId, parseUserId, serverNameOf } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
 import { MAX_AUTH_EVENTS, MAX_DEPTH, MAX_EVENT_BYTES, MAX_PREV_EVENTS } from './limits.ts'
 import type { RoomRules } from './room-versions.ts'
 import { hasCanonicalNumbers } from './strict-json.ts'
+
+export { type BuiltEvent, buildEvent, type EventDraft } from './build-event.ts'
 
 /**
  * Whether what another server sent is an event at all, and if so its id and edges. Nothing is copied: the event keeps
@@ -19,32 +21,6 @@ export function parseEvent(json: JsonObject, rules: RoomRules): { event: RoomEve
   const pdu = json as unknown as Pdu
   const eventId = eventIdOf(pdu, rules)
   return { event: knownEvent(pdu, eventId, rules) }
-}
-
-/** The event of a PDU that was checked before, for instance when it was stored. */
-export function knownEvent(pdu: Pdu, eventId: EventId, rules: RoomRules): RoomEvent {
-  return {
-    eventId,
-    roomId: pdu.room_id ?? roomIdOfCreate(eventId),
-    prevEvents: edgeIds(pdu.prev_events, rules),
-    authEvents: edgeIds(pdu.auth_events, rules),
-    pdu,
-  }
-}
-
-/** From room version 12 on. Spec: room version 12, "Event format". */
-export function roomIdOfCreate(createEventId: EventId): RoomId {
-  return `!${createEventId.slice(1)}`
-}
-
-/** From room version 12 on. Spec: room version 12, "Event format". */
-export function createEventIdOf(roomId: RoomId): EventId {
-  return `$${roomId.slice(1)}`
-}
-
-function edgeIds(edges: readonly Json[], rules: RoomRules): readonly EventId[] {
-  if (rules.eventFormat !== 'v1') return edges as readonly EventId[]
-  return (edges as readonly (readonly [EventId, JsonObject])[]).map(([eventId]) => eventId)
 }
 
 function formatError(json: JsonObject, rules: RoomRules): string | undefined {

@@ -1,5 +1,6 @@
 import type { EventId, RoomId, UserId } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
+import type { RoomRules } from './room-versions.ts'
 
 /**
  * A persistent data unit as it travels between servers: every key it came with, known or not.
@@ -38,4 +39,30 @@ export type RoomEvent = {
   /** As listed in the PDU: from room version 12 on the create event is implied and not among them. */
   readonly authEvents: readonly EventId[]
   readonly pdu: Pdu
+}
+
+/** The event of a PDU that was checked before, for instance when it was stored. */
+export function knownEvent(pdu: Pdu, eventId: EventId, rules: RoomRules): RoomEvent {
+  return {
+    eventId,
+    roomId: pdu.room_id ?? roomIdOfCreate(eventId),
+    prevEvents: edgeIds(pdu.prev_events, rules),
+    authEvents: edgeIds(pdu.auth_events, rules),
+    pdu,
+  }
+}
+
+/** From room version 12 on. Spec: room version 12, "Event format". */
+export function roomIdOfCreate(createEventId: EventId): RoomId {
+  return `!${createEventId.slice(1)}`
+}
+
+/** From room version 12 on. Spec: room version 12, "Event format". */
+export function createEventIdOf(roomId: RoomId): EventId {
+  return `$${roomId.slice(1)}`
+}
+
+function edgeIds(edges: readonly Json[], rules: RoomRules): readonly EventId[] {
+  if (rules.eventFormat !== 'v1') return edges as readonly EventId[]
+  return (edges as readonly (readonly [EventId, JsonObject])[]).map(([eventId]) => eventId)
 }

@@ -68,3 +68,6 @@ export const MAX_FILTER_BYTES = 64 * 1024
 
 /** Events of one room's timeline in one answer. Ours. */
 export const MAX_TIMELINE_EVENTS = 100
+
+/** Signatures tried on one third-party invite, which may bring hundreds of signatures and of keys. Ours. */
+export const MAX_THIRD_PARTY_SIGNATURE_CHECKS = 100
