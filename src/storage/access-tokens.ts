@@ -120,3 +120,9 @@ export async function deleteOldRefreshTokens(
     .where('refresh_token', '<', before)
     .execute()
 }
+
+export async function deleteTokensOfDevice(tx: Tx, userNid: number, deviceId: string): Promise<void> {
+  for (const table of ['access_tokens', 'refresh_tokens'] as const) {
+    await tx.deleteFrom(table).where('user_nid', '=', userNid).where('device_id', '=', deviceId).execute()
+  }
+}

@@ -45,6 +45,7 @@ type CoreTables = {
   room_state: {
     room: number
     kind: number
+    is_member: boolean
     from_position: number
     to_position: number | null
     event_nid: number | null

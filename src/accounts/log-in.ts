@@ -1,0 +1,115 @@
+import type { Context } from '../context.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import { localpartOf, parseUserId, serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { type AccountRow, findAccount, findAccountByNid } from '../storage/accounts.ts'
+import { insertOneTimeToken, takeOneTimeToken } from '../storage/one-time-tokens.ts'
+import { isPassword } from './passwords.ts'
+import { tokenHash } from './sessions.ts'
+
+export type User = { readonly userId: UserId; readonly userNid: number }
+
+/** The same words whatever was wrong, so that nothing tells which user names exist. */
+const refused = 'Invalid user name or password'
+
+/**
+ * Logs in with a password.
+ *
+ * Failures count against the name that was tried, whether or not there is such a user, but never lock an account for
+ * longer than its bucket takes to fill.
+ *
+ * @throws MatrixError M_FORBIDDEN, M_USER_DEACTIVATED, M_USER_LOCKED, M_LIMIT_EXCEEDED
+ */
+export async function logInWithPassword(ctx: Context, userId: UserId, password: string): Promise<User> {
+  await ctx.rateLimits.check('login_failed', userId)
+  const account = await findAccountCaseless(ctx, userId)
+  const isRight = await isPassword(ctx, password, account?.password_hash ?? null)
+  if (!isRight || account === undefined) {
+    await ctx.rateLimits.take('login_failed', userId)
+    if (account !== undefined && account.deactivated_at !== null) {
+      throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
+    }
+    throw new MatrixError('M_FORBIDDEN', refused)
+  }
+  return admit(ctx, account)
+}
+
+/**
+ * Logs in with a login token, which is good once.
+ *
+ * @throws MatrixError M_FORBIDDEN, M_USER_DEACTIVATED, M_USER_LOCKED, M_LIMIT_EXCEEDED
+ */
+export async function logInWithToken(ctx: Context, token: string): Promise<User> {
+  const taken = await takeOneTimeToken(ctx.database.db, {
+    kind: 'login',
+    token_hash: tokenHash(token),
+    now: ctx.clock.now(),
+  })
+  const account =
+    taken === undefined || taken.user_nid === null ? undefined : await findAccountByNid(ctx.database.db, taken.user_nid)
+  if (account === undefined) throw new MatrixError('M_FORBIDDEN', 'Invalid login token')
+  return admit(ctx, account)
+}
+
+/** Gives a user a token with which another device can log in once. */
+export async function createLoginToken(ctx: Context, user: User): Promise<{ token: string; expiresInMs: number }> {
+  const token = `chl_${ctx.random.token(32)}`
+  const expiresInMs = ctx.config.sessions.login_token_lifetime_seconds * 1000
+  await insertOneTimeToken(ctx.database.db, {
+    kind: 'login',
+    token_hash: tokenHash(token),
+    user_nid: user.userNid,
+    expires_at: ctx.clock.now() + expiresInMs,
+  })
+  return { token, expiresInMs }
+}
+
+/**
+ * Checks the `m.login.password` stage of somebody who is logged in: it must be their own name and password.
+ *
+ * @throws MatrixError M_LIMIT_EXCEEDED
+ */
+export async function checkOwnPassword(ctx: Context, user: User, auth: JsonObject): Promise<boolean> {
+  await ctx.rateLimits.check('login_failed', user.userId)
+  const named = userIdOf(auth, serverNameOf(user.userId))
+  const account = await findAccount(ctx.database.db, user.userId)
+  const password = typeof auth.password === 'string' ? auth.password : ''
+  const isRight = await isPassword(ctx, password, account?.password_hash ?? null)
+  if (isRight && named?.toLowerCase() === user.userId.toLowerCase()) return true
+  await ctx.rateLimits.take('login_failed', user.userId)
+  return false
+}
+
+/**
+ * The user that an identifier names: a localpart, or a whole user id. Also in its older form, as `user` beside it.
+ *
+ * Spec: Client-Server API, "Identifier types" (v1.19).
+ */
+export function userIdOf(auth: JsonObject, domain: string): UserId | undefined {
+  const identifier = auth.identifier
+  let user: unknown = auth.user
+  if (typeof identifier === 'object' && identifier !== null && !Array.isArray(identifier)) {
+    const typed = identifier as JsonObject
+    if (typed.type !== 'm.id.user') return undefined
+    user = typed.user
+  }
+  if (typeof user !== 'string') return undefined
+  return parseUserId(user.startsWith('@') ? user : `@${user}:${domain}`)
+}
+
+/** Names are made in lower case, but people type them otherwise; older accounts may have capitals. */
+async function findAccountCaseless(ctx: Context, userId: UserId): Promise<AccountRow | undefined> {
+  if (!ctx.domains.isLocal(serverNameOf(userId))) return undefined
+  const exact = await findAccount(ctx.database.db, userId)
+  if (exact !== undefined || localpartOf(userId) === localpartOf(userId).toLowerCase()) return exact
+  return findAccount(ctx.database.db, `@${localpartOf(userId).toLowerCase()}:${serverNameOf(userId)}`)
+}
+
+async function admit(ctx: Context, account: AccountRow): Promise<User> {
+  if (account.deactivated_at !== null) throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
+  if (account.locked) {
+    throw new MatrixError('M_USER_LOCKED', 'This account has been locked', { extra: { soft_logout: true } })
+  }
+  await ctx.rateLimits.take('login_account', account.user_id)
+  return { userId: account.user_id, userNid: account.user_nid }
+}
