@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from './json.ts'
+import { looseNumbersIn } from './loose-numbers.ts'
 
 /**
  * The one encoding of a JSON value that all servers hash and sign: no white space, keys in code point order, no more
@@ -32,8 +33,10 @@ function rank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x1_0000 : unit
 }
 
+/** Whether `JSON.stringify` would write the value as it must be. */
 function isInOrder(value: Json): boolean {
   if (typeof value !== 'object' || value === null) return true
+  if (looseNumbersIn(value) !== undefined) return false
   if (Array.isArray(value)) return (value as readonly Json[]).every(isInOrder)
   let previous: string | undefined
   for (const key in value as JsonObject) {
@@ -56,14 +59,17 @@ function needsCodePoints(key: string): boolean {
 function encode(value: Json): string {
   if (typeof value === 'string') return quote(value)
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${(value as readonly Json[]).map(encode).join(',')}]`
+  const loose = looseNumbersIn(value)
+  if (Array.isArray(value)) {
+    return `[${(value as readonly Json[]).map((item, i) => loose?.get(String(i)) ?? encode(item)).join(',')}]`
+  }
   const keys = Object.keys(value)
   if (keys.some(needsCodePoints)) keys.sort(compareCodePoints)
   else keys.sort()
   let text = '{'
   for (const key of keys) {
     if (text.length > 1) text += ','
-    text += `${quote(key)}:${encode((value as JsonObject)[key] as Json)}`
+    text += `${quote(key)}:${loose?.get(key) ?? encode((value as JsonObject)[key] as Json)}`
   }
   return `${text}}`
 }

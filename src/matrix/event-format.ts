@@ -1,7 +1,7 @@
 import { canonicalJson } from './canonical-json.ts'
 import { knownEvent, type Pdu, type RoomEvent } from './event.ts'
 import { eventIdOf } from './hashes.ts'
-import { type EventId, fitsAnId, parseEventId, parseRoomId, parseUserId, serverNameOf } from './ids.ts'
+import { fitsAnId, parseEventId, parseRoomId, parseServerName, parseUserId, serverNameOf } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
 import { MAX_AUTH_EVENTS, MAX_DEPTH, MAX_EVENT_BYTES, MAX_PREV_EVENTS } from './limits.ts'
 import type { RoomRules } from './room-versions.ts'
@@ -61,11 +61,15 @@ function graphError(json: JsonObject, rules: RoomRules): string | undefined {
     return `prev_events are not at most ${MAX_PREV_EVENTS} events`
   if (!areEdges(json.auth_events, MAX_AUTH_EVENTS, rules))
     return `auth_events are not at most ${MAX_AUTH_EVENTS} events`
-  const hasEventId = isString(json.event_id) && parseEventId(json.event_id) !== undefined
-  if (rules.eventFormat === 'v1' && (!hasEventId || serverNameOf(json.event_id as EventId) === undefined)) {
-    return 'event_id is not an event id with a domain'
-  }
-  return undefined
+  return rules.eventFormat === 'v1' && !isEventIdWithDomain(json.event_id)
+    ? 'event_id is not an event id with a domain'
+    : undefined
+}
+
+function isEventIdWithDomain(value: Json | undefined): boolean {
+  const eventId = isString(value) ? parseEventId(value) : undefined
+  const server = eventId === undefined ? undefined : serverNameOf(eventId)
+  return server !== undefined && parseServerName(server) !== undefined
 }
 
 function areEdges(edges: Json | undefined, most: number, rules: RoomRules): boolean {

@@ -3,7 +3,8 @@ import { unpadded } from './base64.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Pdu } from './event.ts'
 import type { EventId } from './ids.ts'
-import type { Json } from './json.ts'
+import type { JsonObject } from './json.ts'
+import { carryLooseNumbers } from './loose-numbers.ts'
 import { redact } from './redaction.ts'
 import type { RoomRules } from './room-versions.ts'
 
@@ -14,7 +15,7 @@ import type { RoomRules } from './room-versions.ts'
  */
 export function contentHash(pdu: Pdu): string {
   const { unsigned: _unsigned, signatures: _signatures, hashes: _hashes, ...hashed } = pdu
-  return sha256(canonicalJson(hashed))
+  return sha256(canonicalJson(carryLooseNumbers(pdu, hashed)))
 }
 
 /** Whether the event is as its sender made it. If not, what we have is at best its redacted form. */
@@ -43,7 +44,7 @@ export function eventIdOf(pdu: Pdu, rules: RoomRules): EventId {
 /** What servers sign, and the reference hash covers: the canonical JSON of the redacted event without signatures. */
 export function signedText(pdu: Pdu, rules: RoomRules): string {
   const { signatures: _signatures, unsigned: _unsigned, ...signed } = redact(pdu, rules)
-  return canonicalJson(signed as { readonly [key: string]: Json })
+  return canonicalJson(carryLooseNumbers(pdu, signed) as JsonObject)
 }
 
 /** The event id, from room version 3 on, of an event of which `signedText` is what servers sign. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  isCompliantUserId,
   isValidNewLocalpart,
   localpartOf,
   parseEventId,
@@ -119,4 +120,9 @@ test('the parts of identifiers', () => {
 test('isValidNewLocalpart', () => {
   expect(isValidNewLocalpart('alice.smith_1=-/+')).toBe(true)
   for (const localpart of ['', 'Alice', 'a b', 'é', 'a:b', 'a\n']) expect(isValidNewLocalpart(localpart)).toBe(false)
+})
+
+test('isCompliantUserId', () => {
+  expect(isCompliantUserId('@Alice!~:example.org')).toBe(true)
+  for (const id of ['@:e', '@a b:e', '@é:e', '@a\n:e'] as const) expect(isCompliantUserId(id)).toBe(false)
 })

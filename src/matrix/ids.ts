@@ -79,6 +79,14 @@ export function localpartOf(id: UserId | RoomAlias): string {
   return id.slice(1, id.indexOf(':'))
 }
 
+/**
+ * Whether the localpart is at least printable ASCII. Others are accepted in events, but should not be passed on to clients
+ * outside of one. Spec: Appendices, "Historical User IDs".
+ */
+export function isCompliantUserId(id: UserId): boolean {
+  return /^[!-~]+$/.test(localpartOf(id))
+}
+
 /** Whether a user may be created with this localpart; older ones may have others. Spec: Appendices, "User Identifiers". */
 export function isValidNewLocalpart(text: string): boolean {
   return /^[a-z0-9._=\-/+]+$/.test(text)

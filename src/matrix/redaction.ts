@@ -1,5 +1,6 @@
 import type { Pdu } from './event.ts'
 import type { Json, JsonObject } from './json.ts'
+import { carryLooseNumbers } from './loose-numbers.ts'
 import type { RoomRules } from './room-versions.ts'
 
 /**
@@ -10,7 +11,7 @@ import type { RoomRules } from './room-versions.ts'
  */
 export function redact(pdu: Pdu, rules: RoomRules): Pdu {
   const content = redactContent(pdu.type, pdu.content, rules)
-  return { ...pick(pdu, rules.redaction.event), content } as unknown as Pdu
+  return carryLooseNumbers(pdu, { ...pick(pdu, rules.redaction.event), content }) as unknown as Pdu
 }
 
 /** The `content` that a redaction leaves of an event of this type. */
@@ -23,7 +24,7 @@ export function redactContent(type: string, content: JsonObject, rules: RoomRule
   const invite = content.third_party_invite
   if (!isObject(invite)) return redacted
   // As deployed servers do, an invite without `signed` remains as an empty object: hashes depend on it.
-  return { ...redacted, third_party_invite: pick(invite, SIGNED) }
+  return carryLooseNumbers(content, { ...redacted, third_party_invite: pick(invite, SIGNED) })
 }
 
 const SIGNED: ReadonlySet<string> = new Set(['signed'])
@@ -31,7 +32,7 @@ const SIGNED: ReadonlySet<string> = new Set(['signed'])
 function pick(object: JsonObject, keys: ReadonlySet<string>): JsonObject {
   const picked: { [key: string]: Json } = {}
   for (const key of keys) if (Object.hasOwn(object, key)) picked[key] = object[key] as Json
-  return picked
+  return carryLooseNumbers(object, picked)
 }
 
 function isObject(value: Json | undefined): value is JsonObject {

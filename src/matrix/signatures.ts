@@ -5,6 +5,7 @@ import type { Pdu } from './event.ts'
 import { signedText } from './hashes.ts'
 import type { ServerName, UserId } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
+import { carryLooseNumbers } from './loose-numbers.ts'
 import type { RoomRules } from './room-versions.ts'
 
 export type KeyId = `ed25519:${string}`
@@ -103,7 +104,7 @@ type Signed = { readonly signatures: { readonly [name: string]: { readonly [keyI
 
 function textToSign(object: JsonObject): string {
   const { signatures: _signatures, unsigned: _unsigned, ...signed } = object
-  return canonicalJson(signed)
+  return canonicalJson(carryLooseNumbers(object, signed))
 }
 
 function withSignature<T extends JsonObject>(object: T, name: string, keyId: KeyId, signature: string): T & Signed {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { MatrixError } from './errors.ts'
-import { containsNul, hasCanonicalNumbers, parseJson } from './strict-json.ts'
+import { containsNul, hasCanonicalNumbers, parseJson, parseJsonBytes } from './strict-json.ts'
 
 function errcodeOf(run: () => unknown): string | undefined {
   try {
@@ -117,4 +117,11 @@ test('hasCanonicalNumbers knows how a number was written', () => {
   expect(loose('{"a":[{"b":1}],"c":"1.0"}')).toBe(true)
   const [good, bad] = parseJson('[{"a":1},{"a":1.0}]', { integers: 'any' }) as { a: number }[]
   expect([hasCanonicalNumbers(good!), hasCanonicalNumbers(bad!)]).toEqual([true, false])
+})
+
+test('parseJsonBytes takes UTF-8 only', () => {
+  expect(parseJsonBytes(Buffer.from('{"a":"é😀"}'))).toEqual({ a: 'é😀' })
+  for (const bytes of ['22ff22', '22eda08022', 'fffe7b007d00', 'efbbbf7b7d']) {
+    expect(errcodeOf(() => parseJsonBytes(Buffer.from(bytes, 'hex')))).toBe('M_NOT_JSON')
+  }
 })

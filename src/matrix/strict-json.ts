@@ -1,6 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import { MatrixError } from './errors.ts'
 import type { Json, JsonObject } from './json.ts'
 import { MAX_JSON_DEPTH, MAX_JSON_MEMBERS } from './limits.ts'
+import { keepLooseNumber, looseNumbersIn } from './loose-numbers.ts'
 
 export type ParseOptions = {
   /**
@@ -41,6 +43,15 @@ export function parseJson(text: string, options: ParseOptions = {}): Json {
   return value
 }
 
+/**
+ * {@link parseJson} of the bytes of a body. Errors: also `M_NOT_JSON` for bytes that are not UTF-8, which decoding would
+ * otherwise replace without a word.
+ */
+export function parseJsonBytes(bytes: Buffer, options: ParseOptions = {}): Json {
+  if (!isUtf8(bytes)) throw new MatrixError('M_NOT_JSON', 'The content is not UTF-8')
+  return parseJson(bytes.toString(), options)
+}
+
 /** Whether a string or a key in it contains U+0000, which PostgreSQL cannot store in text. */
 export function containsNul(json: Json): boolean {
   return someString(json, (string) => string.includes('\0'))
@@ -53,21 +64,18 @@ export function containsNul(json: Json): boolean {
 export function hasCanonicalNumbers(json: Json): boolean {
   if (typeof json === 'number') return Number.isSafeInteger(json) && !Object.is(json, -0)
   if (typeof json !== 'object' || json === null) return true
-  if (parentsOfLooseNumbers.has(json)) return false
+  if (looseNumbersIn(json) !== undefined) return false
   if (Array.isArray(json)) return (json as readonly Json[]).every(hasCanonicalNumbers)
   for (const key in json) if (!hasCanonicalNumbers((json as JsonObject)[key] as Json)) return false
   return true
 }
 
-/** The objects and arrays that directly hold a number whose text was not canonical. Almost always empty. */
-const parentsOfLooseNumbers = new WeakSet<object>()
-
 function parse(text: string, hasLooseNumbers: boolean): Json {
   try {
     if (!hasLooseNumbers) return JSON.parse(text) as Json
-    return JSON.parse(text, function (this: object, _key, value: Json, context?: { readonly source?: string }) {
+    return JSON.parse(text, function (this: object, key, value: Json, context?: { readonly source?: string }) {
       if (context?.source !== undefined && typeof value === 'number' && !isCanonicalNumber(context.source)) {
-        parentsOfLooseNumbers.add(this)
+        keepLooseNumber(this, key, context.source)
       }
       return value
     }) as Json
