@@ -3,11 +3,14 @@ import { MatrixError } from '../matrix/errors.ts'
 import { isValidNewLocalpart, localpartOf, parseUserId, type UserId } from '../matrix/ids.ts'
 import { findAccount, insertAccount, insertProfile } from '../storage/accounts.ts'
 import { useRegistrationToken } from '../storage/registration-tokens.ts'
-import { checkPasswordPolicy, hashPassword } from './passwords.ts'
+import { hashPassword } from './passwords.ts'
 
 export type NewAccount = {
   readonly userId: UserId
+  /** Already held to the policy, where it applies. */
   readonly password?: string
+  /** The localpart, unless given. */
+  readonly displayName?: string
   readonly isAdmin?: boolean
   readonly isGuest?: boolean
   /** The version of the terms the user agreed to. */
@@ -21,12 +24,11 @@ type Dependencies = Pick<Context, 'config' | 'database' | 'dictionaries' | 'cloc
 /**
  * Creates an account. Of several at once with one name, or with the last use of a registration token, one succeeds.
  *
- * @throws MatrixError M_USER_IN_USE, M_INVALID_USERNAME, M_WEAK_PASSWORD, M_FORBIDDEN for a token without uses
+ * @throws MatrixError M_USER_IN_USE, M_INVALID_USERNAME, M_FORBIDDEN for a token without uses
  */
 export async function createAccount(ctx: Dependencies, account: NewAccount): Promise<{ userNid: number }> {
   const { userId, password, registrationToken } = account
   checkNewUserId(ctx, userId)
-  if (password !== undefined) checkPasswordPolicy(ctx.config, password)
   const passwordHash = password === undefined ? null : await hashPassword(ctx, password)
   const userNid = (await ctx.dictionaries.internUsers([userId])).get(userId)!
   const now = ctx.clock.now()
@@ -41,7 +43,8 @@ export async function createAccount(ctx: Dependencies, account: NewAccount): Pro
       terms_version: account.termsVersion ?? null,
     })
     if (!isNew) throw new MatrixError('M_USER_IN_USE', 'This user name is taken')
-    if (account.isGuest !== true) await insertProfile(tx, userNid, { displayname: localpartOf(userId) })
+    if (account.isGuest !== true)
+      await insertProfile(tx, userNid, { displayname: account.displayName ?? localpartOf(userId) })
     if (registrationToken === undefined) return
     const { token, held } = registrationToken
     if (!(await useRegistrationToken(tx, token, held, now))) {

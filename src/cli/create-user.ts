@@ -1,4 +1,5 @@
 import { createAccount } from '../accounts/create-account.ts'
+import { checkPasswordPolicy } from '../accounts/passwords.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { parseUserId, type UserId } from '../matrix/ids.ts'
 import type { Command } from './arguments.ts'
@@ -9,6 +10,7 @@ export async function createUser(command: Command, env: NodeJS.ProcessEnv): Prom
   const password = await askPassword(command.password)
   await withContext(command, env, async (ctx) => {
     const userId = userIdFrom(command.operands[0]!, ctx.domains.default)
+    checkPasswordPolicy(ctx.config, password)
     await createAccount(ctx, { userId, password, isAdmin: command.admin })
     console.log(`Created ${command.admin ? 'the administrator' : 'the user'} ${userId}`)
   })

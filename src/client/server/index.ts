@@ -1,3 +1,18 @@
+import type { Endpoint } from '../../http/endpoint.ts'
+import { getCapabilities } from './get-capabilities.ts'
+import { getServerKey } from './get-server-key.ts'
 import { getVersions } from './get-versions.ts'
+import { getWellknown } from './get-wellknown.ts'
+import { getWellknownServer } from './get-wellknown-server.ts'
+import { getSharedSecretNonce, registerWithSharedSecret } from './shared-secret-register.ts'
 
-export const serverEndpoints = [getVersions]
+/** What a client learns of the server itself, and how tools create users. */
+export const serverEndpoints: readonly Endpoint[] = [
+  getVersions,
+  getCapabilities,
+  getWellknown,
+  getWellknownServer,
+  getServerKey,
+  getSharedSecretNonce,
+  registerWithSharedSecret,
+]

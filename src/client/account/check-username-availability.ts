@@ -1,0 +1,20 @@
+import { Type } from '@sinclair/typebox'
+import { checkUserIdFree, newUserId } from '../../accounts/create-account.ts'
+import { endpoint } from '../../http/endpoint.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+
+/** Spec: Client-Server API, `GET /_matrix/client/v3/register/available` (v1.19). */
+export const checkUsernameAvailability = endpoint({
+  method: 'get',
+  path: ['/_matrix/client/v3/register/available', '/_matrix/client/r0/register/available'],
+  auth: 'none',
+  rateLimit: { kind: 'registration', by: 'address' },
+  query: Type.Object({ username: Type.String() }),
+  async handle(ctx, { query, domain }) {
+    if (ctx.config.registration.mode === 'closed') {
+      throw new MatrixError('M_FORBIDDEN', 'Registration is closed on this server')
+    }
+    await checkUserIdFree(ctx, newUserId(ctx, query.username, domain))
+    return { available: true }
+  },
+})

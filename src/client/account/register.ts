@@ -1,0 +1,100 @@
+import { Type } from '@sinclair/typebox'
+import { checkUserIdFree, createAccount, newUserId, unusedNumericUserId } from '../../accounts/create-account.ts'
+import { checkPasswordPolicy } from '../../accounts/passwords.ts'
+import { openSession } from '../../accounts/sessions.ts'
+import { authenticateInteractively, type Guarded, type Stage } from '../../accounts/user-interactive-auth.ts'
+import type { Config } from '../../config.ts'
+import type { Context } from '../../context.ts'
+import { endpoint } from '../../http/endpoint.ts'
+import { reply } from '../../http/response.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+import type { ServerName, UserId } from '../../matrix/ids.ts'
+import type { JsonObject } from '../../matrix/json.ts'
+import { sessionAnswer } from '../session/session-answer.ts'
+import { name, shortText } from '../text.ts'
+
+/** Spec: Client-Server API, `POST /_matrix/client/v3/register` (v1.19). */
+export const register = endpoint({
+  method: 'post',
+  path: ['/_matrix/client/v3/register', '/_matrix/client/r0/register'],
+  auth: 'none',
+  query: Type.Object({ kind: Type.Optional(Type.Union([Type.Literal('user'), Type.Literal('guest')])) }),
+  body: Type.Object({
+    auth: Type.Optional(Type.Unknown()),
+    type: Type.Optional(Type.String()),
+    username: Type.Optional(shortText),
+    password: Type.Optional(Type.String()),
+    device_id: Type.Optional(name),
+    initial_device_display_name: Type.Optional(shortText),
+    inhibit_login: Type.Optional(Type.Boolean()),
+    refresh_token: Type.Optional(Type.Boolean()),
+  }),
+  async handle(ctx, { query, body, domain, address }) {
+    if (query.kind === 'guest') return registerGuest(ctx, domain, address, body.initial_device_display_name)
+    if (body.type === 'm.login.application_service') {
+      throw new MatrixError('M_FORBIDDEN', 'This is not an application service of this server')
+    }
+    const { registration, passwords } = ctx.config
+    if (registration.mode === 'closed' || !passwords.enabled) {
+      throw new MatrixError('M_FORBIDDEN', 'Registration is closed on this server')
+    }
+    const wanted = body.username === undefined ? undefined : newUserId(ctx, body.username, domain)
+    if (wanted !== undefined) await checkUserIdFree(ctx, wanted)
+    if (body.password !== undefined) checkPasswordPolicy(ctx.config, body.password)
+    const outcome = await authenticateInteractively(ctx, registrationGuard(ctx, domain, body as JsonObject))
+    if (!outcome.complete) return reply(outcome.challenge, { status: 401 })
+    await ctx.rateLimits.take('registration', address)
+    if (body.password === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: password')
+    const userId: UserId = wanted ?? (await unusedNumericUserId(ctx, domain))
+    const { userNid } = await createAccount(ctx, {
+      userId,
+      password: body.password,
+      registrationToken: outcome.registrationToken,
+      ...(outcome.completed.includes('m.login.terms') && { termsVersion: registration.terms.version }),
+    })
+    if (body.inhibit_login === true) return { user_id: userId, home_server: domain }
+    const session = await openSession(
+      ctx,
+      { userId, userNid },
+      {
+        deviceId: body.device_id,
+        displayName: body.initial_device_display_name,
+        refreshable: body.refresh_token,
+      },
+    )
+    return sessionAnswer({ userId, domain }, session)
+  },
+})
+
+function registrationGuard(ctx: Context, domain: ServerName, body: JsonObject): Guarded {
+  const { registration } = ctx.config
+  const first: Stage = registration.mode === 'token' ? 'm.login.registration_token' : 'm.login.dummy'
+  const hasTerms = registration.terms.url !== undefined
+  return {
+    operation: `register ${domain}`,
+    body,
+    binds: 'operation',
+    flows: [hasTerms ? [first, 'm.login.terms'] : [first]],
+    params: hasTerms ? { 'm.login.terms': termsParams(registration.terms) } : {},
+  }
+}
+
+/** Spec: Client-Server API, "Terms of service at registration" (v1.19). */
+function termsParams(terms: Config['registration']['terms']): JsonObject {
+  return { policies: { terms_of_service: { version: terms.version, en: { name: terms.name, url: terms.url ?? '' } } } }
+}
+
+async function registerGuest(
+  ctx: Context,
+  domain: ServerName,
+  address: string,
+  displayName: string | undefined,
+): Promise<JsonObject> {
+  if (!ctx.config.registration.allow_guests) {
+    throw new MatrixError('M_FORBIDDEN', 'Guest access is switched off on this server')
+  }
+  await ctx.rateLimits.take('registration', address)
+  const userId = await unusedNumericUserId(ctx, domain, 'guest-')
+  const { userNid } = await createAccount(ctx, { userId, isGuest: true })
+  return sessionAnswer({ userId, domain }, await openSession(ctx, { userId, userNid }, { displayName }))
+}

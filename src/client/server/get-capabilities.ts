@@ -1,0 +1,25 @@
+import { endpoint } from '../../http/endpoint.ts'
+import { supportedRoomVersions } from '../../matrix/room-versions.ts'
+
+/** Spec: Client-Server API, `GET /_matrix/client/v3/capabilities` (v1.19). */
+export const getCapabilities = endpoint({
+  method: 'get',
+  path: ['/_matrix/client/v3/capabilities', '/_matrix/client/r0/capabilities'],
+  auth: 'user',
+  handle(ctx) {
+    return {
+      capabilities: {
+        'm.change_password': { enabled: ctx.config.passwords.enabled },
+        'm.room_versions': {
+          default: ctx.config.rooms.default_version,
+          available: Object.fromEntries(supportedRoomVersions.map((version) => [version, 'stable'])),
+        },
+        'm.set_displayname': { enabled: true },
+        'm.set_avatar_url': { enabled: true },
+        'm.3pid_changes': { enabled: false },
+        'm.get_login_token': { enabled: ctx.config.sessions.login_token_enabled },
+        'm.profile_fields': { enabled: true },
+      },
+    }
+  },
+})
