@@ -10,6 +10,8 @@ export type AgreedState = {
   get(key: StateKey): number | undefined
   /** The events, each once, in any order; those that many others cite are best early. */
   ordinals(): Iterable<number>
+  /** Whether the event is among them. With it the events are hardly ever walked. */
+  has?(ordinal: number): boolean
 }
 
 /** What there is to resolve, as ordinals of the room's `AuthGraph`, in which the chains of all of them must be. */
@@ -99,16 +101,22 @@ function fullConflictedSet(
   const sets = divergent.map((set) => [...set.values()].filter((ordinal) => ordinal !== undefined))
   const difference = graph.difference(sets).filter((ordinal) => !full.has(ordinal))
   if (difference.length === 0) return full
-  const shared = graph.reachedFrom(chained(settled.values(), agreed), difference)
+  const shared = graph.reachedFrom(likelyFirst(settled.values(), agreed, difference), difference)
   for (const ordinal of difference) if (!shared.has(ordinal)) full.add(ordinal)
   return full
 }
 
-function* chained(settled: Iterable<number>, agreed: AgreedState): Iterable<number> {
-  yield* settled
+/** The agreed events, those first that probably lead to what is looked for. */
+function* likelyFirst(
+  settled: Iterable<number>,
+  agreed: AgreedState,
+  wanted: readonly number[],
+): Generator<number, void, undefined> {
+  for (const ordinal of wanted) if (agreed.has?.(ordinal)) yield ordinal
   for (const key of [POWER_LEVELS_KEY, JOIN_RULES_KEY, CREATE_KEY]) {
     const ordinal = agreed.get(key)
     if (ordinal !== undefined) yield ordinal
   }
+  yield* settled
   yield* agreed.ordinals()
 }

@@ -209,10 +209,15 @@ export function conflictOf(room: RandomRoom): { conflict: Conflict; ordinals: Re
     }
     return new Map([...differing].map((key) => [key, known(key)]))
   })
+  const values = new Set(agreed.values())
   const conflict: Conflict = {
     graph,
     divergent,
-    agreed: { get: (key) => agreed.get(key), ordinals: () => agreed.values() },
+    agreed: {
+      get: (key) => agreed.get(key),
+      ordinals: () => values,
+      ...(room.events.size % 2 === 0 ? { has: (ordinal: number) => values.has(ordinal) } : {}),
+    },
     create: agreed.get(CREATE_KEY) ?? 0,
   }
   return { conflict, ordinals }
