@@ -97,13 +97,19 @@ const MEMBERS_IN_ORDER = [
 type UnsignedPdu = Omit<Pdu, 'hashes' | 'signatures'> & { readonly hashes?: undefined; readonly signatures?: undefined }
 
 function unsignedPdu(draft: EventDraft, rules: RoomRules, serverName: ServerName): UnsignedPdu {
-  const { redacts, stateKey, roomId } = draft
+  const { redacts, stateKey, roomId, eventIdLocalpart } = draft
+  if ((roomId === undefined) !== (rules.createEventIsRoomId && draft.type === 'm.room.create')) {
+    throw new Error('Exactly the create event of a room whose id it is has no room id')
+  }
+  if (eventIdLocalpart === undefined && rules.eventFormat === 'v1') {
+    throw new Error(`Room version ${rules.version} needs to be given event ids`)
+  }
   const inContent = redacts !== undefined && rules.redactsIn === 'content'
   return {
     auth_events: edges(draft.authEvents, draft, rules),
     content: inContent ? { ...draft.content, redacts } : draft.content,
     depth: Math.min(draft.depth, MAX_DEPTH),
-    ...(rules.eventFormat === 'v1' ? { event_id: `$${draft.eventIdLocalpart}:${serverName}` as const } : undefined),
+    ...(rules.eventFormat === 'v1' ? { event_id: `$${eventIdLocalpart}:${serverName}` as const } : undefined),
     origin_server_ts: draft.originServerTs,
     prev_events: edges(draft.prevEvents, draft, rules),
     ...(redacts !== undefined && !inContent ? { redacts } : undefined),

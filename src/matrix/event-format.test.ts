@@ -24,8 +24,9 @@ function draft(version: RoomVersion, more: Partial<EventDraft> = {}): EventDraft
     depth: 7,
     prevEvents: [cited],
     authEvents: [cited, cited],
-    eventIdLocalpart: 'local',
-    hashesOf: new Map([[cited, hash]]),
+    ...(roomRules(version).eventFormat === 'v1'
+      ? { eventIdLocalpart: 'local', hashesOf: new Map([[cited, hash]]) }
+      : undefined),
     ...more,
   }
 }
@@ -122,6 +123,14 @@ test('events too large are not built', () => {
 
 test('a hash that an old version needs and nobody gave is a bug', () => {
   expect(() => built('1', { hashesOf: new Map() })).toThrow('No hash')
+})
+
+test('a room id or event id that is missing, or a room id too many, is a bug', () => {
+  const { roomId: _roomId, ...withoutRoom } = draft('12')
+  expect(() => buildEvent(withoutRoom, roomRules('12'), 'a.example', key)).toThrow('room id')
+  expect(() => built('12', { type: 'm.room.create' })).toThrow('room id')
+  const { eventIdLocalpart: _localpart, ...withoutId } = draft('1')
+  expect(() => buildEvent(withoutId, roomRules('1'), 'a.example', key)).toThrow('event ids')
 })
 
 describe.each(['2', '5', '6', '12'] as const)('parseEvent in version %s', (version) => {

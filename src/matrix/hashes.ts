@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { unpadded } from './base64.ts'
+import { decodeBase64, encodeBase64, unpadded } from './base64.ts'
 import { canonicalJson } from './canonical-json.ts'
 import type { Pdu } from './event.ts'
 import type { EventId } from './ids.ts'
@@ -20,7 +20,8 @@ export function contentHash(pdu: Pdu): string {
 
 /** Whether the event is as its sender made it. If not, what we have is at best its redacted form. */
 export function hasValidContentHash(pdu: Pdu): boolean {
-  return unpadded(pdu.hashes.sha256) === contentHash(pdu)
+  const claimed = decodeBase64(pdu.hashes.sha256)
+  return claimed !== undefined && encodeBase64(claimed) === contentHash(pdu)
 }
 
 /**

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { ALICE, BOB, event } from './auth-rules/fixtures.ts'
 import type { Pdu } from './event.ts'
 import type { JsonObject } from './json.ts'
-import { redact, redactContent } from './redaction.ts'
+import { powerLevelsOf } from './power-levels.ts'
+import { mayRedact, redact, redactContent, redactionTarget } from './redaction.ts'
 import { type RoomVersion, roomRules, supportedRoomVersions } from './room-versions.ts'
 
 function pdu(type: string, content: JsonObject): Pdu {
@@ -106,4 +108,30 @@ test('the event itself is not changed', () => {
   const event = Object.freeze(pdu('m.room.message', Object.freeze({ body: 'x' })))
   redact(event, roomRules('12'))
   expect(event.content).toEqual({ body: 'x' })
+})
+
+test('redactionTarget', () => {
+  const both = pdu('m.room.redaction', { redacts: '$content:a.example' })
+  expect(redactionTarget(both, roomRules('10'))).toBe('$2:a.example')
+  expect(redactionTarget(both, roomRules('11'))).toBe('$content:a.example')
+  for (const redacts of [1, null, 'x', '']) {
+    expect(redactionTarget(pdu('m.room.redaction', { redacts }), roomRules('11'))).toBeUndefined()
+  }
+})
+
+test.each(supportedRoomVersions)('who may redact what in version %s', (version) => {
+  const rules = roomRules(version)
+  const levels = powerLevelsOf(
+    { users: { [BOB]: 49, '@mod:c.example': 50 } },
+    event(rules, { type: 'm.room.create' }),
+    rules,
+  )
+  const by = (sender: typeof BOB, roomId?: `!${string}`) =>
+    event(rules, { type: 'm.room.redaction', sender, ...(roomId === undefined ? {} : { roomId }) })
+  const target = event(rules, { type: 'm.room.message', sender: ALICE })
+  // Until version 2 authorisation has refused it.
+  expect(mayRedact(by(BOB), target, levels, rules)).toBe(Number(version) < 3)
+  expect(mayRedact(by('@other:a.example' as typeof BOB), target, levels, rules)).toBe(true)
+  expect(mayRedact(by('@mod:c.example' as typeof BOB), target, levels, rules)).toBe(true)
+  expect(mayRedact(by('@mod:c.example' as typeof BOB, '!other:a.example'), target, levels, rules)).toBe(false)
 })

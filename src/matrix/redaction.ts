@@ -1,6 +1,8 @@
-import type { Pdu } from './event.ts'
+import type { Pdu, RoomEvent } from './event.ts'
+import { type EventId, parseEventId, serverNameOf } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
 import { carryLooseNumbers } from './loose-numbers.ts'
+import type { PowerLevels } from './power-levels.ts'
 import type { RoomRules } from './room-versions.ts'
 
 /**
@@ -25,6 +27,29 @@ export function redactContent(type: string, content: JsonObject, rules: RoomRule
   if (!isObject(invite)) return redacted
   // As deployed servers do, an invite without `signed` remains as an empty object: hashes depend on it.
   return carryLooseNumbers(content, { ...redacted, third_party_invite: pick(invite, SIGNED) })
+}
+
+/** The event that an `m.room.redaction` redacts; undefined if it names none. Spec: room version 11, "Event format". */
+export function redactionTarget(pdu: Pdu, rules: RoomRules): EventId | undefined {
+  const target: Json | undefined = rules.redactsIn === 'event' ? pdu.redacts : pdu.content.redacts
+  return typeof target === 'string' ? parseEventId(target) : undefined
+}
+
+/**
+ * Whether a redaction that was accepted is to be applied to its target, by the levels in force where it was sent. In room
+ * versions 1 and 2 the authorisation rules have said so already.
+ *
+ * Spec: room version 3, "Handling redactions" (v1.19).
+ */
+export function mayRedact(redaction: RoomEvent, target: RoomEvent, levels: PowerLevels, rules: RoomRules): boolean {
+  if (redaction.roomId !== target.roomId) return false
+  // "The power level of the redaction event's sender is greater than or equal to the redact level."
+  // "The domain of the redaction event's sender matches that of the original event's sender."
+  return (
+    rules.auth.checksRedactions ||
+    levels.userLevel(redaction.pdu.sender) >= levels.redact ||
+    serverNameOf(redaction.pdu.sender) === serverNameOf(target.pdu.sender)
+  )
 }
 
 const SIGNED: ReadonlySet<string> = new Set(['signed'])

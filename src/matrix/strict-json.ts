@@ -28,8 +28,7 @@ export type ParseOptions = {
  * Spec: Appendices, "Canonical JSON" (v1.19).
  */
 export function parseJson(text: string, options: ParseOptions = {}): Json {
-  const scan = scanText(text, options.integers ?? 'strict', options.maxDepth ?? MAX_JSON_DEPTH)
-  if (scan.members > (options.maxMembers ?? MAX_JSON_MEMBERS)) throw new MatrixError('M_TOO_LARGE', 'Too many members')
+  const scan = scanText(text, options)
   const value = parse(text, scan.looseNumber)
   if (scan.badNumber !== undefined) throw new MatrixError('M_BAD_JSON', `Not a valid number: ${scan.badNumber}`)
   if (scan.members > 1 && countMembers(value) !== scan.members) {
@@ -94,10 +93,11 @@ type Scan = {
 }
 
 /**
- * Finds the structure of a text without judging whether it is JSON: that is for `JSON.parse` to say. Only the depth is
- * refused here, as nothing may walk a tree before it is known to be shallow.
+ * Finds the structure of a text without judging whether it is JSON: that is for `JSON.parse` to say. Only what would cost
+ * too much to parse, or to walk, is refused here.
  */
-function scanText(text: string, integers: 'strict' | 'any', maxDepth: number): Scan {
+function scanText(text: string, options: ParseOptions): Scan {
+  const { integers = 'strict', maxDepth = MAX_JSON_DEPTH, maxMembers = MAX_JSON_MEMBERS } = options
   const escapes = text.includes('\\')
   const length = text.length
   let badNumber: string | undefined
@@ -128,7 +128,7 @@ function scanText(text: string, integers: 'strict' | 'any', maxDepth: number): S
         else looseNumber = true
       }
     } else {
-      if (code === COLON) members += 1
+      if (code === COLON && (members += 1) > maxMembers) throw new MatrixError('M_TOO_LARGE', 'Too many members')
       i += 1
     }
   }

@@ -165,7 +165,8 @@ function membershipOf(userId: string, state: AuthState): Json | undefined {
   return state.get('m.room.member', userId)?.pdu.content.membership
 }
 
-/** Spec: Client-Server API, `m.room.join_rules`: without one the room is by invitation. */
+/** Without one the room is by invitation; one that is no text is a rule we do not know. */
 function joinRuleOf(state: AuthState): Json {
-  return state.get('m.room.join_rules', '')?.pdu.content.join_rule ?? 'invite'
+  const joinRule = state.get('m.room.join_rules', '')?.pdu.content.join_rule
+  return joinRule === undefined ? 'invite' : joinRule
 }
