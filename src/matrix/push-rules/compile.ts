@@ -30,6 +30,7 @@ export type CompiledCondition =
       readonly glob: Glob
       readonly words: boolean
     }
+  | { readonly kind: 'equals'; readonly key: string; readonly path: readonly string[]; readonly lowercase: string }
   | { readonly kind: 'self'; readonly key: string; readonly path: readonly string[] }
   | { readonly kind: 'is'; readonly key: string; readonly path: readonly string[]; readonly value: Scalar }
   | { readonly kind: 'contains'; readonly key: string; readonly path: readonly string[]; readonly value: Scalar }
@@ -124,7 +125,10 @@ function compileCondition(condition: PushCondition, userId: UserId): CompiledCon
 }
 
 function eventMatch(key: string, pattern: string): CompiledCondition {
-  return { kind: 'glob', key, path: parsePath(key), glob: compileGlob(pattern.toLowerCase()), words: key === BODY }
+  const path = parsePath(key)
+  const lowercase = pattern.toLowerCase()
+  if (key !== BODY && !/[*?]/.test(pattern)) return { kind: 'equals', key, path, lowercase }
+  return { kind: 'glob', key, path, glob: compileGlob(lowercase), words: key === BODY }
 }
 
 /** Spec: "A decimal integer optionally prefixed by one of, `==`, `<`, `>`, `>=` or `<=`." */

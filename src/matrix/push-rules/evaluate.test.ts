@@ -126,6 +126,12 @@ describe('default rules', () => {
   })
 })
 
+test('patterns that cost too much do not silence the default rules', () => {
+  const patterns = Array.from({ length: 1000 }, (_, i) => `${'a?'.repeat(400)}${i}`)
+  const content = patterns.map((pattern, i) => ({ rule_id: `${i}`, enabled: true, pattern, actions: [] }))
+  expect(outcome({ rules: { content } }, message('a'.repeat(60_000)))).toEqual(plain)
+})
+
 describe('kinds of rules', () => {
   test('content before room before sender before underride', () => {
     let stored = addRule({}, 'sender', BOB, { actions: ['notify', { set_tweak: 'sound', value: 'sender' }] })

@@ -21,9 +21,10 @@ export type PushReader = {
 
 /**
  * Characters that the patterns of one ruleset may look at for one event. Ours: ten thousand patterns of a kilobyte
- * against a body of 64 kB would stop the process for minutes; patterns beyond the budget do not match.
+ * against a body of 64 kB would stop the process for minutes. Globs beyond the budget do not match; everything else,
+ * the default rules among it, costs nothing of it.
  */
-export const MATCHING_BUDGET = 32_000_000
+export const MATCHING_BUDGET = 8_000_000
 
 /** Without a user id: anybody whom the event does not name. */
 type Reader = Omit<PushReader, 'userId'> & { readonly userId?: UserId }
@@ -74,6 +75,8 @@ function matches(condition: CompiledCondition, evaluation: Evaluation): boolean 
       const match = condition.words ? matchesWords : matchesWhole
       return match(condition.glob, text, evaluation.budget)
     }
+    case 'equals':
+      return facts.lowercaseAt(condition.key, condition.path) === condition.lowercase
     case 'self':
       return reader.userId !== undefined && facts.valueAt(condition.key, condition.path) === reader.userId
     case 'is':

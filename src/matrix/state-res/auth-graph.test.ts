@@ -43,8 +43,10 @@ test('chains, differences and paths are those of the graph', () => {
         const union = chains.reduce((all, chain) => all.union(chain), new Set<number>())
         const difference = [...union].filter((ordinal) => !chains.every((chain) => chain.has(ordinal)))
         expect(ascending(graph.difference(sets))).toEqual(ascending(difference))
-        const many = Array.from({ length: 40 }, (_, index) => sets[index % sets.length]!)
-        expect(ascending(graph.difference(many))).toEqual(ascending(difference))
+        for (const length of [31, 32, 33]) {
+          const many = Array.from({ length }, (_, index) => sets[index % sets.length]!)
+          expect(ascending(graph.difference(many))).toEqual(ascending(difference))
+        }
 
         const ends = new Set(sets.flat())
         const between = [...chainOf(parents, ends)].filter(

@@ -88,7 +88,7 @@ export class AuthGraph {
       }
     }
     // What is looked for is mostly what everybody cites: the first few events settle it.
-    const lowest = wanted.reduce((low, ordinal) => Math.min(low, ordinal), Number.POSITIVE_INFINITY)
+    const lowest = least(wanted)
     const seen: number[] = []
     for (const ordinal of from) {
       if (open.size === 0) return found
@@ -100,7 +100,7 @@ export class AuthGraph {
       }
     }
     if (open.size === 0) return found
-    const floor = Math.min(...open)
+    const floor = least(open)
     const marks = this.#marks
     const top = this.#sweep(seen, floor)
     for (const ordinal of open) if (marks[ordinal] === 1) found.add(ordinal)
@@ -222,6 +222,12 @@ export class AuthGraph {
       this.#edges = grown(this.#edges, new Uint32Array(Math.max(edgeCount, this.#edges.length * 2)))
     }
   }
+}
+
+function least(ordinals: Iterable<number>): number {
+  let least = Number.POSITIVE_INFINITY
+  for (const ordinal of ordinals) if (ordinal < least) least = ordinal
+  return least
 }
 
 function grown<A extends Uint32Array | Uint8Array>(from: A, to: A): A {
