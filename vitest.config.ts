@@ -1,11 +1,26 @@
 import { defineConfig } from 'vitest/config'
 
+const folders = ['src', 'federation', 'bench']
+const integration = folders.map((folder) => `${folder}/**/*.integration.test.ts`)
+
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'federation/**/*.test.ts', 'bench/**/*.test.ts'],
-    globalSetup: ['src/testing/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: folders.map((folder) => `${folder}/**/*.test.ts`),
+          exclude: [...integration, '**/node_modules/**'],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'integration', include: integration, globalSetup: ['src/testing/global-setup.ts'] },
+      },
+    ],
   },
 })

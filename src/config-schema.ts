@@ -41,6 +41,7 @@ export const configSchema = section({
   }),
   redis: section({
     url: Type.Optional(Type.String({ minLength: 1, ...secret })),
+    prefix: Type.String({ minLength: 1, default: 'chappe' }),
   }),
   log: section({
     level: Type.Union(

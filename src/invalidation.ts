@@ -19,7 +19,6 @@ export type Invalidations = {
   close(): Promise<void>
 }
 
-const channel = 'chappe:invalidations'
 /** In place of a kind: messages were lost, so forget all of every kind. */
 const everything = '*'
 
@@ -30,9 +29,12 @@ const everything = '*'
  */
 export function createInvalidations(options: {
   redis?: { publisher: Redis; subscriber: Redis }
+  /** Of keys and channels, so that several deployments may share a Redis. */
+  prefix: string
   processId: string
   log: Logger
 }): Invalidations {
+  const channel = `${options.prefix}:invalidations`
   const listeners = new Map<InvalidationKind, ((key: Invalidated) => void)[]>()
   const redis = options.redis
   let connected = redis === undefined

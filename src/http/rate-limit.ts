@@ -50,7 +50,7 @@ export function createRateLimits(ctx: {
   const rates = ctx.config.rate_limits
   if (!rates.enabled) return { take: async () => {}, check: async () => {} }
   const local = localBuckets(ctx.clock)
-  const shared = ctx.redis === undefined ? undefined : redisBuckets(ctx.redis)
+  const shared = ctx.redis === undefined ? undefined : redisBuckets(ctx.redis, ctx.config.redis.prefix)
 
   async function spend(kind: RateLimitKind, key: string, cost: 0 | 1): Promise<void> {
     const bucket = `${kind}:${key}`
@@ -120,10 +120,10 @@ type ScriptedRedis = Redis & {
   chappeTake(key: string, perSecond: number, burst: number, cost: number): Promise<number>
 }
 
-function redisBuckets(redis: Redis): Buckets {
+function redisBuckets(redis: Redis, prefix: string): Buckets {
   redis.defineCommand('chappeTake', { numberOfKeys: 1, lua: takeScript })
   const scripted = redis as ScriptedRedis
   return {
-    take: (key, rate, cost) => scripted.chappeTake(`chappe:rate:${key}`, rate.per_second, rate.burst_count, cost),
+    take: (key, rate, cost) => scripted.chappeTake(`${prefix}:rate:${key}`, rate.per_second, rate.burst_count, cost),
   }
 }

@@ -25,8 +25,8 @@ export type EmbeddedOptions = {
   readonly log: Logger
   /** Whether the caller is the server, of which there can be one to a cluster. Commands use what is running. */
   readonly exclusive: boolean
-  /** Only for tests: what is acknowledged may be lost when the machine stops. */
-  readonly unsafe?: boolean
+  /** Many connections, and what is acknowledged may be lost when the machine stops. */
+  readonly forTests?: boolean
 }
 
 const databaseName = 'chappe'
@@ -68,7 +68,8 @@ const safe: readonly (readonly [string, string])[] = [
   ['fsync', 'on'],
   ['synchronous_commit', 'on'],
 ]
-const unsafe: readonly (readonly [string, string])[] = [
+const testing: readonly (readonly [string, string])[] = [
+  ['max_connections', '400'],
   ['fsync', 'off'],
   ['synchronous_commit', 'off'],
 ]
@@ -146,7 +147,7 @@ async function openCluster(options: EmbeddedOptions): Promise<Cluster> {
   mkdirSync(cluster.socketFolder, { recursive: true, mode: 0o700 })
   own(cluster.socketFolder, user)
   if (!existsSync(join(folder, 'data', 'PG_VERSION'))) await initialise(cluster, options)
-  writeSettings(cluster, options.unsafe === true)
+  writeSettings(cluster, options.forTests === true)
   return cluster
 }
 
@@ -173,7 +174,7 @@ async function initialise(cluster: Cluster, options: EmbeddedOptions): Promise<v
     '--locale=C',
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
-    ...(options.unsafe === true ? ['--no-sync'] : []),
+    ...(options.forTests === true ? ['--no-sync'] : []),
   ])
   const output: string[] = []
   child.stderr?.on('data', (chunk: Buffer) => output.push(chunk.toString()))
@@ -187,8 +188,8 @@ async function initialise(cluster: Cluster, options: EmbeddedOptions): Promise<v
   }
 }
 
-function writeSettings(cluster: Cluster, isUnsafe: boolean): void {
-  const lines = [...settings, ...(isUnsafe ? unsafe : safe)].map(([name, value]) => `${name} = '${value}'`)
+function writeSettings(cluster: Cluster, forTests: boolean): void {
+  const lines = [...settings, ...(forTests ? testing : safe)].map(([name, value]) => `${name} = '${value}'`)
   lines.push(`port = ${port}`, `unix_socket_directories = '${cluster.socketFolder.replaceAll("'", "''")}'`)
   const file = join(cluster.folder, 'data', 'postgresql.auto.conf')
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 })

@@ -1,0 +1,5 @@
+export { createTestDatabase, type TestDatabase } from './database.ts'
+export { createFakeClock, createFakeRandom, type FakeClock } from './fakes.ts'
+export { startTestRedis, type TestRedis } from './redis.ts'
+export { type Answer, TestClient, type TestResponse, UnexpectedAnswer } from './test-client.ts'
+export { passwordOf, startTestServer, TestServer, type TestServerOptions } from './test-server.ts'
