@@ -83,6 +83,8 @@ create table missing_events (
 create table room_state (
   room integer not null references rooms,
   kind integer not null references event_kinds,
+  -- Of type m.room.member: a large room has thousands of these and a few others.
+  is_member boolean not null,
   from_position bigint not null,
   to_position bigint,
   -- Null: from here on the key is absent (a resolution removed it).
@@ -90,6 +92,7 @@ create table room_state (
   primary key (room, kind, from_position)
 );
 create index room_state_current on room_state (room, kind) include (event_nid) where to_position is null;
+create index room_state_settings on room_state (room, from_position) where not is_member;
 create index room_state_changes on room_state (room, from_position);
 
 -- The state before an event on a fork: the resolved state at a position, and the keys that differ from it.
@@ -218,4 +221,11 @@ create table published_rooms (
 create table profiles (
   user_nid integer primary key references users,
   fields text not null
+);
+
+create table filters (
+  user_nid integer not null,
+  filter_id integer not null,
+  content text not null,
+  primary key (user_nid, filter_id)
 );

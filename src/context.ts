@@ -8,17 +8,24 @@ import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
+import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
+import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { type Random, randomFrom } from './random.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
+import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
+import { createUnread, type Unread } from './rooms/unread.ts'
 import { type Database, openDatabase, statement } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
 import { operations } from './storage/operations.ts'
 import { createStream, type Stream } from './storage/stream.ts'
 import { createWriter, type Writer } from './storage/writer.ts'
+import { createFeeds, type Feeds } from './sync/feeds.ts'
+import { createSessions, type Sessions } from './sync/sessions.ts'
+import { createTyping, type Typing } from './sync/typing.ts'
 
 /**
  * What the program is made of: built once, never changed, and passed as the first argument. A function asks for the
@@ -50,6 +57,14 @@ export type Context = {
   readonly hotRooms: HotRooms
   readonly sentTransactions: SentTransactions
   readonly profiles: Profiles
+  readonly relations: Relations
+  readonly unread: Unread
+  readonly pushRules: PushRules
+  readonly deviceKeys: DeviceKeys
+  /** What happened lately in the active rooms, and to the active users. */
+  readonly feeds: Feeds
+  readonly sessions: Sessions
+  readonly typing: Typing
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
@@ -87,16 +102,25 @@ export async function createContext(
   })
   const processId = random.token(9)
   const redis = config.redis.url === undefined ? undefined : openRedis(config.redis.url, log)
-  const invalidations = createInvalidations({ processId, log, ...(redis && { redis }) })
+  const invalidations = createInvalidations({ prefix: config.redis.prefix, processId, log, ...(redis && { redis }) })
   const stop = new AbortController()
   const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
   const storage = await openStorage(base)
+  // After the feeds, which must know what those it wakes will ask for.
+  const sessions = createSessions({ database, ...storage })
   const context: Context = {
     ...base,
     ...storage,
     hotRooms: createHotRooms({ database, ...storage }),
     sentTransactions: createSentTransactions(),
     profiles: createProfiles({ ...base, ...storage }),
+    relations: createRelations({ ...base, ...storage }),
+    unread: createUnread(),
+    pushRules: createPushRules(),
+    deviceKeys: createDeviceKeys(),
+    feeds: createFeeds(storage.stream),
+    sessions,
+    typing: createTyping(base, (room) => sessions.wakeRoom(room)),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
     requesters: createRequesters(base),
@@ -133,6 +157,7 @@ export function beginClosing(context: Context): void {
 /** Closes what `createContext` opened. Call it once nothing is under way any more. */
 export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
+  context.typing.close()
   await context.writer.close()
   await context.lastSeen.close()
   await context.invalidations.close()

@@ -19,10 +19,22 @@ type Engine = Pick<
 export type SentTransactions = {
   readonly underWay: Map<string, Promise<EventId>>
   readonly ended: LRUCache<string, EventId>
+  /** With which transaction id a device sent an event lately, for that device only. */
+  idOf(eventNid: number, device: { userNid: number; deviceId: string | undefined }): string | undefined
+  remember(eventNid: number, transaction: Transaction): void
 }
 
 export function createSentTransactions(): SentTransactions {
-  return { underWay: new Map(), ended: new LRUCache({ max: 100_000 }) }
+  const byEvent = new LRUCache<number, Transaction>({ max: 100_000 })
+  return {
+    underWay: new Map(),
+    ended: new LRUCache({ max: 100_000 }),
+    idOf(eventNid, { userNid, deviceId }) {
+      const transaction = byEvent.get(eventNid)
+      return transaction?.userNid === userNid && transaction.deviceId === deviceId ? transaction.txnId : undefined
+    },
+    remember: (eventNid, transaction) => byEvent.set(eventNid, transaction),
+  }
 }
 
 const selectTransaction: Statement<{ event_id: Buffer; room_version: string }> = statement(

@@ -16,3 +16,21 @@ export function countsAsUnread(_room: HotRoom, event: RoomEvent): UnreadOutcome 
   if (stateKey !== undefined) return uncounted
   return type === 'm.room.message' || type === 'm.room.encrypted' ? counted : uncounted
 }
+
+/** Unread counts of users in rooms. */
+export type Unread = {
+  of(
+    session: { readonly userNid: number },
+    userRoom: { readonly room: number; readonly readNotifyIndex: number; readonly readHighlightIndex: number },
+    room: { readonly notifyCount: number; readonly highlightCount: number },
+  ): { readonly notify: number; readonly highlight: number }
+}
+
+export function createUnread(): Unread {
+  return {
+    of: (_session, userRoom, room) => ({
+      notify: Math.max(0, room.notifyCount - userRoom.readNotifyIndex),
+      highlight: Math.max(0, room.highlightCount - userRoom.readHighlightIndex),
+    }),
+  }
+}

@@ -5,7 +5,7 @@ import { serverNameOf } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
 import { eventIdBytes, restOf } from '../storage/event-codec.ts'
-import { eventRow, insertEvents, redactEvents, type StoredEvent } from '../storage/events.ts'
+import { eventRow, insertEvents, redactEvents, type StoredEvent, storedState } from '../storage/events.ts'
 import { closeRoomState, insertRelations, insertTransactions, openRoomState, saveRooms } from '../storage/room-state.ts'
 import { type Membership, membershipCodes, saveMemberships, saveReadPositions } from '../storage/room-users.ts'
 import type { Fact, StateChangeFact } from '../storage/stream.ts'
@@ -14,7 +14,7 @@ import type { Appended } from './append-event.ts'
 import type { HotRoom } from './hot-room.ts'
 import { relationOf } from './relations.ts'
 
-type Engine = Pick<Context, 'dictionaries' | 'hotRooms' | 'writer' | 'clock' | 'domains'>
+type Engine = Pick<Context, 'dictionaries' | 'hotRooms' | 'writer' | 'clock' | 'domains' | 'sentTransactions'>
 
 /** The transaction id a client sent an event with, and what it asked for. */
 export type Transaction = {
@@ -85,7 +85,7 @@ async function writeOnce(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<
 
 /** The unit that writes appended events. A room that is being created has no `seen` version yet. */
 export function unitOf(
-  ctx: Pick<Engine, 'dictionaries' | 'clock' | 'domains'>,
+  ctx: Pick<Engine, 'dictionaries' | 'clock' | 'domains' | 'sentTransactions'>,
   room: HotRoom,
   seen: number | undefined,
   appended: readonly Appended[],
@@ -110,6 +110,7 @@ export function unitOf(
       })
       const { transaction } = write
       if (transaction) {
+        ctx.sentTransactions.remember(last.ref.nid, transaction)
         batch.add(insertTransactions, {
           user_nid: transaction.userNid,
           device_id: transaction.deviceId,
@@ -186,10 +187,16 @@ function writeEvent(
     roomId: room.roomId,
     stored,
     changes,
+    replaced: replacedBy(appended),
     memberships,
     transaction: transaction && { deviceId: transaction.deviceId, txnId: transaction.txnId },
     room: after,
   } satisfies Fact)
+}
+
+function replacedBy({ ref, changes, room }: Appended): StoredEvent | undefined {
+  const own = changes.find((change) => change.to?.ref === ref)
+  return own?.from && storedState(room.room, own.from.ref)
 }
 
 function writeStateChange(
@@ -204,6 +211,7 @@ function writeStateChange(
   batch.add(openRoomState, {
     room,
     kind: change.kind,
+    is_member: change.type === 'm.room.member',
     from_position: position,
     event_nid: change.to ? change.to.ref.nid : null,
   })
@@ -216,7 +224,7 @@ function writeStateChange(
     stateKey: change.stateKey,
     kind: change.kind,
     // A resolution can bring back an event that was stored long ago.
-    to: to ? (to === appended.ref ? stored : { ...stored, ...to, timeline: null }) : null,
+    to: to ? (to === appended.ref ? stored : storedState(room, to)) : null,
   }
 }
 

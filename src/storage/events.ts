@@ -33,6 +33,23 @@ export type StoredEvent = {
   readonly event: RoomEvent
 }
 
+/** A state event that a room holds in memory, as what is read from the database: without its place in the timeline. */
+export function storedState(room: number, ref: Pick<StoredEvent, 'nid' | 'kind' | 'senderNid' | 'event'>): StoredEvent {
+  return {
+    nid: ref.nid,
+    room,
+    timeline: null,
+    flags: EventFlags.state,
+    notifyIndex: 0,
+    stateDelta: null,
+    kind: ref.kind,
+    senderNid: ref.senderNid,
+    redactedBy: null,
+    inColumns: { edges: true, proof: true },
+    event: ref.event,
+  }
+}
+
 export type EventRow = {
   event_nid: number
   room: number
@@ -163,6 +180,39 @@ const selectStateAt = statement<LoadedRow & { from_position: number }>(
    where s.room = $1 and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)
      and ($3::int[] is null or s.kind = any($3::int[]))`,
 )
+const selectStatesAt = statement<LoadedRow & { from_position: number }>(
+  'states of rooms',
+  `select ${columns}, s.from_position from unnest($1::int[], $2::int8[]) as w(room, position)
+   join room_state s on s.room = w.room and s.from_position <= w.position
+     and (s.to_position is null or s.to_position > w.position) and (not s.is_member or $3)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
+)
+const selectEntriesAt = statement<LoadedRow & { from_position: number }>(
+  'entries of states',
+  `select ${columns}, s.from_position from unnest($1::int[], $2::int[], $3::int8[]) as w(room, kind, position)
+   join room_state s on s.room = w.room and s.kind = w.kind and s.from_position <= w.position
+     and (s.to_position is null or s.to_position > w.position)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
+)
+const selectChanges = statement<LoadedRow & { from_position: number }>(
+  'changes of states',
+  `select ${columns}, s.from_position from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, after, up_to)
+   join room_state s on s.room = w.room and s.from_position > w.after and s.from_position <= w.up_to
+     and (s.to_position is null or s.to_position > w.up_to)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
+)
+const selectHistory = statement<LoadedRow & { from_position: number; to_position: number | null }>(
+  'history of entries',
+  `select ${columns}, s.from_position, s.to_position from room_state s
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   where s.room = any($1::int[]) and s.kind = any($2::int[]) order by s.from_position`,
+)
+const selectReplaced = statement<LoadedRow & { replaced_at: number }>(
+  'replaced entries',
+  `select ${columns}, s.to_position as replaced_at from unnest($1::int[], $2::int[], $3::int8[]) as w(room, kind, position)
+   join room_state s on s.room = w.room and s.kind = w.kind and s.to_position = w.position
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
+)
 const selectForward = statement<LoadedRow>(
   'timeline forwards',
   `select ${columns} from events e join rooms r using (room)
@@ -185,6 +235,8 @@ const selectIds = statement<{ event_nid: number; event_id: Buffer }>(
   'select event_nid, event_id from events where event_nid = any($1::int8[])',
 )
 
+export type RoomPosition = { readonly room: number; readonly position: number }
+
 /** Reads of events. `rulesOf` gives the rules of a room version that is in the database, so is supported. */
 export type EventStore = {
   byNids(nids: readonly number[], options?: { edges?: boolean }): Promise<StoredEvent[]>
@@ -193,6 +245,21 @@ export type EventStore = {
   currentState(room: number, kinds?: readonly number[]): Promise<{ stored: StoredEvent; since: number }[]>
   /** The resolved state as it was at a position. */
   stateAt(room: number, position: number, kinds?: readonly number[]): Promise<StoredEvent[]>
+  /** The states of several rooms, each at its position, with or without members. One statement. */
+  statesAt(at: readonly RoomPosition[], options: { members: boolean }): Promise<StoredEvent[]>
+  /** Entries of the states of several rooms at positions. One statement. */
+  entriesAt(at: readonly (RoomPosition & { readonly kind: number })[]): Promise<StoredEvent[]>
+  /** The entries that differ between two positions of a room, as they are at the later one. One statement. */
+  changes(
+    between: readonly { readonly room: number; readonly after: number; readonly upTo: number }[],
+  ): Promise<StoredEvent[]>
+  /** What keys of the states of rooms held over time, oldest first. One statement. */
+  history(
+    rooms: readonly number[],
+    kinds: readonly number[],
+  ): Promise<{ stored: StoredEvent; from: number; to: number | null }[]>
+  /** What state events replaced when they took effect, by the number of the replacing event. One statement. */
+  replacedBy(events: readonly StoredEvent[]): Promise<Map<number, StoredEvent>>
   /** From the event after `from` up to and with `to`, oldest first. */
   forward(room: number, from: number, to: number, limit: number): Promise<StoredEvent[]>
   /** From `from` back to the event after `to`, newest first. */
@@ -259,6 +326,59 @@ export function createEventStore(
       ),
     stateAt: async (room, position, kinds) =>
       stored(await database.read(selectStateAt, [room, position, kinds ?? null]), false),
+    statesAt: async (at, { members }) =>
+      at.length === 0
+        ? []
+        : stored(
+            await database.read(selectStatesAt, [
+              at.map(({ room }) => room),
+              at.map(({ position }) => position),
+              members,
+            ]),
+            false,
+          ),
+    entriesAt: async (at) =>
+      at.length === 0
+        ? []
+        : stored(
+            await database.read(selectEntriesAt, [
+              at.map(({ room }) => room),
+              at.map(({ kind }) => kind),
+              at.map(({ position }) => position),
+            ]),
+            false,
+          ),
+    changes: async (between) =>
+      between.length === 0
+        ? []
+        : stored(
+            await database.read(selectChanges, [
+              between.map(({ room }) => room),
+              between.map(({ after }) => after),
+              between.map(({ upTo }) => upTo),
+            ]),
+            false,
+          ),
+    history: async (rooms, kinds) => {
+      const rows = await database.read(selectHistory, [rooms, kinds])
+      const events = await stored(rows, false)
+      return events.map((event, index) => ({
+        stored: event,
+        from: rows[index]!.from_position,
+        to: rows[index]!.to_position,
+      }))
+    },
+    replacedBy: async (events) => {
+      const states = events.filter((event) => (event.flags & EventFlags.state) !== 0)
+      if (states.length === 0) return new Map()
+      const rows = await database.read(selectReplaced, [
+        states.map((event) => event.room),
+        states.map((event) => event.kind),
+        states.map((event) => event.nid),
+      ])
+      const replaced = await stored(rows, false)
+      return new Map(replaced.map((event, index) => [rows[index]!.replaced_at, event]))
+    },
     forward: async (room, from, to, limit) =>
       stored(await database.read(selectForward, [room, from, to, limit]), false),
     backward: async (room, from, to, limit) =>

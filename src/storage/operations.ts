@@ -1,4 +1,5 @@
 import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
+import { insertAliases, insertPublishedRooms } from './room-directory.ts'
 import {
   closeRoomState,
   insertRelations,
@@ -28,6 +29,8 @@ export const operations = [
   insertPushExceptions,
   insertRelations,
   insertTransactions,
+  insertAliases,
+  insertPublishedRooms,
   saveReceipts,
   saveAccountData,
   insertToDevice,

@@ -5,9 +5,10 @@ import { insertInto, operation } from './writer.ts'
 export const openRoomState = insertInto<{
   room: number
   kind: number
+  is_member: boolean
   from_position: number
   event_nid: number | null
-}>('room_state', { room: 'int4', kind: 'int4', from_position: 'int8', event_nid: 'int8' })
+}>('room_state', { room: 'int4', kind: 'int4', is_member: 'bool', from_position: 'int8', event_nid: 'int8' })
 
 export const closeRoomState = operation<{ room: number; kind: number; from_position: number; to_position: number }>(
   'close room_state',

@@ -1,3 +1,4 @@
+import type { RoomId } from '../matrix/ids.ts'
 import { statement } from './database.ts'
 import { operation } from './writer.ts'
 
@@ -35,7 +36,7 @@ export const saveMemberships = operation<{
      read_highlight_index)
    select user_nid, room, membership, event_nid, since, since, notify_index, highlight_index from $rows
    on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
-     since = excluded.since,
+     since = case when excluded.membership <> room_users.membership then excluded.since else room_users.since end,
      forgotten = room_users.forgotten and excluded.membership in (${membershipCodes.leave}, ${membershipCodes.ban}),
      read_position = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
        then excluded.read_position else room_users.read_position end,
@@ -97,9 +98,9 @@ const columns = `user_nid, room, membership, event_nid, since, forgotten, read_p
   read_highlight_index`
 
 /** Every room a user has or had to do with. */
-export const roomsOfUser = statement<RoomUserRow>(
+export const roomsOfUser = statement<RoomUserRow & { room_id: RoomId }>(
   'rooms of a user',
-  `select ${columns} from room_users where user_nid = $1`,
+  `select ${columns}, room_id from room_users join rooms using (room) where user_nid = $1`,
 )
 
 export const roomUser = statement<RoomUserRow>(

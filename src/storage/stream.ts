@@ -17,6 +17,8 @@ export type Fact =
       readonly roomId: string
       readonly stored: StoredEvent
       readonly changes: readonly StateChangeFact[]
+      /** What it replaced, if it is a state event. */
+      readonly replaced: StoredEvent | undefined
       readonly memberships: readonly { userNid: number; membership: Membership; eventNid: number }[]
       /** The device that sent it with a transaction id. */
       readonly transaction: { deviceId: string; txnId: string } | undefined
@@ -77,6 +79,8 @@ export type Stream = {
   follow(follower: (facts: readonly Fact[], position: number) => void): void
   /** Called by the writer after each of its commits. */
   committed(commit: { first: number; last: number; facts: readonly unknown[] }): void
+  /** Asks the database for what other processes committed, and resolves when that has been told. */
+  catchUp(): Promise<void>
   /** Resolves when the position has been reached. */
   reached(position: number): Promise<void>
 }
@@ -105,6 +109,7 @@ export function createStream(start: number): Stream {
     committed({ last, facts }) {
       advance(last, facts as readonly Fact[])
     },
+    catchUp: () => Promise.resolve(),
     reached(wanted) {
       if (wanted <= position) return Promise.resolve()
       return new Promise((resolve) => waiters.push({ position: wanted, resolve }))

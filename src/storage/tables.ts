@@ -100,6 +100,7 @@ type CoreTables = {
   to_device: { position: number; user_nid: number; device_id: string; content: string }
   device_list_changes: { position: number; user_nid: number }
   room_aliases: { alias: string; room: number; creator: number; created: number }
+  filters: { user_nid: number; filter_id: number; content: string }
   profiles: { user_nid: number; fields: string }
   published_rooms: { server_name: string; room: number }
 }

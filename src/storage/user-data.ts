@@ -1,4 +1,5 @@
 import { statement } from './database.ts'
+import type { EventIdFormat } from './event-codec.ts'
 import { insertInto } from './writer.ts'
 
 /** What belongs to a user and is told by the stream. */
@@ -69,10 +70,11 @@ export const oneAccountData = statement<{ content: string }>(
 )
 
 /** Receipts of many rooms at once, of everybody (`room_user_count` small enough) after a position. */
-export const receiptsOfRooms = statement<ReceiptRow & { event_id: Buffer }>(
+export const receiptsOfRooms = statement<ReceiptRow & { event_id: Buffer; event_format: EventIdFormat }>(
   'receipts of rooms',
-  `select r.room, r.user_nid, r.receipt_type, r.thread_id, r.event_nid, r.ts, r.position, e.event_id
-   from receipts r join events e using (event_nid)
+  `select r.room, r.user_nid, r.receipt_type, r.thread_id, r.event_nid, r.ts, r.position, e.event_id,
+     case when rooms.room_version in ('1', '2') then 'v1' when rooms.room_version = '3' then 'v3' else 'v4' end as event_format
+   from receipts r join events e using (event_nid) join rooms on rooms.room = r.room
    where r.room = any($1::int[]) and r.position > $2 and r.position <= $3`,
 )
 

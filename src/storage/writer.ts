@@ -255,14 +255,25 @@ export async function createWriter(
 
   const fail = (pending: Pending, error?: unknown): void => {
     if (pending.unit.room) pending.unit.room.lineage.failed = true
-    if (error === undefined) return pending.resolve({ committed: false })
+    if (error === undefined) {
+      pending.resolve({ committed: false })
+      return
+    }
     options.onError?.(error)
     pending.reject(error)
   }
 
+  /** Those whose room still is what they were built on; the others are told. */
+  const stillBuilt = (units: readonly Pending[]): Pending[] =>
+    units.filter((pending) => {
+      if (!pending.unit.room?.lineage.failed) return true
+      fail(pending)
+      return false
+    })
+
   /** Writes units of one room, or one unit without a room; when they fail together, one after the other. */
   const writeGroup = async (units: readonly Pending[]): Promise<void> => {
-    const alive = units.filter((pending) => !pending.unit.room?.lineage.failed || fail(pending))
+    const alive = stillBuilt(units)
     if (alive.length === 0) return
     let done: Awaited<ReturnType<typeof commit>>
     try {
@@ -283,7 +294,7 @@ export async function createWriter(
    */
   const writeBatch = async (units: readonly Pending[]): Promise<void> => {
     const started = performance.now()
-    const alive = units.filter((pending) => !pending.unit.room?.lineage.failed || fail(pending))
+    const alive = stillBuilt(units)
     const groups = groupByRoom(alive)
     if (groups.length === 1) {
       await writeGroup(alive)

@@ -1,0 +1,36 @@
+import { Type } from '@sinclair/typebox'
+import { endpoint } from '../../http/endpoint.ts'
+import type { JsonObject } from '../../matrix/json.ts'
+import { createRoomAsAsked } from '../../rooms/create-room-as-asked.ts'
+import { text255 } from './schemas.ts'
+
+const json = Type.Unsafe<JsonObject>(Type.Object({}))
+
+/** Spec: Client-Server API, `POST /_matrix/client/v3/createRoom` (v1.19). */
+export const createRoom = endpoint({
+  method: 'post',
+  path: ['/_matrix/client/v3/createRoom', '/_matrix/client/r0/createRoom'],
+  auth: 'user',
+  rateLimit: { kind: 'room_creation', by: 'user' },
+  body: Type.Object({
+    visibility: Type.Optional(Type.Union([Type.Literal('public'), Type.Literal('private')])),
+    room_alias_name: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    name: Type.Optional(Type.String()),
+    topic: Type.Optional(Type.String()),
+    invite: Type.Optional(Type.Array(Type.String())),
+    invite_3pid: Type.Optional(Type.Array(json)),
+    room_version: Type.Optional(Type.String()),
+    creation_content: Type.Optional(json),
+    initial_state: Type.Optional(
+      Type.Array(Type.Object({ type: text255, state_key: Type.Optional(text255), content: json })),
+    ),
+    preset: Type.Optional(
+      Type.Union([Type.Literal('private_chat'), Type.Literal('public_chat'), Type.Literal('trusted_private_chat')]),
+    ),
+    is_direct: Type.Optional(Type.Boolean()),
+    power_level_content_override: Type.Optional(json),
+  }),
+  async handle(ctx, { body, requester }) {
+    return { room_id: await createRoomAsAsked(ctx, requester, body) }
+  },
+})

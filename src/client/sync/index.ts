@@ -1,0 +1,7 @@
+import type { Endpoint } from '../../http/endpoint.ts'
+import { defineFilter } from './define-filter.ts'
+import { getFilter } from './get-filter.ts'
+import { sync } from './sync.ts'
+
+/** Spec: Client-Server API, "Filtering", "Syncing". */
+export const syncEndpoints: readonly Endpoint[] = [sync, defineFilter, getFilter]

@@ -1,0 +1,91 @@
+import type { Context } from '../context.ts'
+import type { UserId } from '../matrix/ids.ts'
+import type { StoredEvent } from '../storage/events.ts'
+import type { Membership } from '../storage/room-users.ts'
+
+export type HistoryVisibility = 'world_readable' | 'shared' | 'invited' | 'joined'
+
+/** What a value was from one position (included) to another (excluded; null: still). */
+export type Interval<Value> = { readonly from: number; readonly to: number | null; readonly value: Value }
+
+/** Everything that decides which events of a room a user may see. */
+export type ViewerHistory = {
+  readonly visibilities: readonly Interval<HistoryVisibility>[]
+  readonly memberships: readonly Interval<Membership>[]
+}
+
+/**
+ * Whether a user may see the event at a position of a room's timeline.
+ *
+ * Spec: Client-Server API, "Room history visibility", "Server behaviour". Around a change of the user's own membership or
+ * of the visibility the more permissive side counts.
+ */
+export function maySee(viewer: ViewerHistory, position: number): boolean {
+  return (
+    allows(viewer, position, valueAt(viewer.visibilities, position), valueAt(viewer.memberships, position)) ||
+    allows(viewer, position, valueAt(viewer.visibilities, position - 1), valueAt(viewer.memberships, position - 1))
+  )
+}
+
+function allows(
+  viewer: ViewerHistory,
+  position: number,
+  visibility: HistoryVisibility = 'shared',
+  membership: Membership = 'leave',
+): boolean {
+  if (visibility === 'world_readable' || membership === 'join') return true
+  if (visibility === 'shared') return joinedAfter(viewer.memberships, position)
+  return visibility === 'invited' && membership === 'invite'
+}
+
+/** Whether the user was joined at any time from the position on. */
+function joinedAfter(memberships: readonly Interval<Membership>[], position: number): boolean {
+  return memberships.some(({ value, to }) => value === 'join' && (to === null || to > position))
+}
+
+export function valueAt<Value>(intervals: readonly Interval<Value>[], position: number): Value | undefined {
+  return intervals.find(({ from, to }) => from <= position && (to === null || to > position))?.value
+}
+
+const visibilities: ReadonlySet<unknown> = new Set(['world_readable', 'shared', 'invited', 'joined'])
+const memberships: ReadonlySet<unknown> = new Set(['join', 'invite', 'knock', 'leave', 'ban'])
+
+/** Loads what decides about a user's view of rooms. One statement when the dictionaries are warm. */
+export async function loadViewerHistories(
+  ctx: Pick<Context, 'events' | 'dictionaries'>,
+  rooms: readonly number[],
+  userId: UserId,
+): Promise<Map<number, ViewerHistory>> {
+  const keys = [
+    { type: 'm.room.history_visibility', stateKey: '' },
+    { type: 'm.room.member', stateKey: userId },
+  ]
+  const kinds = await ctx.dictionaries.findKinds(keys)
+  const history = await ctx.events.history(rooms, [...kinds.values()])
+  const views = new Map<number, { visibilities: Interval<HistoryVisibility>[]; memberships: Interval<Membership>[] }>()
+  for (const room of rooms) views.set(room, { visibilities: [], memberships: [] })
+  for (const { stored, from, to } of history) {
+    const view = views.get(stored.room)!
+    const { content, type } = stored.event.pdu
+    if (type === 'm.room.member') {
+      if (memberships.has(content.membership))
+        view.memberships.push({ from, to, value: content.membership as Membership })
+    } else if (visibilities.has(content.history_visibility)) {
+      view.visibilities.push({ from, to, value: content.history_visibility as HistoryVisibility })
+    }
+  }
+  return views
+}
+
+export async function loadViewerHistory(
+  ctx: Pick<Context, 'events' | 'dictionaries'>,
+  room: number,
+  userId: UserId,
+): Promise<ViewerHistory> {
+  return (await loadViewerHistories(ctx, [room], userId)).get(room)!
+}
+
+/** The events that the user may see, of those that have a place in the timeline. */
+export function visibleAmong(viewer: ViewerHistory, events: readonly StoredEvent[]): StoredEvent[] {
+  return events.filter((event) => event.timeline !== null && maySee(viewer, event.timeline))
+}

@@ -1,0 +1,129 @@
+import { LRUCache } from 'lru-cache'
+import { relationOf } from '../rooms/relations.ts'
+import type { StoredEvent } from '../storage/events.ts'
+import type { Fact, StateChangeFact, Stream } from '../storage/stream.ts'
+
+export type EventFact = Extract<Fact, { kind: 'event' }>
+export type ReceiptFact = Extract<Fact, { kind: 'receipt' }>
+
+/** What happened in a room lately, ready to be told. */
+export type RoomFeed = {
+  readonly room: number
+  readonly roomId: string
+  /** Everything after this position is here. */
+  completeAfter: number
+  /** The position of the last thing that anybody in the room is told. */
+  last: number
+  /** Events in the timeline, oldest first. */
+  readonly events: EventFact[]
+  /** Changes of the state without an event of the timeline that says so. */
+  readonly silentChanges: { position: number; change: StateChangeFact }[]
+  readonly receipts: ReceiptFact[]
+  /** Events that something newer relates to, so that what is bundled with them has to be looked up. */
+  readonly relatedTo: Set<string>
+  notifyCount: number
+  highlightCount: number
+  joinedMembers: number
+  invitedMembers: number
+}
+
+/** The feeds of the rooms in which something happened since this process started, the active ones. */
+export type Feeds = {
+  of(room: number): RoomFeed | undefined
+  /** Rooms without a feed have had nothing after this position. */
+  readonly completeAfter: number
+}
+
+const feedsMax = 20_000
+const eventsPerFeed = 60
+const receiptsPerFeed = 500
+
+export function createFeeds(stream: Stream): Feeds {
+  let completeAfter = stream.position
+  const feeds = new LRUCache<number, RoomFeed>({
+    max: feedsMax,
+    dispose(feed, _room, reason) {
+      // Who asks for it afterwards must not believe that nothing happened.
+      if (reason === 'evict') completeAfter = Math.max(completeAfter, feed.last)
+    },
+  })
+
+  const open = (room: number, roomId: string, position: number): RoomFeed => {
+    const known = feeds.get(room)
+    if (known) return known
+    const feed: RoomFeed = {
+      room,
+      roomId,
+      completeAfter: Math.max(completeAfter, 0),
+      last: position,
+      events: [],
+      silentChanges: [],
+      receipts: [],
+      relatedTo: new Set(),
+      notifyCount: 0,
+      highlightCount: 0,
+      joinedMembers: 0,
+      invitedMembers: 0,
+    }
+    feeds.set(room, feed)
+    return feed
+  }
+
+  stream.follow((facts) => {
+    for (const fact of facts) {
+      if (fact.kind === 'event') addEvent(open(fact.stored.room, fact.roomId, fact.position), fact)
+      else if (fact.kind === 'receipt') {
+        const feed = open(fact.room, '', fact.position)
+        feed.receipts.push(fact)
+        feed.last = fact.position
+        if (feed.receipts.length > receiptsPerFeed) {
+          feed.completeAfter = Math.max(feed.completeAfter, feed.receipts.shift()!.position)
+        }
+      }
+    }
+  })
+
+  return {
+    of: (room) => feeds.get(room),
+    get completeAfter() {
+      return completeAfter
+    },
+  }
+}
+
+function addEvent(feed: RoomFeed, fact: EventFact): void {
+  feed.last = fact.position
+  feed.notifyCount = fact.room.notifyCount
+  feed.highlightCount = fact.room.highlightCount
+  feed.joinedMembers = fact.room.joinedMembers
+  feed.invitedMembers = fact.room.invitedMembers
+  const inTimeline = fact.stored.timeline !== null
+  for (const change of fact.changes) {
+    if (inTimeline && change.to?.nid === fact.stored.nid) continue
+    feed.silentChanges.push({ position: fact.position, change })
+  }
+  if (!inTimeline) return
+  feed.events.push(fact)
+  const relation = relationOf(fact.stored.event.pdu.content)
+  if (relation) feed.relatedTo.add(relation.eventId)
+  if (feed.events.length > eventsPerFeed) {
+    feed.completeAfter = Math.max(feed.completeAfter, feed.events.shift()!.position)
+    while (feed.silentChanges[0] && feed.silentChanges[0].position <= feed.completeAfter) feed.silentChanges.shift()
+    // An event that left the feed is looked up anyway, and its relations with it.
+    if (feed.relatedTo.size > 4 * eventsPerFeed) feed.relatedTo.clear()
+  }
+}
+
+/** The events of a feed after a position up to another. */
+export function eventsBetween(feed: RoomFeed, after: number, upTo: number): EventFact[] {
+  const { events } = feed
+  let start = events.length
+  while (start > 0 && events[start - 1]!.position > after) start--
+  let end = events.length
+  while (end > start && events[end - 1]!.position > upTo) end--
+  return events.slice(start, end)
+}
+
+export function storedOf(facts: readonly EventFact[]): StoredEvent[] {
+  return facts.map((fact) => fact.stored)
+}

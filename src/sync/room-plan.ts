@@ -1,0 +1,80 @@
+import type { Feeds, RoomFeed } from './feeds.ts'
+import type { SyncFilter } from './filter.ts'
+import type { Session, UserRoom } from './sessions.ts'
+import type { Typing } from './typing.ts'
+
+/** What of a room goes into a sync. */
+export type RoomPlan = {
+  readonly userRoom: UserRoom
+  readonly section: 'join' | 'leave' | 'invite' | 'knock'
+  /** Everything, because the client has nothing of it; otherwise what came after `after`. */
+  readonly full: boolean
+  readonly after: number
+  readonly upTo: number
+  readonly feed: RoomFeed | undefined
+  /** The feed holds everything between `after` and `upTo`. */
+  readonly warm: boolean
+}
+
+export type Span = {
+  /** Undefined: an initial sync. */
+  readonly since: number | undefined
+  readonly upTo: number
+  readonly fullState: boolean
+}
+
+/** Before everything, back-filled history included. */
+export const beginning = -Number.MAX_SAFE_INTEGER
+
+/** Which rooms a sync tells about, judged from memory alone. */
+export function planRooms(
+  session: Session,
+  feeds: Feeds,
+  typing: Typing,
+  span: Span & { typingSince: number },
+  filter: SyncFilter,
+): RoomPlan[] {
+  const plans: RoomPlan[] = []
+  for (const userRoom of session.rooms.values()) {
+    const plan = planRoom(userRoom, feeds.of(userRoom.room), feeds.completeAfter, span, filter)
+    if (!plan) continue
+    const isQuiet = span.since !== undefined && !plan.full && plan.section === 'join' && isUnchanged(plan, span.since)
+    if (isQuiet && (typing.in(userRoom.room)?.counter ?? 0) <= span.typingSince) continue
+    plans.push(plan)
+  }
+  return plans
+}
+
+function isUnchanged(plan: RoomPlan, since: number): boolean {
+  return plan.warm && (plan.feed?.last ?? 0) <= since && plan.userRoom.readAt <= since
+}
+
+function planRoom(
+  userRoom: UserRoom,
+  feed: RoomFeed | undefined,
+  feedsCompleteAfter: number,
+  span: Span,
+  filter: SyncFilter,
+): RoomPlan | undefined {
+  const { since, upTo } = span
+  const changed = since === undefined || userRoom.since > since
+  // Told once the position has got there.
+  if (userRoom.since > upTo) return undefined
+  const warm = since !== undefined && since >= (feed?.completeAfter ?? feedsCompleteAfter)
+  const common = { userRoom, upTo, feed, warm }
+  switch (userRoom.membership) {
+    case 'join': {
+      const full = changed || span.fullState
+      return { ...common, section: 'join', full, after: changed ? beginning : since! }
+    }
+    case 'invite':
+    case 'knock':
+      return changed ? { ...common, section: userRoom.membership, full: true, after: beginning } : undefined
+    default: {
+      if (userRoom.forgotten || !changed) return undefined
+      if (since === undefined && !filter.includeLeave) return undefined
+      const after = since === undefined ? beginning : since
+      return { ...common, section: 'leave', full: since === undefined, after, upTo: userRoom.since }
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import type { Context } from '../context.ts'
+import type { ServerName, UserId } from '../matrix/ids.ts'
+import { describeEvents } from '../rooms/describe-events.ts'
+import type { StoredEvent } from '../storage/events.ts'
+import type { SyncFilter } from './filter.ts'
+import { loadRoomExtras, type RoomExtras } from './room-extras.ts'
+import { planRooms, type RoomPlan } from './room-plan.ts'
+import { loadStates, type ToldMembers } from './room-states.ts'
+import { loadTimelines, type RoomTimeline } from './room-timelines.ts'
+import type { Session } from './sessions.ts'
+import { strippedRoomState } from './stripped-state.ts'
+import { formatSyncToken, formatTimelineToken, type SyncToken } from './token.ts'
+import { loadUserExtras, type UserExtras } from './user-extras.ts'
+
+/** How the client wants state: the key it is under, and whether it is the one after the timeline. */
+export type StateStyle = 'state' | 'state_after' | 'org.matrix.msc4222.state_after'
+
+export type SyncRequest = {
+  readonly reader: {
+    readonly userId: UserId
+    readonly userNid: number
+    readonly deviceId: string
+    readonly domain: ServerName
+  }
+  readonly since: SyncToken | undefined
+  readonly filter: SyncFilter
+  readonly fullState: boolean
+  readonly stateStyle: StateStyle
+}
+
+export type SyncAnswer = {
+  /** Pieces of JSON text. */
+  readonly fragments: string[]
+  /** Nothing that the client did not know: worth waiting for more. */
+  readonly isEmpty: boolean
+}
+
+/**
+ * Everything that happened to a user up to now, after `since`.
+ *
+ * Spec: Client-Server API, "Syncing". A fixed number of statements whatever the number of rooms; none when memory
+ * holds what happened.
+ */
+export async function buildSync(
+  ctx: Context,
+  session: Session,
+  request: SyncRequest,
+  told: ToldMembers,
+): Promise<SyncAnswer> {
+  const upTo = ctx.stream.position
+  const typingCounter = ctx.typing.counter
+  const since = request.since?.position
+  const isOurs = request.since?.ephemeral?.process === ctx.processId
+  const typingSince = isOurs ? request.since!.ephemeral!.counter : 0
+  const span = { since, upTo, fullState: request.fullState, typingSince }
+  const plans = planRooms(session, ctx.feeds, ctx.typing, span, request.filter)
+  const token = { position: upTo, ephemeral: { process: ctx.processId, counter: typingCounter } }
+
+  const withTimeline = plans.filter(({ section }) => section === 'join' || section === 'leave')
+  const timelines = await loadTimelines(ctx, request.reader.userId, withTimeline, request.filter.timeline)
+  const [states, extras, user, stripped] = await Promise.all([
+    loadStates(ctx, timelines, {
+      filter: request.filter.state,
+      after: request.stateStyle !== 'state',
+      reader: request.reader,
+      told,
+    }),
+    loadRoomExtras(ctx, session, timelines, request, typingSince),
+    loadUserExtras(ctx, session, plans, request, upTo),
+    strippedRoomState(ctx, plans, request.reader.userId),
+  ])
+  const described = await describeAll(ctx, request, timelines, states)
+  const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, request }))
+  return assemble(rooms, user, formatSyncToken(token))
+}
+
+type RoomText = { readonly section: RoomPlan['section']; readonly text: string } | undefined
+
+/** All events of the answer in one go: the texts of timelines and states, by event object. */
+async function describeAll(
+  ctx: Context,
+  request: SyncRequest,
+  timelines: readonly RoomTimeline[],
+  states: ReadonlyMap<number, readonly StoredEvent[]>,
+): Promise<{ timeline: Map<number, string[]>; state: Map<number, string[]> }> {
+  const events: StoredEvent[] = []
+  const replaced = new Map<number, StoredEvent | undefined>()
+  const unrelated = new Set<StoredEvent>()
+  const views = new Map<number, RoomTimeline['view'] & {}>()
+  const joined = new Map<number, 'join'>()
+  for (const { plan, events: shown, facts, view } of timelines) {
+    if (view) views.set(plan.userRoom.room, view)
+    else joined.set(plan.userRoom.room, 'join')
+    for (const event of shown) {
+      events.push(event)
+      const fact = facts.get(event.nid)
+      if (!fact) continue
+      replaced.set(event.nid, fact.replaced)
+      if (!plan.feed?.relatedTo.has(event.event.eventId)) unrelated.add(event)
+    }
+  }
+  const texts = await describeEvents(ctx, request.reader, events, {
+    views: new Map<number, 'join' | (RoomTimeline['view'] & {})>([...joined, ...views]),
+    replaced,
+    unrelated: (event) => unrelated.has(event),
+  })
+  const timeline = new Map<number, string[]>()
+  let next = 0
+  for (const { plan, events: shown } of timelines) {
+    timeline.set(plan.userRoom.room, texts.slice(next, (next += shown.length)))
+  }
+  const state = new Map<number, string[]>()
+  const plain = { replaced: new Map<number, undefined>(), unrelated: () => true }
+  for (const [room, list] of states) {
+    for (const event of list) plain.replaced.set(event.nid, undefined)
+    state.set(room, await describeEvents(ctx, request.reader, list, plain))
+  }
+  return { timeline, state }
+}
+
+type Parts = {
+  readonly timelines: readonly RoomTimeline[]
+  readonly described: { timeline: Map<number, string[]>; state: Map<number, string[]> }
+  readonly extras: Map<number, RoomExtras>
+  readonly user: UserExtras
+  readonly stripped: Map<number, string[]>
+  readonly request: SyncRequest
+}
+
+function roomText(plan: RoomPlan, parts: Parts): RoomText {
+  const { room } = plan.userRoom
+  if (plan.section === 'invite' || plan.section === 'knock') {
+    const events = (parts.stripped.get(room) ?? []).join(',')
+    return named(plan, `{"${plan.section}_state":{"events":[${events}]}}`)
+  }
+  const timeline = parts.timelines.find((one) => one.plan === plan)!
+  const events = parts.described.timeline.get(room) ?? []
+  const state = parts.described.state.get(room) ?? []
+  const extras = parts.extras.get(room)
+  const accountData = parts.user.roomAccountData.get(room) ?? []
+  const isEmpty =
+    events.length + state.length + accountData.length === 0 && !timeline.limited && (extras?.isEmpty ?? true)
+  if (isEmpty && !plan.full) return undefined
+  const stateKey = parts.request.stateStyle
+  const text =
+    `{"timeline":{"events":[${events.join(',')}],"limited":${timeline.limited},"prev_batch":"${formatTimelineToken(timeline.start)}"},` +
+    `"${stateKey}":{"events":[${state.join(',')}]},"account_data":{"events":[${accountData.join(',')}]}`
+  return named(plan, plan.section === 'join' ? `${text},${extras?.text ?? ''}}` : `${text}}`)
+}
+
+function named(plan: RoomPlan, text: string): RoomText {
+  return { section: plan.section, text: `${JSON.stringify(plan.userRoom.roomId)}:${text}` }
+}
+
+function assemble(rooms: readonly RoomText[], user: UserExtras, nextBatch: string): SyncAnswer {
+  const sections = { join: [], invite: [], knock: [], leave: [] } as Record<RoomPlan['section'], string[]>
+  for (const room of rooms) if (room) sections[room.section].push(room.text)
+  const fragments = [`{"next_batch":"${nextBatch}"`]
+  const nonEmpty = Object.entries(sections).filter(([, texts]) => texts.length > 0)
+  if (nonEmpty.length > 0) {
+    fragments.push(`,"rooms":{${nonEmpty.map(([section, texts]) => `"${section}":{${texts.join(',')}}`).join(',')}}`)
+  }
+  fragments.push(user.text, '}')
+  return { fragments, isEmpty: nonEmpty.length === 0 && user.isEmpty }
+}

@@ -1,0 +1,63 @@
+import type { Context } from '../context.ts'
+import type { UserId } from '../matrix/ids.ts'
+
+/** Who types in which room. In memory alone: it is out of date within a minute anyway. */
+export type Typing = {
+  /** @param until Milliseconds since the epoch; undefined: has stopped. */
+  set(room: number, userId: UserId, until: number | undefined): void
+  /** The users who type in a room, and the counter at the last change; undefined when nobody did lately. */
+  in(room: number): { readonly userIds: readonly UserId[]; readonly counter: number } | undefined
+  /** Rises with every change. */
+  readonly counter: number
+  close(): void
+}
+
+type Room = { readonly until: Map<UserId, number>; counter: number; changedAt: number }
+
+const sweepEvery = 1000
+/** How long an empty room is remembered, so that readers learn that the last one stopped. */
+const rememberEmpty = 120_000
+
+export function createTyping(ctx: Pick<Context, 'clock'>, onChange: (room: number) => void): Typing {
+  const rooms = new Map<number, Room>()
+  let counter = 0
+
+  const touch = (nid: number, room: Room): void => {
+    room.counter = ++counter
+    room.changedAt = ctx.clock.now()
+    onChange(nid)
+  }
+
+  const sweep = setInterval(() => {
+    const now = ctx.clock.now()
+    for (const [nid, room] of rooms) {
+      let changed = false
+      for (const [userId, until] of room.until) changed = (until <= now && room.until.delete(userId)) || changed
+      if (changed) touch(nid, room)
+      else if (room.until.size === 0 && now - room.changedAt > rememberEmpty) rooms.delete(nid)
+    }
+  }, sweepEvery)
+  sweep.unref()
+
+  return {
+    set(nid, userId, until) {
+      let room = rooms.get(nid)
+      if (until === undefined) {
+        if (room?.until.delete(userId)) touch(nid, room)
+        return
+      }
+      if (!room) rooms.set(nid, (room = { until: new Map(), counter: 0, changedAt: 0 }))
+      const isNew = !room.until.has(userId)
+      room.until.set(userId, until)
+      if (isNew) touch(nid, room)
+    },
+    in(nid) {
+      const room = rooms.get(nid)
+      return room && { userIds: [...room.until.keys()], counter: room.counter }
+    },
+    get counter() {
+      return counter
+    },
+    close: () => clearInterval(sweep),
+  }
+}
