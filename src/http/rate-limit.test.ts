@@ -1,0 +1,46 @@
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { checkConfig } from '../config.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import { createFakeClock } from '../testing/fakes.ts'
+import { createRateLimits } from './rate-limit.ts'
+
+const log = pino({ level: 'silent' })
+
+function limits(enabled = true) {
+  const clock = createFakeClock()
+  const config = checkConfig({ rate_limits: { enabled, message: { per_second: 0.5, burst_count: 3 } } })
+  return { clock, rates: createRateLimits({ config, clock, log, redis: undefined }) }
+}
+
+async function waitOf(attempt: Promise<void>): Promise<number> {
+  const error = await attempt.then(() => undefined).catch((reason: unknown) => reason)
+  if (error === undefined) return 0
+  expect(error).toBeInstanceOf(MatrixError)
+  expect(error).toMatchObject({ errcode: 'M_LIMIT_EXCEEDED', status: 429 })
+  return (error as MatrixError).extra.retry_after_ms as number
+}
+
+test('a burst, then the rate, and the wait is said', async () => {
+  const { clock, rates } = limits()
+  for (let count = 0; count < 3; count++) expect(await waitOf(rates.take('message', '@a:a.test'))).toBe(0)
+  expect(await waitOf(rates.take('message', '@a:a.test'))).toBe(2000)
+  clock.advance(1999)
+  expect(await waitOf(rates.take('message', '@a:a.test'))).toBe(1)
+  clock.advance(1)
+  expect(await waitOf(rates.take('message', '@a:a.test'))).toBe(0)
+  expect(await waitOf(rates.take('message', '@b:a.test'))).toBe(0)
+})
+
+test('the bucket holds no more than the burst, and checking takes nothing', async () => {
+  const { clock, rates } = limits()
+  clock.advance(3_600_000)
+  for (let count = 0; count < 10; count++) expect(await waitOf(rates.check('message', 'x'))).toBe(0)
+  for (let count = 0; count < 3; count++) expect(await waitOf(rates.take('message', 'x'))).toBe(0)
+  expect(await waitOf(rates.check('message', 'x'))).toBe(2000)
+})
+
+test('switched off there are none', async () => {
+  const { rates } = limits(false)
+  for (let count = 0; count < 100; count++) await rates.take('message', 'x')
+})
