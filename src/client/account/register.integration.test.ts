@@ -1,15 +1,213 @@
-import { expect, test } from 'vitest'
-import { startTestServer } from '../../testing/index.ts'
+import { describe, expect, test } from 'vitest'
+import { insertRegistrationToken } from '../../storage/registration-tokens.ts'
+import { startTestServer, type TestServer } from '../../testing/index.ts'
 
-test('a user registers with the dummy stage, and the token names them', async () => {
-  await using server = await startTestServer({ serverNames: ['a.test', 'b.test'] })
-  const alice = await server.register('Alice')
-  expect(alice.userId).toBe('@alice:a.test')
-  expect(await alice.get('/account/whoami')).toEqual({
-    user_id: '@alice:a.test',
-    device_id: alice.deviceId,
-    is_guest: false,
+const path = '/_matrix/client/v3/register'
+const dummy = { type: 'm.login.dummy' }
+
+function register(server: TestServer, body: object, query = {}) {
+  return server.request('post', path, { body, query })
+}
+
+describe('open registration', () => {
+  test('the token of a new user names them, in the domain that the host asked for', async () => {
+    await using server = await startTestServer({ serverNames: ['a.test', 'b.test'] })
+    const alice = await server.register('Alice')
+    expect(alice.userId).toBe('@alice:a.test')
+    expect(await alice.get('/account/whoami')).toEqual({
+      user_id: '@alice:a.test',
+      device_id: alice.deviceId,
+      is_guest: false,
+    })
+    expect((await server.register('alice', { domain: 'b.test' })).userId).toBe('@alice:b.test')
   })
-  const bob = await server.register('bob', { domain: 'b.test' })
-  expect(bob.userId).toBe('@bob:b.test')
+
+  test('the stages are told first, and the session leads through them', async () => {
+    await using server = await startTestServer({
+      config: { registration: { terms: { url: 'https://a.test/terms' } } },
+    })
+    const first = await register(server, {})
+    expect(first).toMatchObject({
+      status: 401,
+      body: {
+        flows: [{ stages: ['m.login.dummy', 'm.login.terms'] }],
+        params: { 'm.login.terms': { policies: { terms_of_service: { en: { url: 'https://a.test/terms' } } } } },
+      },
+    })
+    expect(first.body.errcode).toBeUndefined()
+    const { session } = first.body
+    const wanted = { username: 'alice', password: 'password of alice' }
+    const second = await register(server, { ...wanted, auth: { ...dummy, session } })
+    expect(second).toMatchObject({ status: 401, body: { session, completed: ['m.login.dummy'] } })
+    const third = await register(server, { ...wanted, auth: { type: 'm.login.terms', session } })
+    expect(third).toMatchObject({ status: 200, body: { user_id: '@alice:a.test' } })
+    const again = await register(server, { ...wanted, username: 'bob', auth: { type: 'm.login.terms', session } })
+    expect(again.status).toBe(401)
+  })
+
+  test('a stage that was not offered gets nobody anywhere', async () => {
+    await using server = await startTestServer()
+    const wanted = { username: 'alice', password: 'password of alice' }
+    for (const type of ['m.login.password', 'm.login.terms', 'm.login.sso', '__proto__']) {
+      expect(await register(server, { ...wanted, auth: { type } })).toMatchObject({
+        status: 401,
+        body: { errcode: 'M_UNRECOGNIZED', flows: [{ stages: ['m.login.dummy'] }] },
+      })
+    }
+    expect(await register(server, { ...wanted, auth: { ...dummy, session: 'made up' } })).toMatchObject({ status: 401 })
+  })
+
+  test('names and passwords are checked before the stages', async () => {
+    await using server = await startTestServer()
+    await server.register('taken')
+    const attempts: [object, string][] = [
+      [{ username: 'TAKEN' }, 'M_USER_IN_USE'],
+      [{ username: 'a b' }, 'M_INVALID_USERNAME'],
+      [{ username: 'a:b' }, 'M_INVALID_USERNAME'],
+      [{ username: '' }, 'M_INVALID_USERNAME'],
+      [{ username: 'ünicode' }, 'M_INVALID_USERNAME'],
+      [{ username: 'a'.repeat(250) }, 'M_INVALID_USERNAME'],
+      [{ username: 'a'.repeat(256) }, 'M_BAD_JSON'],
+      [{ username: 5 }, 'M_BAD_JSON'],
+      [{ username: 'fine', password: 'short' }, 'M_WEAK_PASSWORD'],
+      [{ username: 'fine', device_id: 'a\0b' }, 'M_BAD_JSON'],
+    ]
+    for (const [body, errcode] of attempts) {
+      expect(await register(server, { password: 'long enough', ...body })).toMatchObject({
+        status: 400,
+        body: { errcode },
+      })
+    }
+  })
+
+  test('without a name one is made; without log-in there is no token', async () => {
+    await using server = await startTestServer()
+    const { body } = await register(server, { password: 'long enough', auth: dummy, inhibit_login: true })
+    expect(body).toEqual({ user_id: expect.stringMatching(/^@\d+:a\.test$/), home_server: 'a.test' })
+  })
+
+  test('of many who want one name, in whatever case, one gets it', async () => {
+    await using server = await startTestServer()
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        register(server, { username: index % 2 ? 'Popular' : 'popular', password: 'long enough', auth: dummy }),
+      ),
+    )
+    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1)
+    for (const answer of answers) {
+      if (answer.status !== 200) expect(answer).toMatchObject({ status: 400, body: { errcode: 'M_USER_IN_USE' } })
+    }
+  })
+})
+
+describe('registration tokens', () => {
+  test('the last use of a token is had once', async () => {
+    await using server = await startTestServer({ config: { registration: { mode: 'token' } } })
+    const { db } = server.ctx.database
+    await insertRegistrationToken(db, { token: 'once', uses_allowed: 1, expires_at: null })
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        register(server, {
+          username: `user${index}`,
+          password: 'long enough',
+          auth: { type: 'm.login.registration_token', token: 'once' },
+        }),
+      ),
+    )
+    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1)
+    const { rows } = { rows: await db.selectFrom('registration_tokens').selectAll().execute() }
+    expect(rows).toMatchObject([{ pending: 0, completed: 1 }])
+    expect(await db.selectFrom('accounts').selectAll().execute()).toHaveLength(1)
+  })
+
+  test('a session keeps a use of it; one that is over gives it back', async () => {
+    const config = { registration: { mode: 'token', terms: { url: 'https://a.test/terms' } } }
+    const { createFakeClock } = await import('../../testing/index.ts')
+    const clock = createFakeClock()
+    await using server = await startTestServer({ config, clock })
+    await insertRegistrationToken(server.ctx.database.db, { token: 'once', uses_allowed: 1, expires_at: null })
+    const auth = { type: 'm.login.registration_token', token: 'once' }
+    const held = await register(server, { username: 'alice', password: 'long enough', auth })
+    expect(held).toMatchObject({ status: 401, body: { completed: ['m.login.registration_token'] } })
+    const other = await register(server, { username: 'bob', password: 'long enough', auth })
+    expect(other).toMatchObject({ status: 401, body: { errcode: 'M_UNAUTHORIZED' } })
+    clock.advance(901_000)
+    await register(server, {})
+    const late = await register(server, {
+      username: 'alice',
+      password: 'long enough',
+      auth: { type: 'm.login.terms', session: held.body.session },
+    })
+    expect(late.status).toBe(401)
+    expect(await register(server, { username: 'bob', password: 'long enough', auth })).toMatchObject({
+      status: 401,
+      body: { completed: ['m.login.registration_token'] },
+    })
+  })
+
+  test('validity is told, and a token that is over is not valid', async () => {
+    await using server = await startTestServer({ config: { registration: { mode: 'token' } } })
+    const { db } = server.ctx.database
+    await insertRegistrationToken(db, { token: 'good', uses_allowed: null, expires_at: null })
+    await insertRegistrationToken(db, { token: 'spent', uses_allowed: 0, expires_at: null })
+    await insertRegistrationToken(db, { token: 'expired', uses_allowed: null, expires_at: 1 })
+    const validity = '/_matrix/client/v1/register/m.login.registration_token/validity'
+    for (const [token, valid] of [
+      ['good', true],
+      ['spent', false],
+      ['expired', false],
+      ['none', false],
+    ] as const) {
+      expect(await server.request('get', validity, { query: { token } })).toMatchObject({
+        status: 200,
+        body: { valid },
+      })
+    }
+  })
+})
+
+describe('who may not register', () => {
+  test('nobody, where registration is closed', async () => {
+    await using server = await startTestServer({ config: { registration: { mode: 'closed' } } })
+    const body = { username: 'alice', password: 'long enough', auth: dummy }
+    expect(await register(server, body)).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } })
+  })
+
+  test('guests and application services', async () => {
+    await using server = await startTestServer()
+    expect(await register(server, {}, { kind: 'guest' })).toMatchObject({
+      status: 403,
+      body: { errcode: 'M_FORBIDDEN' },
+    })
+    expect(await register(server, { type: 'm.login.application_service', username: 'x' })).toMatchObject({
+      status: 403,
+    })
+    expect(await register(server, {}, { kind: 'king' })).toMatchObject({ status: 400 })
+  })
+
+  test('guests who may are guests', async () => {
+    await using server = await startTestServer({ config: { registration: { allow_guests: true } } })
+    const { status, body } = await register(server, {}, { kind: 'guest' })
+    expect(status).toBe(200)
+    const token = body.access_token
+    expect((await server.request('get', '/_matrix/client/v3/account/whoami', { token })).body.is_guest).toBe(true)
+    expect(await server.request('post', '/_matrix/client/v3/account/password', { token, body: {} })).toMatchObject({
+      status: 403,
+      body: { errcode: 'M_GUEST_ACCESS_FORBIDDEN' },
+    })
+  })
+})
+
+test('whether a name is free', async () => {
+  await using server = await startTestServer()
+  await server.register('alice')
+  const available = (username: string) =>
+    server.request('get', '/_matrix/client/v3/register/available', { query: { username } })
+  expect(await available('bob')).toMatchObject({ status: 200, body: { available: true } })
+  expect(await available('ALICE')).toMatchObject({ status: 400, body: { errcode: 'M_USER_IN_USE' } })
+  expect(await available('a b')).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_USERNAME' } })
+  expect(await server.request('get', '/_matrix/client/v3/register/available')).toMatchObject({
+    status: 400,
+    body: { errcode: 'M_MISSING_PARAM' },
+  })
 })

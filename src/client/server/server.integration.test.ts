@@ -1,0 +1,82 @@
+import { createHmac } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { verifyJson } from '../../matrix/signatures.ts'
+import { startTestServer, type TestServer } from '../../testing/index.ts'
+
+test('versions and capabilities', async () => {
+  await using server = await startTestServer()
+  const { body } = await server.request('get', '/_matrix/client/versions')
+  expect(body.versions).toContain('v1.12')
+  expect(body.unstable_features).toEqual({})
+  const alice = await server.register('alice')
+  const { capabilities } = await alice.get('/capabilities')
+  expect(capabilities['m.room_versions'].default).toBe('12')
+  expect(Object.keys(capabilities['m.room_versions'].available)).toHaveLength(12)
+  expect((await server.request('get', '/_matrix/client/v3/capabilities')).status).toBe(401)
+})
+
+test('what is said of a domain follows the host', async () => {
+  await using server = await startTestServer({
+    serverNames: ['a.test', 'b.test'],
+    config: { domains: [{ name: 'b.test', public_baseurl: 'https://chat.b.test/' }] },
+  })
+  const at = async (host: string, path: string) =>
+    (await server.request('get', path, { headers: { 'x-forwarded-host': host } })).body
+  for (const host of ['b.test', 'chat.b.test']) {
+    expect(await at(host, '/.well-known/matrix/client')).toEqual({
+      'm.homeserver': { base_url: 'https://chat.b.test' },
+    })
+    expect(await at(host, '/.well-known/matrix/server')).toEqual({ 'm.server': 'chat.b.test:443' })
+  }
+  expect(await at('x.test', '/.well-known/matrix/client')).toEqual({ 'm.homeserver': { base_url: 'https://a.test' } })
+  for (const name of ['a.test', 'b.test']) {
+    const keys = await at(name, '/_matrix/key/v2/server')
+    expect(keys.server_name).toBe(name)
+    expect(keys.valid_until_ts).toBeGreaterThan(server.ctx.clock.now())
+    const [[keyId, { key }]] = Object.entries(keys.verify_keys) as [[string, { key: string }]]
+    expect(verifyJson(keys, name, keyId, Buffer.from(key, 'base64'))).toBe(true)
+  }
+})
+
+const secret = 'a shared secret'
+
+function mac(nonce: string, username: string, password: string, admin: boolean, key = secret): string {
+  const text = [nonce, username, password, admin ? 'admin' : 'notadmin'].join('\0')
+  return createHmac('sha1', key).update(text).digest('hex')
+}
+
+async function nonceOf(server: TestServer): Promise<string> {
+  return (await server.request('get', '/_synapse/admin/v1/register')).body.nonce
+}
+
+test('tools that know the secret register users, with each nonce once', async () => {
+  await using server = await startTestServer({ config: { registration: { mode: 'closed', shared_secret: secret } } })
+  const nonce = await nonceOf(server)
+  const body = { nonce, username: 'Root', password: 'pw', admin: true, mac: mac(nonce, 'Root', 'pw', true) }
+  const first = await server.request('post', '/_synapse/admin/v1/register', { body })
+  expect(first).toMatchObject({ status: 200, body: { user_id: '@root:a.test', access_token: expect.any(String) } })
+  expect(await server.ctx.requesters.ofToken(first.body.access_token)).toMatchObject({ requester: { isAdmin: true } })
+  expect(await server.request('post', '/_synapse/admin/v1/register', { body })).toMatchObject({ status: 400 })
+  for (const wrong of [
+    (nonce: string) => mac(nonce, 'bob', 'pw', true),
+    (nonce: string) => mac(nonce, 'bob', 'pw', false, 'another secret'),
+    () => '',
+    () => 'zz',
+    () => 'é'.repeat(40),
+  ]) {
+    const nonce = await nonceOf(server)
+    const body = { nonce, username: 'bob', password: 'pw', admin: false, mac: wrong(nonce) }
+    expect(await server.request('post', '/_synapse/admin/v1/register', { body })).toMatchObject({ status: 403 })
+  }
+})
+
+test('without a secret there is no such endpoint', async () => {
+  await using server = await startTestServer()
+  for (const method of ['get', 'post']) {
+    const body = method === 'post' ? { nonce: 'x', username: 'x', password: 'x', mac: 'x' } : undefined
+    expect(await server.request(method, '/_synapse/admin/v1/register', { body })).toMatchObject({
+      status: 404,
+      body: { errcode: 'M_UNRECOGNIZED' },
+    })
+  }
+})
