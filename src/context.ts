@@ -116,7 +116,7 @@ export async function createContext(
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
     unread: createUnread(),
-    pushRules: createPushRules(),
+    pushRules: createPushRules({ database, ...storage }),
     deviceKeys: createDeviceKeys(),
     feeds: createFeeds(storage.stream),
     sessions,

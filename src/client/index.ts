@@ -1,8 +1,13 @@
 import type { Endpoint } from '../http/endpoint.ts'
 import { accountEndpoints } from './account/index.ts'
 import { deviceEndpoints } from './devices/index.ts'
+import { membershipEndpoints } from './membership/index.ts'
+import { receiptEndpoints } from './receipts/index.ts'
+import { roomEndpoints } from './rooms/index.ts'
 import { serverEndpoints } from './server/index.ts'
 import { sessionEndpoints } from './session/index.ts'
+import { syncEndpoints } from './sync/index.ts'
+import { userDataEndpoints } from './user-data/index.ts'
 
 /** Every operation of the client-server API that is served, a list per section of the specification. */
 export const endpoints: readonly Endpoint[] = [
@@ -10,4 +15,9 @@ export const endpoints: readonly Endpoint[] = [
   ...sessionEndpoints,
   ...accountEndpoints,
   ...deviceEndpoints,
+  ...roomEndpoints,
+  ...membershipEndpoints,
+  ...syncEndpoints,
+  ...userDataEndpoints,
+  ...receiptEndpoints,
 ]

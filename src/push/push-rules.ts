@@ -1,18 +1,77 @@
+import { LRUCache } from 'lru-cache'
+import { accountDataUnit } from '../account-data/account-data.ts'
+import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
+import type { Json } from '../matrix/json.ts'
+import { type CompiledRules, compileRules } from '../matrix/push-rules/compile.ts'
 import { rulesetOf } from '../matrix/push-rules/default-rules.ts'
-import type { StoredPushRules } from '../matrix/push-rules/types.ts'
+import type { PushRuleset, StoredPushRules } from '../matrix/push-rules/types.ts'
+import { oneAccountData } from '../storage/user-data.ts'
 
-/** The push rules of users, stored as what each user changed. */
+type User = { readonly userId: UserId; readonly userNid: number }
+
+/**
+ * The push rules of users. Stored is only what a user changed, as account data, so that later default rules reach
+ * everybody.
+ */
 export type PushRules = {
+  ruleset(user: User): Promise<PushRuleset>
+  /** Ready to be evaluated; remembered until they change. */
+  compiled(user: User): Promise<CompiledRules>
+  /** The content of `m.push_rules`. */
+  content(user: User): Promise<{ readonly global: Json }>
   /** The content of `m.push_rules` as JSON text, from what the user stored, if anything. */
   text(userId: UserId, stored: string | undefined): string
+  /** @throws whatever `edit` throws. */
+  change(user: User, edit: (stored: StoredPushRules) => StoredPushRules): Promise<void>
 }
 
-export function createPushRules(): PushRules {
+const compiledMax = 20_000
+const type = 'm.push_rules'
+
+export function createPushRules(ctx: Pick<Context, 'database' | 'writer' | 'stream'>): PushRules {
+  const compiled = new LRUCache<number, CompiledRules>({ max: compiledMax })
+  ctx.stream.follow((facts) => {
+    for (const fact of facts) if (fact.kind === 'accountData' && fact.type === type) compiled.delete(fact.userNid)
+  })
+
+  const load = async ({ userNid }: User): Promise<StoredPushRules> => {
+    const [row] = await ctx.database.read(oneAccountData, [userNid, 0, type])
+    return row ? (JSON.parse(row.content) as StoredPushRules) : {}
+  }
+  const ruleset = async (user: User): Promise<PushRuleset> => rulesetOf(user.userId, await load(user))
+  /** Changes of one user one after the other, so that none is lost. */
+  const changing = new Map<number, Promise<void>>()
+
   return {
+    ruleset,
+    async compiled(user) {
+      const known = compiled.get(user.userNid)
+      if (known) return known
+      const position = ctx.stream.position
+      const rules = compileRules(await ruleset(user), user.userId)
+      if (ctx.stream.position === position) compiled.set(user.userNid, rules)
+      return rules
+    },
+    content: async (user) => ({ global: (await ruleset(user)) as unknown as Json }),
     text(userId, stored) {
       const changes = stored === undefined ? {} : (JSON.parse(stored) as StoredPushRules)
       return JSON.stringify({ global: rulesetOf(userId, changes) })
+    },
+    async change(user, edit) {
+      const before = changing.get(user.userNid) ?? Promise.resolve()
+      const mine = before
+        .catch(() => {})
+        .then(async () => {
+          const content = JSON.stringify(edit(await load(user)))
+          await ctx.writer.write(accountDataUnit({ userNid: user.userNid, room: 0, type }, content))
+        })
+      changing.set(user.userNid, mine)
+      try {
+        await mine
+      } finally {
+        if (changing.get(user.userNid) === mine) changing.delete(user.userNid)
+      }
     },
   }
 }

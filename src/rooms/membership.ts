@@ -52,6 +52,36 @@ export async function changeMembership(
   })
 }
 
+/**
+ * Makes somebody else leave: a kick takes out who is in, an unban lets in again who is banned.
+ *
+ * @throws MatrixError M_FORBIDDEN when the target is in none of the states that it is taken out of.
+ */
+export async function removeMember(
+  ctx: MembershipEngine,
+  roomId: RoomId,
+  removal: {
+    readonly sender: UserId
+    readonly target: UserId
+    readonly from: readonly Membership[]
+    readonly reason?: string
+  },
+): Promise<void> {
+  const room = await ctx.hotRooms.get(roomId)
+  if (!room) throw new MatrixError('M_FORBIDDEN', 'You are not in this room')
+  await ctx.hotRooms.load(room, [['m.room.member', removal.target]])
+  const membership = room.get('m.room.member', removal.target)?.pdu.content.membership as Membership | undefined
+  if (!membership || !removal.from.includes(membership)) {
+    throw new MatrixError('M_FORBIDDEN', `The user is ${membership ?? 'not in the room'}`)
+  }
+  await changeMembership(ctx, roomId, {
+    sender: removal.sender,
+    target: removal.target,
+    membership: 'leave',
+    ...(removal.reason !== undefined && { reason: removal.reason }),
+  })
+}
+
 async function membershipContent(ctx: MembershipEngine, change: MembershipChange): Promise<JsonObject> {
   const content: Record<string, Json> = { ...change.content }
   const carriesProfile = change.membership === 'join' || change.membership === 'invite' || change.membership === 'knock'

@@ -137,10 +137,16 @@ export async function redactionTarget(
  * Whether a redaction is applied. Spec: Server-Server API and room version 3, "Handling redactions": the redact level, or
  * the same sender's domain.
  */
-export function mayRedact(room: HotRoom, draft: Pick<EventDraft, 'sender'>, target: StoredEvent): boolean {
+export function mayRedact(
+  room: HotRoom,
+  draft: Pick<EventDraft, 'sender'>,
+  target: StoredEvent,
+  options: { byLevel?: boolean } = {},
+): boolean {
   // Pruning the create event would unmake the room.
   if (target.event.pdu.type === 'm.room.create') return false
-  if (serverNameOf(target.event.pdu.sender) === serverNameOf(draft.sender)) return true
+  const isOfSameServer = serverNameOf(target.event.pdu.sender) === serverNameOf(draft.sender)
+  if (isOfSameServer && !options.byLevel) return true
   const levels = powerLevelsOf(
     room.get('m.room.power_levels', '')?.pdu.content,
     room.get('m.room.create', '')!,

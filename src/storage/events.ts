@@ -180,6 +180,12 @@ const selectStateAt = statement<LoadedRow & { from_position: number }>(
    where s.room = $1 and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)
      and ($3::int[] is null or s.kind = any($3::int[]))`,
 )
+const selectMembers = statement<LoadedRow & { from_position: number }>(
+  'members of a room',
+  `select ${columns}, s.from_position from room_state s
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   where s.room = $1 and s.is_member and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)`,
+)
 const selectStatesAt = statement<LoadedRow & { from_position: number }>(
   'states of rooms',
   `select ${columns}, s.from_position from unnest($1::int[], $2::int8[]) as w(room, position)
@@ -245,6 +251,8 @@ export type EventStore = {
   currentState(room: number, kinds?: readonly number[]): Promise<{ stored: StoredEvent; since: number }[]>
   /** The resolved state as it was at a position. */
   stateAt(room: number, position: number, kinds?: readonly number[]): Promise<StoredEvent[]>
+  /** The membership events in force, at a position or now. */
+  members(room: number, position?: number): Promise<StoredEvent[]>
   /** The states of several rooms, each at its position, with or without members. One statement. */
   statesAt(at: readonly RoomPosition[], options: { members: boolean }): Promise<StoredEvent[]>
   /** Entries of the states of several rooms at positions. One statement. */
@@ -326,6 +334,8 @@ export function createEventStore(
       ),
     stateAt: async (room, position, kinds) =>
       stored(await database.read(selectStateAt, [room, position, kinds ?? null]), false),
+    members: async (room, position = Number.MAX_SAFE_INTEGER) =>
+      stored(await database.read(selectMembers, [room, position]), false),
     statesAt: async (at, { members }) =>
       at.length === 0
         ? []

@@ -6,7 +6,16 @@ import type { JsonObject } from '../matrix/json.ts'
 import { MAX_FILTER_BYTES } from '../matrix/limits.ts'
 import { parseJson } from '../matrix/strict-json.ts'
 import { statement } from '../storage/database.ts'
-import { compileFilter, type FilterJson, filterSchema, type SyncFilter } from './filter.ts'
+import {
+  compileEventFilter,
+  compileFilter,
+  type EventFilter,
+  type FilterJson,
+  filterSchema,
+  type RoomEventFilterJson,
+  roomEventFilterSchema,
+  type SyncFilter,
+} from './filter.ts'
 
 /**
  * Filters of users, stored under a number. One that is equal to an earlier one keeps its number.
@@ -88,4 +97,14 @@ export async function filterOf(
   const filter = compileFilter(checkFilter(json))
   if (text.length < 4096) cache.set(key, filter)
   return filter
+}
+
+/** The filter of a request that takes it as JSON only. */
+export function roomEventFilterOf(text: string | undefined): EventFilter {
+  if (text === undefined || text === '') return none.timeline
+  if (text.length > MAX_FILTER_BYTES) throw new MatrixError('M_TOO_LARGE', 'The filter is too large')
+  const json = parseJson(text)
+  const [fault] = Value.Errors(roomEventFilterSchema, json)
+  if (fault) throw new MatrixError('M_BAD_JSON', `filter${fault.path}: ${fault.message}`)
+  return compileEventFilter(json as unknown as RoomEventFilterJson)
 }

@@ -1,6 +1,29 @@
 import { Type } from '@sinclair/typebox'
+import { parseRoomAlias, parseRoomId, type RoomAlias, type RoomId } from '../../matrix/ids.ts'
 
 /** An event type or state key: a text that PostgreSQL can store. Its length in bytes is checked when the event is built. */
 export const text255 = Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' })
 
 export const reason = Type.Optional(Type.String())
+
+/** A user id; its grammar is checked where it matters, so that users with historical ids can be kicked and banned. */
+export const userIdText = Type.String({ maxLength: 255, pattern: '^@[^\\u0000:]*:[^\\u0000]+$' })
+
+export function parseRoomIdOrAlias(text: string): RoomId | RoomAlias | undefined {
+  return parseRoomId(text) ?? parseRoomAlias(text)
+}
+
+/** An event type in a path: whatever its length, which is checked in bytes when the event is built. */
+export function parseType(text: string): string | undefined {
+  return text !== '' && !text.includes('\0') ? text : undefined
+}
+
+export function parseStateKey(text: string): string | undefined {
+  return text.includes('\0') ? undefined : text
+}
+
+const longestTransactionId = 255
+
+export function parseTransactionId(text: string): string | undefined {
+  return text !== '' && text.length <= longestTransactionId && !text.includes('\0') ? text : undefined
+}

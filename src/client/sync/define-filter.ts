@@ -1,4 +1,5 @@
 import { endpoint } from '../../http/endpoint.ts'
+import { anyObject } from '../../http/validation.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseUserId } from '../../matrix/ids.ts'
 import { MAX_FILTER_BYTES } from '../../matrix/limits.ts'
@@ -11,6 +12,7 @@ export const defineFilter = endpoint({
   auth: 'userOrGuest',
   params: { userId: parseUserId },
   bodyLimit: MAX_FILTER_BYTES,
+  body: anyObject,
   async handle(ctx, { params, body, requester }) {
     if (params.userId !== requester.userId) throw new MatrixError('M_FORBIDDEN', 'Cannot create filters for others')
     return { filter_id: await storeFilter(ctx, requester.userNid, body) }

@@ -1,0 +1,88 @@
+import type { Context } from '../context.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import type { RoomId } from '../matrix/ids.ts'
+import type { Json, JsonObject } from '../matrix/json.ts'
+import type { Fact } from '../storage/stream.ts'
+import { oneAccountData, saveAccountData } from '../storage/user-data.ts'
+import type { Unit } from '../storage/writer.ts'
+
+/** Account data of a user: for the account when `room` is 0, else for a room. Spec: Client-Server API, "Client Config". */
+export type AccountDataKey = { readonly userNid: number; readonly room: number; readonly type: string }
+
+/** Types that the server keeps itself: clients set them through endpoints of their own. */
+const reserved: ReadonlySet<string> = new Set(['m.fully_read', 'm.push_rules'])
+
+/** @throws MatrixError M_BAD_JSON (405) for a type that only the server sets. */
+export function refuseReservedType(type: string): void {
+  if (!reserved.has(type)) return
+  throw new MatrixError('M_BAD_JSON', `${type} is set through an endpoint of its own`, { status: 405 })
+}
+
+/** The unit that writes account data: JSON text or a value. */
+export function accountDataUnit(key: AccountDataKey, content: string): Unit<void> {
+  return {
+    positions: 1,
+    write(batch, position) {
+      batch.add(saveAccountData, { user_nid: key.userNid, room: key.room, type: key.type, content, position })
+      batch.fact({ kind: 'accountData', position, ...key, content } satisfies Fact)
+    },
+  }
+}
+
+export async function setAccountData(
+  ctx: Pick<Context, 'writer'>,
+  key: AccountDataKey,
+  content: JsonObject,
+): Promise<void> {
+  await ctx.writer.write(accountDataUnit(key, JSON.stringify(content)))
+}
+
+export async function getAccountData(
+  ctx: Pick<Context, 'database'>,
+  key: AccountDataKey,
+): Promise<JsonObject | undefined> {
+  const [row] = await ctx.database.read(oneAccountData, [key.userNid, key.room, key.type])
+  return row && (JSON.parse(row.content) as JsonObject)
+}
+
+/**
+ * The number of the room that account data is for. Any room id is a place for account data, but one that is not known
+ * here is stored for nobody to read, so it is refused.
+ *
+ * @throws MatrixError M_NOT_FOUND
+ */
+export async function roomNumber(ctx: Pick<Context, 'hotRooms'>, roomId: RoomId): Promise<number> {
+  const room = await ctx.hotRooms.get(roomId)
+  if (!room) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
+  return room.room
+}
+
+const tags = 'm.tag'
+const mostTags = 100
+
+/**
+ * Changes the tags of a room. Spec: Client-Server API, "Room Tagging".
+ *
+ * @param change Gets the tags as they are, gives them as they shall be.
+ */
+export async function changeTags(
+  ctx: Pick<Context, 'writer' | 'database' | 'hotRooms'>,
+  userNid: number,
+  roomId: RoomId,
+  change: (tags: Map<string, Json>) => void,
+): Promise<void> {
+  const key = { userNid, room: await roomNumber(ctx, roomId), type: tags }
+  const current = await getTags(ctx, userNid, roomId)
+  change(current)
+  if (current.size > mostTags) throw new MatrixError('M_INVALID_PARAM', 'Too many tags')
+  await setAccountData(ctx, key, { tags: Object.fromEntries(current) as JsonObject })
+}
+
+export async function getTags(
+  ctx: Pick<Context, 'database' | 'hotRooms'>,
+  userNid: number,
+  roomId: RoomId,
+): Promise<Map<string, Json>> {
+  const content = await getAccountData(ctx, { userNid, room: await roomNumber(ctx, roomId), type: tags })
+  return new Map(Object.entries((content?.tags ?? {}) as JsonObject))
+}

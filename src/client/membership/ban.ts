@@ -1,0 +1,23 @@
+import { Type } from '@sinclair/typebox'
+import { endpoint } from '../../http/endpoint.ts'
+import { parseRoomId, type UserId } from '../../matrix/ids.ts'
+import { changeMembership } from '../../rooms/membership.ts'
+import { reason, userIdText } from '../rooms/schemas.ts'
+
+/** Spec: Client-Server API, `POST /_matrix/client/v3/rooms/{roomId}/ban` (v1.19). */
+export const ban = endpoint({
+  method: 'post',
+  path: ['/_matrix/client/v3/rooms/{roomId}/ban', '/_matrix/client/r0/rooms/{roomId}/ban'],
+  auth: 'user',
+  params: { roomId: parseRoomId },
+  body: Type.Object({ user_id: userIdText, reason }),
+  async handle(ctx, { params, body, requester }) {
+    await changeMembership(ctx, params.roomId, {
+      sender: requester.userId,
+      target: body.user_id as UserId,
+      membership: 'ban',
+      ...(body.reason !== undefined && { reason: body.reason }),
+    })
+    return {}
+  },
+})

@@ -1,0 +1,28 @@
+import { Type } from '@sinclair/typebox'
+import { endpoint } from '../../http/endpoint.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+import { parseRoomId, type UserId } from '../../matrix/ids.ts'
+import { inviteUser as invite } from '../../rooms/invite-user.ts'
+import { reason, userIdText } from '../rooms/schemas.ts'
+
+/** Spec: Client-Server API, `POST /_matrix/client/v3/rooms/{roomId}/invite`, by user id and by third-party id (v1.19). */
+export const inviteUser = endpoint({
+  method: 'post',
+  path: ['/_matrix/client/v3/rooms/{roomId}/invite', '/_matrix/client/r0/rooms/{roomId}/invite'],
+  auth: 'user',
+  params: { roomId: parseRoomId },
+  rateLimit: { kind: 'invite_issuer', by: 'user' },
+  body: Type.Object({ user_id: Type.Optional(userIdText), reason, medium: Type.Optional(Type.String()) }),
+  async handle(ctx, { params, body, requester }) {
+    if (body.user_id === undefined) {
+      if (body.medium === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: user_id')
+      throw new MatrixError('M_SERVER_NOT_TRUSTED', 'Invites by e-mail need an identity server, and none is configured')
+    }
+    await invite(ctx, params.roomId, {
+      sender: requester.userId,
+      target: body.user_id as UserId,
+      ...(body.reason !== undefined && { reason: body.reason }),
+    })
+    return {}
+  },
+})

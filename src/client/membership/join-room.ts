@@ -1,0 +1,20 @@
+import { Type } from '@sinclair/typebox'
+import { endpoint } from '../../http/endpoint.ts'
+import type { JsonObject } from '../../matrix/json.ts'
+import { joinRoom as join } from '../../rooms/join-room.ts'
+import { resolveRoom } from '../../rooms/resolve-room.ts'
+import { parseRoomIdOrAlias, reason } from '../rooms/schemas.ts'
+
+/** Spec: Client-Server API, `POST /_matrix/client/v3/join/{roomIdOrAlias}` (v1.19). */
+export const joinRoom = endpoint({
+  method: 'post',
+  path: ['/_matrix/client/v3/join/{roomIdOrAlias}', '/_matrix/client/r0/join/{roomIdOrAlias}'],
+  auth: 'userOrGuest',
+  params: { roomIdOrAlias: parseRoomIdOrAlias },
+  rateLimit: { kind: 'join_local', by: 'user' },
+  body: Type.Object({ reason }),
+  async handle(ctx, { params, body, requester }) {
+    const { roomId } = await resolveRoom(ctx, params.roomIdOrAlias)
+    return { room_id: await join(ctx, roomId, requester.userId, body as JsonObject) }
+  },
+})

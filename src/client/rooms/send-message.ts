@@ -1,0 +1,47 @@
+import { Type } from '@sinclair/typebox'
+import { endpoint } from '../../http/endpoint.ts'
+import { anyObject } from '../../http/validation.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+import { type EventId, parseEventId, parseRoomId } from '../../matrix/ids.ts'
+import { checkRelation } from '../../rooms/check-relation.ts'
+import { sendEvent } from '../../rooms/send-event.ts'
+import { parseTransactionId, parseType } from './schemas.ts'
+
+/** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}` (v1.19). */
+export const sendMessage = endpoint({
+  method: 'put',
+  path: [
+    '/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}',
+    '/_matrix/client/r0/rooms/{roomId}/send/{eventType}/{txnId}',
+  ],
+  auth: 'userOrGuest',
+  params: { roomId: parseRoomId, eventType: parseType, txnId: parseTransactionId },
+  rateLimit: { kind: 'message', by: 'user' },
+  body: anyObject,
+  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })) }),
+  async handle(ctx, { params, body, requester }) {
+    const { roomId, eventType, txnId } = params
+    const relation = checkRelation(ctx, roomId, body, requester)
+    if (relation) await relation
+    const redacts = eventType === 'm.room.redaction' ? redactedBy(body.redacts) : undefined
+    const eventId = await sendEvent(
+      ctx,
+      roomId,
+      { type: eventType, sender: requester.userId, content: body, ...(redacts && { redacts }) },
+      {
+        userNid: requester.userNid,
+        deviceId: requester.deviceId ?? '',
+        scope: `send ${roomId} ${eventType}`,
+        txnId,
+      },
+    )
+    return { event_id: eventId }
+  },
+})
+
+/** A redaction sent as an event names its target in the content, whatever the room version. */
+function redactedBy(redacts: unknown): EventId {
+  const eventId = typeof redacts === 'string' ? parseEventId(redacts) : undefined
+  if (!eventId) throw new MatrixError('M_BAD_JSON', 'redacts: expected an event id')
+  return eventId
+}

@@ -1,0 +1,31 @@
+import { endpoint } from '../../http/endpoint.ts'
+import { anyObject } from '../../http/validation.ts'
+import { parseRoomId } from '../../matrix/ids.ts'
+import { setState } from '../../rooms/set-state.ts'
+import { parseStateKey, parseType } from './schemas.ts'
+
+/** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` (v1.19). */
+export const setRoomStateWithKey = endpoint({
+  method: 'put',
+  path: [
+    '/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}',
+    '/_matrix/client/v3/rooms/{roomId}/state/{eventType}/',
+    '/_matrix/client/v3/rooms/{roomId}/state/{eventType}',
+    '/_matrix/client/r0/rooms/{roomId}/state/{eventType}/{stateKey}',
+    '/_matrix/client/r0/rooms/{roomId}/state/{eventType}/',
+    '/_matrix/client/r0/rooms/{roomId}/state/{eventType}',
+  ],
+  auth: 'userOrGuest',
+  params: { roomId: parseRoomId, eventType: parseType, stateKey: parseStateKey },
+  rateLimit: { kind: 'message', by: 'user' },
+  body: anyObject,
+  async handle(ctx, { params, body, requester }) {
+    const eventId = await setState(ctx, params.roomId, {
+      type: params.eventType,
+      sender: requester.userId,
+      stateKey: params.stateKey,
+      content: body,
+    })
+    return { event_id: eventId }
+  },
+})

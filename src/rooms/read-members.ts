@@ -1,0 +1,62 @@
+import type { Context } from '../context.ts'
+import type { RoomId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { type Statement, statement } from '../storage/database.ts'
+import { type Membership, membershipCodes } from '../storage/room-users.ts'
+import type { Reader } from './describe-events.ts'
+import { describeState, refuseUnlessJoined } from './read-state.ts'
+import { viewRoom } from './room-access.ts'
+
+type Engine = Parameters<typeof describeState>[0] & Pick<Context, 'database'>
+
+/**
+ * The members of a room as client events: now, or as it was at a point of the timeline or at the reader's leaving.
+ *
+ * @throws MatrixError M_FORBIDDEN
+ */
+export async function readMembers(
+  ctx: Engine,
+  roomId: RoomId,
+  reader: Reader,
+  wanted: { readonly at?: number; readonly membership?: Membership; readonly notMembership?: Membership },
+): Promise<string[]> {
+  const view = await viewRoom(ctx, roomId, reader.userId)
+  const { room } = view.room
+  const at = wanted.at === undefined ? view.stateAt : Math.min(wanted.at, view.stateAt ?? wanted.at)
+  const members = await ctx.events.members(room, at)
+  const shown = members.filter(({ event }) => {
+    const { membership } = event.pdu.content
+    if (wanted.membership !== undefined && membership !== wanted.membership) return false
+    return wanted.notMembership === undefined || membership !== wanted.notMembership
+  })
+  return describeState(ctx, reader, shown)
+}
+
+const joinedMembers: Statement<{ user_id: string; content: string }> = statement(
+  'joined members',
+  `select us.user_id, e.content from room_users u join users us using (user_nid) join events e using (event_nid)
+   where u.room = $1 and u.membership = ${membershipCodes.join}`,
+)
+
+/**
+ * The joined members of a room with their names and pictures.
+ *
+ * @throws MatrixError M_FORBIDDEN for who is not joined.
+ */
+export async function readJoinedMembers(
+  ctx: Engine,
+  roomId: RoomId,
+  reader: Reader,
+): Promise<{ [userId: string]: JsonObject }> {
+  const view = await viewRoom(ctx, roomId, reader.userId)
+  refuseUnlessJoined(view.membership)
+  const joined: { [userId: string]: JsonObject } = Object.create(null)
+  for (const row of await ctx.database.read(joinedMembers, [view.room.room])) {
+    const { displayname, avatar_url: avatarUrl } = JSON.parse(row.content) as JsonObject
+    joined[row.user_id] = {
+      ...(typeof displayname === 'string' && { display_name: displayname }),
+      ...(typeof avatarUrl === 'string' && { avatar_url: avatarUrl }),
+    }
+  }
+  return joined
+}

@@ -1,0 +1,29 @@
+import type { Context } from '../context.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import { type RoomAlias, type RoomId, type ServerName, serverNameOf } from '../matrix/ids.ts'
+import { statement } from '../storage/database.ts'
+
+const roomOfAlias = statement<{ room_id: RoomId; room: number }>(
+  'room of an alias',
+  'select room_id, room from room_aliases join rooms using (room) where alias = $1',
+)
+
+export type ResolvedRoom = { readonly roomId: RoomId; readonly servers: readonly ServerName[] }
+
+/**
+ * The room that an id or an alias means, and servers to join it through.
+ *
+ * @throws MatrixError M_NOT_FOUND for an alias that is not known.
+ */
+export async function resolveRoom(
+  ctx: Pick<Context, 'database' | 'domains'>,
+  idOrAlias: RoomId | RoomAlias,
+): Promise<ResolvedRoom> {
+  if (idOrAlias.startsWith('!')) return { roomId: idOrAlias as RoomId, servers: [] }
+  const alias = idOrAlias as RoomAlias
+  if (ctx.domains.isLocal(serverNameOf(alias))) {
+    const [row] = await ctx.database.read(roomOfAlias, [alias])
+    if (row) return { roomId: row.room_id, servers: [serverNameOf(alias)] }
+  }
+  throw new MatrixError('M_NOT_FOUND', `Room alias ${alias} not found`)
+}
