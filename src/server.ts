@@ -53,11 +53,13 @@ function listen(server: Server, port: number, host: string): Promise<void> {
 function closeServer(ctx: Context, server: Server): Promise<void> {
   return new Promise((resolve) => {
     const timeout = setTimeout(() => server.closeAllConnections(), ctx.config.shutdown_timeout_seconds * 1000)
+    // A connection whose last answer is out would otherwise stay open for its client's next request.
+    const sweep = setInterval(() => server.closeIdleConnections(), 20)
     server.close(() => {
       clearTimeout(timeout)
+      clearInterval(sweep)
       resolve()
     })
     beginClosing(ctx)
-    server.closeIdleConnections()
   })
 }
