@@ -69,6 +69,9 @@ export type Context = {
   readonly closing: AbortSignal
 }
 
+/** The machine's clock. */
+export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() }
+
 /** What differs between the program and its tests. */
 export type Surroundings = {
   readonly clock?: Clock
@@ -93,7 +96,7 @@ export async function createContext(
   surroundings: Surroundings = {},
 ): Promise<Context> {
   const log = surroundings.log ?? createLog(config)
-  const clock = surroundings.clock ?? { now: () => Date.now(), monotonic: () => performance.now() }
+  const clock = surroundings.clock ?? systemClock
   const random = surroundings.random ?? randomFrom(randomBytes)
   const domains = openDomains(config, random)
   const database = await openDatabase({

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { type Config, ConfigError } from '../config.ts'
+import { systemClock } from '../context.ts'
 import { startEmbeddedPostgres } from '../storage/embedded-postgres.ts'
 import { DatabaseRefused, migrate } from '../storage/migrate.ts'
 
@@ -30,7 +31,7 @@ export async function openDeployment(
       serverNames: config.server_names,
       allowUnsafeDurability: config.database.allow_unsafe_durability,
       log,
-      now: Date.now(),
+      now: systemClock.now(),
     })
   } catch (error) {
     await embedded?.stop()

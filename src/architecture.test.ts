@@ -1,0 +1,106 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** Which parts may import which: docs/architecture.md. The files directly in src are the composition root, `.`. */
+const allowed: { readonly [part: string]: readonly string[] } = {
+  'src/matrix': [],
+  'src/storage': ['src/matrix'],
+  'src/http': ['src/matrix', 'src/accounts'],
+  'src/client': ['src/matrix', 'src/storage', 'src/http', ...domains()],
+  'src/cli': ['src/matrix', 'src/storage', 'src/http', ...domains()],
+  'src/testing': ['src/matrix', 'src/storage', 'src/http', ...domains()],
+  federation: ['src/matrix', 'src/storage', 'src/rooms', 'src/keys', 'src/devices', 'src/media', 'src/http'],
+  bench: ['src/matrix', 'src/storage', 'src/testing'],
+  'complement-tests': [],
+  '.': ['src/matrix', 'src/storage', 'src/http', 'src/client', 'src/cli', ...domains(), 'federation'],
+}
+
+function domains(): readonly string[] {
+  return ['accounts', 'devices', 'rooms', 'keys', 'profiles', 'push', 'receipts', 'account-data', 'media', 'sync'].map(
+    (name) => `src/${name}`,
+  )
+}
+
+/** The domains may use one another: what is a user's, a device's or a room's is asked of its owner. */
+for (const domain of domains()) Object.assign(allowed, { [domain]: ['src/matrix', 'src/storage', ...domains()] })
+
+/** Anybody may use the types of the composition root, and these of its files, which hold values and no state. */
+const values = new Set(['src/config.ts', 'src/config-schema.ts', 'src/random.ts', 'src/clock.ts'])
+
+const root = join(import.meta.dirname, '..')
+const importPattern =
+  /^(?:import|export)\s+(type\s)?[^'"]*?from\s+'(\.[^']+)'|^\s*import\s+'(\.[^']+)'|import\('(\.[^']+)'\)/gm
+
+function partOf(file: string): string {
+  const [first, second] = file.split('/')
+  if (first !== 'src') return first!
+  return second!.endsWith('.ts') ? '.' : `src/${second}`
+}
+
+type Import = { readonly file: string; readonly target: string; readonly isType: boolean }
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  return [...text.matchAll(importPattern)].map((match) => ({
+    file,
+    target: relative(root, resolve(root, dirname(file), (match[2] ?? match[3] ?? match[4])!)),
+    isType: match[1] !== undefined,
+  }))
+}
+
+function sources(): string[] {
+  return ['src', 'federation', 'bench', 'complement-tests'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join(folder, name)),
+  )
+}
+
+function isAllowed({ file, target, isType }: Import): boolean {
+  const [from, to] = [partOf(file), partOf(target)]
+  if (from === to) return true
+  // Tests may use the harness, and the programs of the root.
+  if (/\.test\.ts$/.test(file) && (to === 'src/testing' || to === '.')) return true
+  if (to === '.') {
+    return from === 'src/cli' || from === 'src/testing' || (from !== 'src/matrix' && (isType || values.has(target)))
+  }
+  return allowed[from]?.includes(to) === true || (isType && from === 'src/http' && to === 'src/accounts')
+}
+
+const files = sources()
+const production = files.filter((file) => !file.endsWith('.test.ts') && !file.startsWith('src/testing/'))
+
+test('no part imports what is not below it', () => {
+  const forbidden = files.flatMap(importsOf).filter((one) => !isAllowed(one))
+  expect(forbidden.map(({ file, target }) => `${file} → ${target}`)).toEqual([])
+})
+
+test('src knows nothing of federation but in main', () => {
+  const imports = files.filter((file) => file.startsWith('src/') && file !== 'src/main.ts').flatMap(importsOf)
+  expect(imports.filter(({ target }) => target.startsWith('federation/'))).toEqual([])
+})
+
+test('time, chance and the environment come from the context', () => {
+  const mayRead = new Set(['src/main.ts', 'src/config.ts', 'src/context.ts'])
+  // A duration that is only measured, for a metric say, may be.
+  const ambient = /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bprocess\.env\b/
+  const offenders = production.filter(
+    (file) => file.startsWith('src/') && !mayRead.has(file) && ambient.test(readFileSync(join(root, file), 'utf8')),
+  )
+  expect(offenders).toEqual([])
+})
+
+test('the pure core does no input or output', () => {
+  const ambient = /\bawait\b|\bPromise\b|from 'node:(?!crypto|buffer|module)/
+  const core = production.filter((file) => file.startsWith('src/matrix/'))
+  const code = (file: string): string =>
+    readFileSync(join(root, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+  expect(core.filter((file) => ambient.test(code(file)))).toEqual([])
+})
+
+test('names say what a file is for', () => {
+  const names = files.map((file) => file.split('/').at(-1)!)
+  expect(names.filter((name) => !/^[a-z0-9-]+(\.integration)?(\.test)?\.ts$/.test(name))).toEqual([])
+  expect(names.filter((name) => /^(utils?|helpers?|common|manager|service)\b/.test(name))).toEqual([])
+})
