@@ -120,7 +120,7 @@ export async function createContext(
     relations: createRelations({ ...base, ...storage }),
     unread: createUnread(),
     pushRules: createPushRules({ database, ...storage }),
-    deviceKeys: createDeviceKeys(),
+    deviceKeys: createDeviceKeys(base),
     feeds: createFeeds(storage.stream),
     sessions,
     typing: createTyping(base, (room) => sessions.wakeRoom(room)),

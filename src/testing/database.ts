@@ -13,7 +13,7 @@ export type TestDatabase = {
 export async function createTestDatabase(): Promise<TestDatabase> {
   const admin = inject('postgresUrl')
   const name = `test_${randomBytes(8).toString('hex')}`
-  await queryOnce(admin, `create database ${name} template ${templateDatabase}`)
+  await queryOnce(admin, `create database ${name} template ${templateDatabase} strategy file_copy`)
   return {
     url: admin.replace('/postgres?', `/${name}?`),
     async [Symbol.asyncDispose]() {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -20,7 +20,7 @@ declare module 'vitest' {
 /** One PostgreSQL with a migrated template database, and one Redis, for the whole run. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const log = pino({ level: 'silent' })
-  const folder = mkdtempSync(join(tmpdir(), 'chappe-test-'))
+  const folder = mkdtempSync(join(fastestFolder(), 'chappe-test-'))
   chmodSync(folder, 0o755)
   const postgres = await startEmbeddedPostgres({ folder: join(folder, 'pg'), log, exclusive: true, forTests: true })
   const redis =
@@ -39,5 +39,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await redis?.stop()
     await postgres.stop()
     rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Memory, where there is plenty of it: copying the template takes a tenth of the time there. */
+function fastestFolder(): string {
+  try {
+    const { bavail, bsize } = statfsSync('/dev/shm')
+    return bavail * bsize > 4 * 1024 ** 3 ? '/dev/shm' : tmpdir()
+  } catch {
+    return tmpdir()
   }
 }
