@@ -1,7 +1,10 @@
 import type { Endpoint } from '../http/endpoint.ts'
 import { accountEndpoints } from './account/index.ts'
 import { deviceEndpoints } from './devices/index.ts'
+import { directoryEndpoints } from './directory/index.ts'
 import { membershipEndpoints } from './membership/index.ts'
+import { profileEndpoints } from './profile/index.ts'
+import { pushRuleEndpoints } from './push-rules/index.ts'
 import { receiptEndpoints } from './receipts/index.ts'
 import { roomEndpoints } from './rooms/index.ts'
 import { serverEndpoints } from './server/index.ts'
@@ -20,4 +23,7 @@ export const endpoints: readonly Endpoint[] = [
   ...syncEndpoints,
   ...userDataEndpoints,
   ...receiptEndpoints,
+  ...profileEndpoints,
+  ...pushRuleEndpoints,
+  ...directoryEndpoints,
 ]

@@ -16,12 +16,16 @@ export type Database = {
   readonly db: Db
   /** Runs a prepared statement on a pipelined connection: for short, frequent reads. */
   read<Row>(statement: Statement<Row>, values: readonly unknown[]): Promise<Row[]>
+  /** Runs statements in one transaction on a connection of the pool; rolled back when `work` throws. */
+  transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result>
   /** A connection of one's own, outside the pool. The caller ends it. */
   connect(): Promise<pg.Client>
   /** What ran so far, for the tests that hold the budgets: statements sent and rows returned. */
   readonly cost: { statements: number; rows: number; log: string[] | undefined }
   close(): Promise<void>
 }
+
+export type Query = <Row>(text: string, values: readonly unknown[]) => Promise<Row[]>
 
 /** Declares a prepared statement and the shape of its rows. */
 export function statement<Row>(name: string, text: string): Statement<Row> {
@@ -78,6 +82,28 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
       const result = await client.query({ name: prepared.name, text: prepared.text, values: values as unknown[] })
       count(prepared.text, result.rows.length)
       return result.rows as Row[]
+    },
+    async transaction(work) {
+      const client = await pool.connect()
+      const query: Query = async <Row>(text: string, values: readonly unknown[]) => {
+        const result = await client.query(text, values as unknown[])
+        count(text, result.rows.length)
+        return result.rows as Row[]
+      }
+      let broken: Error | undefined
+      try {
+        await client.query('begin')
+        const result = await work(query)
+        await client.query('commit')
+        return result
+      } catch (error) {
+        await client.query('rollback').catch((failure: Error) => {
+          broken = failure
+        })
+        throw error
+      } finally {
+        client.release(broken)
+      }
     },
     async connect() {
       const client = new pg.Client({ connectionString: options.url, pipeline: true } as pg.ClientConfig)

@@ -1,0 +1,71 @@
+import { endpoint } from '../../http/endpoint.ts'
+import { anyObject } from '../../http/validation.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+import { parseUserId } from '../../matrix/ids.ts'
+import { profileOf } from '../../profiles/read-profile.ts'
+import { setProfileField } from '../../profiles/set-profile.ts'
+
+const field = ['/_matrix/client/v3/profile/{userId}/{keyName}', '/_matrix/client/r0/profile/{userId}/{keyName}'] as const
+const params = { userId: parseUserId, keyName: parseKey }
+
+function parseKey(text: string): string | undefined {
+  return text !== '' && !text.includes('\0') ? text : undefined
+}
+
+/** Spec: Client-Server API, `GET /_matrix/client/v3/profile/{userId}` (v1.19). */
+export const getUserProfile = endpoint({
+  method: 'get',
+  path: ['/_matrix/client/v3/profile/{userId}', '/_matrix/client/r0/profile/{userId}'],
+  auth: 'optional',
+  params: { userId: parseUserId },
+  handle: (ctx, { params }) => profileOf(ctx, params.userId),
+})
+
+/** Spec: Client-Server API, `GET /_matrix/client/v3/profile/{userId}/{keyName}` (v1.19). */
+export const getProfileField = endpoint({
+  method: 'get',
+  path: field,
+  auth: 'optional',
+  params,
+  async handle(ctx, { params }) {
+    const profile = await profileOf(ctx, params.userId)
+    const value = Object.hasOwn(profile, params.keyName) ? profile[params.keyName] : undefined
+    if (value !== undefined) return { [params.keyName]: value }
+    throw new MatrixError('M_NOT_FOUND', 'The profile has no such field')
+  },
+})
+
+/** Spec: Client-Server API, `PUT /_matrix/client/v3/profile/{userId}/{keyName}` (v1.19). */
+export const setOneProfileField = endpoint({
+  method: 'put',
+  path: field,
+  auth: 'user',
+  params,
+  body: anyObject,
+  integers: 'any',
+  async handle(ctx, { params, body, requester }) {
+    refuseOthers(params.userId, requester.userId)
+    const value = Object.hasOwn(body, params.keyName) ? body[params.keyName] : undefined
+    if (value === undefined) throw new MatrixError('M_MISSING_PARAM', `Missing: ${params.keyName}`)
+    const isCleared = value === null || (value === '' && params.keyName !== 'displayname')
+    await setProfileField(ctx, requester, params.keyName, isCleared ? undefined : value)
+    return {}
+  },
+})
+
+/** Spec: Client-Server API, `DELETE /_matrix/client/v3/profile/{userId}/{keyName}` (v1.19). */
+export const deleteProfileField = endpoint({
+  method: 'delete',
+  path: field,
+  auth: 'user',
+  params,
+  async handle(ctx, { params, requester }) {
+    refuseOthers(params.userId, requester.userId)
+    await setProfileField(ctx, requester, params.keyName, undefined)
+    return {}
+  },
+})
+
+function refuseOthers(userId: string, own: string): void {
+  if (userId !== own) throw new MatrixError('M_FORBIDDEN', 'This is the profile of somebody else')
+}
