@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { passwordOf, startTestServer } from '../testing/index.ts'
+import { createFakeClock, passwordOf, startTestServer } from '../testing/index.ts'
 
 const login = 'm.login.password'
 
@@ -101,7 +101,6 @@ test('a deactivated user is gone, and their name stays taken', async () => {
 })
 
 test('a session that lasted too long is over', async () => {
-  const { createFakeClock } = await import('../testing/index.ts')
   const clock = createFakeClock()
   await using server = await startTestServer({ clock })
   const alice = await server.register('alice')

@@ -9,6 +9,10 @@ export async function start(command: Command, env: NodeJS.ProcessEnv): Promise<v
   const config = loadConfig({ env, ...(command.config !== undefined && { file: command.config }) })
   const log = createLog(config)
   const stopRequested = onStopSignal()
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'A bug; the process ends so that another can take its place')
+    process.exit(1)
+  })
   const deployment = await openDeployment(config, log, { exclusive: true })
   try {
     const context = await createContext(config, deployment.databaseUrl, { log })

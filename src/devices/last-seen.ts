@@ -12,7 +12,7 @@ export type LastSeen = {
 }
 
 const writeEvery = 30_000
-const maxPending = 10_000
+const maxPending = 100_000
 
 /** A crash loses at most the last half minute of this, which nothing depends on. */
 export function createLastSeen(ctx: { database: Database; clock: Clock; log: Logger }): LastSeen {

@@ -1,7 +1,7 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import type { Request, Response } from 'express'
 import type { Requester } from '../accounts/requesters.ts'
-import type { RateLimitKind } from '../config.ts'
+import type { Config, RateLimitKind } from '../config.ts'
 import type { Context } from '../context.ts'
 import type { ServerName } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
@@ -43,6 +43,8 @@ export type AnyCall = Call<Record<string, string>, unknown, unknown, unknown>
 /** What an endpoint says about itself besides its types. */
 type Options = {
   readonly method: Method
+  /** Whether there is such an endpoint in this configuration; without it there is. */
+  readonly when?: (config: Config) => boolean
   /** Refuses more requests than the kind's bucket holds, counted by user or by address. */
   readonly rateLimit?: { readonly kind: RateLimitKind; readonly by: 'user' | 'address' }
   /** Bytes; a longer body is refused before it is read. */

@@ -29,7 +29,7 @@ type Routes = ReturnType<typeof findMyWay>
  * @throws Error when two endpoints claim the same method and path.
  */
 export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): RequestHandler {
-  const routes = routesOf(endpoints)
+  const routes = routesOf(endpoints.filter((endpoint) => endpoint.when?.(ctx.config) !== false))
   const origins = createOrigins(ctx.config.trusted_proxies)
 
   async function serve(request: Request, response: Response): Promise<void> {

@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { type Binaries, findBinaries } from './embedded-binaries.ts'
+import { postgresSettings } from './embedded-settings.ts'
 import { type DatabaseUser, userForPostgres } from './embedded-user.ts'
 
 /**
@@ -38,41 +39,6 @@ const ownerLock = 4_011_794
 
 /** A socket's path must fit into sockaddr_un. */
 const maxSocketPath = 100
-
-const settings: readonly (readonly [string, string])[] = [
-  ['listen_addresses', ''],
-  ['unix_socket_permissions', '0700'],
-  ['max_connections', '40'],
-  ['shared_buffers', '96MB'],
-  ['effective_cache_size', '512MB'],
-  ['work_mem', '8MB'],
-  ['maintenance_work_mem', '64MB'],
-  ['wal_buffers', '8MB'],
-  ['max_wal_size', '1GB'],
-  ['min_wal_size', '128MB'],
-  // For pg_basebackup, which is how a running server is backed up.
-  ['wal_level', 'replica'],
-  ['max_wal_senders', '2'],
-  ['checkpoint_completion_target', '0.9'],
-  ['random_page_cost', '1.1'],
-  ['jit', 'off'],
-  ['full_page_writes', 'on'],
-  ['max_parallel_workers_per_gather', '0'],
-  ['autovacuum_vacuum_scale_factor', '0.1'],
-  ['log_min_messages', 'warning'],
-  ['log_timezone', 'UTC'],
-  ['timezone', 'UTC'],
-]
-
-const safe: readonly (readonly [string, string])[] = [
-  ['fsync', 'on'],
-  ['synchronous_commit', 'on'],
-]
-const testing: readonly (readonly [string, string])[] = [
-  ['max_connections', '400'],
-  ['fsync', 'off'],
-  ['synchronous_commit', 'off'],
-]
 
 /**
  * Starts the cluster, or takes over the one that a killed process left running. PostgreSQL is started again when it ends
@@ -189,7 +155,7 @@ async function initialise(cluster: Cluster, options: EmbeddedOptions): Promise<v
 }
 
 function writeSettings(cluster: Cluster, forTests: boolean): void {
-  const lines = [...settings, ...(forTests ? testing : safe)].map(([name, value]) => `${name} = '${value}'`)
+  const lines = postgresSettings(forTests).map(([name, value]) => `${name} = '${value}'`)
   lines.push(`port = ${port}`, `unix_socket_directories = '${cluster.socketFolder.replaceAll("'", "''")}'`)
   const file = join(cluster.folder, 'data', 'postgresql.auto.conf')
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 })

@@ -8,9 +8,10 @@ export const checkUsernameAvailability = endpoint({
   method: 'get',
   path: ['/_matrix/client/v3/register/available', '/_matrix/client/r0/register/available'],
   auth: 'none',
-  rateLimit: { kind: 'registration', by: 'address' },
   query: Type.Object({ username: Type.String() }),
-  async handle(ctx, { query, domain }) {
+  async handle(ctx, { query, domain, address }) {
+    // A bucket of its own: looking for a free name must not use up the registration itself.
+    await ctx.rateLimits.take('registration', `available ${address}`)
     if (ctx.config.registration.mode === 'closed') {
       throw new MatrixError('M_FORBIDDEN', 'Registration is closed on this server')
     }

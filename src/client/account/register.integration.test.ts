@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { insertRegistrationToken } from '../../storage/registration-tokens.ts'
-import { startTestServer, type TestServer } from '../../testing/index.ts'
+import { createFakeClock, startTestServer, type TestServer } from '../../testing/index.ts'
 
 const path = '/_matrix/client/v3/register'
 const dummy = { type: 'm.login.dummy' }
@@ -115,14 +115,14 @@ describe('registration tokens', () => {
       ),
     )
     expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1)
-    const { rows } = { rows: await db.selectFrom('registration_tokens').selectAll().execute() }
-    expect(rows).toMatchObject([{ pending: 0, completed: 1 }])
+    expect(await db.selectFrom('registration_tokens').selectAll().execute()).toMatchObject([
+      { pending: 0, completed: 1 },
+    ])
     expect(await db.selectFrom('accounts').selectAll().execute()).toHaveLength(1)
   })
 
   test('a session keeps a use of it; one that is over gives it back', async () => {
     const config = { registration: { mode: 'token', terms: { url: 'https://a.test/terms' } } }
-    const { createFakeClock } = await import('../../testing/index.ts')
     const clock = createFakeClock()
     await using server = await startTestServer({ config, clock })
     await insertRegistrationToken(server.ctx.database.db, { token: 'once', uses_allowed: 1, expires_at: null })

@@ -38,6 +38,7 @@ export const register = endpoint({
     if (registration.mode === 'closed' || !passwords.enabled) {
       throw new MatrixError('M_FORBIDDEN', 'Registration is closed on this server')
     }
+    await ctx.rateLimits.check('registration', address)
     const wanted = body.username === undefined ? undefined : newUserId(ctx, body.username, domain)
     if (wanted !== undefined) await checkUserIdFree(ctx, wanted)
     if (body.password !== undefined) checkPasswordPolicy(ctx.config, body.password)

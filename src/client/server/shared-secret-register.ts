@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { createAccount, newUserId } from '../../accounts/create-account.ts'
 import { openSession, tokenHash } from '../../accounts/sessions.ts'
-import type { Context } from '../../context.ts'
+import type { Config } from '../../config.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { deleteExpiredOneTimeTokens, insertOneTimeToken, takeOneTimeToken } from '../../storage/one-time-tokens.ts'
@@ -12,16 +12,20 @@ import { shortText } from '../text.ts'
 const path = '/_synapse/admin/v1/register'
 const nonceLifetime = 60_000
 
+function when(config: Config): boolean {
+  return config.registration.shared_secret !== undefined
+}
+
 /**
  * The way by which the ecosystem's tools register users: they prove that they know a secret of the configuration. Not
  * part of the specification; the form is Synapse's. Without the secret there is no such endpoint.
  */
 export const getSharedSecretNonce = endpoint({
   method: 'get',
+  when,
   path,
   auth: 'none',
   async handle(ctx) {
-    secretOf(ctx)
     const nonce = ctx.random.bytes(32).toString('hex')
     const now = ctx.clock.now()
     await deleteExpiredOneTimeTokens(ctx.database.db, now)
@@ -37,6 +41,7 @@ export const getSharedSecretNonce = endpoint({
 
 export const registerWithSharedSecret = endpoint({
   method: 'post',
+  when,
   path,
   auth: 'none',
   body: Type.Object({
@@ -51,7 +56,6 @@ export const registerWithSharedSecret = endpoint({
     inhibit_login: Type.Optional(Type.Boolean()),
   }),
   async handle(ctx, { body, domain }) {
-    const secret = secretOf(ctx)
     const taken = await takeOneTimeToken(ctx.database.db, {
       kind: 'nonce',
       token_hash: tokenHash(body.nonce),
@@ -60,7 +64,7 @@ export const registerWithSharedSecret = endpoint({
     if (taken === undefined) throw new MatrixError('M_UNKNOWN', 'Unrecognised nonce', { status: 400 })
     const isAdmin = body.admin === true
     const proven = [body.nonce, body.username, body.password, isAdmin ? 'admin' : 'notadmin'].join('\0')
-    const expected = createHmac('sha1', secret).update(proven).digest()
+    const expected = createHmac('sha1', ctx.config.registration.shared_secret!).update(proven).digest()
     const given = Buffer.from(body.mac, 'hex')
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
       throw new MatrixError('M_FORBIDDEN', 'HMAC incorrect')
@@ -77,9 +81,3 @@ export const registerWithSharedSecret = endpoint({
     return sessionAnswer({ userId, domain }, session)
   },
 })
-
-function secretOf(ctx: Context): string {
-  const secret = ctx.config.registration.shared_secret
-  if (secret === undefined) throw new MatrixError('M_UNRECOGNIZED', 'Unrecognised request')
-  return secret
-}

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { createAccount } from '../../accounts/create-account.ts'
 import { createLoginToken } from '../../accounts/log-in.ts'
-import { findAccount, updateAccountFlags } from '../../storage/accounts.ts'
+import { restrictAccount } from '../../accounts/restrict-account.ts'
+import { findAccount } from '../../storage/accounts.ts'
 import { createFakeClock, passwordOf, startTestServer, type TestServer } from '../../testing/index.ts'
 
 const path = '/_matrix/client/v3/login'
@@ -79,9 +81,7 @@ describe('with a password', () => {
   test('guessing is limited by name and by address, and the account opens again', async () => {
     const clock = createFakeClock()
     await using server = await startTestServer({ clock, config: { rate_limits: { enabled: true } } })
-    const admin = { userId: '@alice:a.test' as const, password: 'long enough' }
-    const { createAccount } = await import('../../accounts/create-account.ts')
-    await createAccount(server.ctx, admin)
+    await createAccount(server.ctx, { userId: '@alice:a.test', password: 'long enough' })
     const from = (address: number, user: string, password: string) =>
       logIn(server, user, password, {}, { 'x-forwarded-for': `192.0.2.${address}` })
     for (let address = 0; address < 3; address++) expect((await from(address, 'alice', 'wrong')).status).toBe(403)
@@ -141,9 +141,8 @@ describe('accounts that are closed', () => {
   test('a locked user is told so, and may only log out', async () => {
     await using server = await startTestServer()
     const alice = await server.register('alice')
-    const { user_nid } = (await findAccount(server.ctx.database.db, alice.userId))!
-    await updateAccountFlags(server.ctx.database.db, user_nid, { locked: true })
-    server.ctx.invalidations.publish('user', alice.userId)
+    const { user_nid: userNid } = (await findAccount(server.ctx.database.db, alice.userId))!
+    await restrictAccount(server.ctx, { userId: alice.userId, userNid }, { locked: true })
     const locked = { status: 401, body: { errcode: 'M_USER_LOCKED', soft_logout: true } }
     expect(await alice.attempt('get', '/account/whoami')).toMatchObject(locked)
     expect(await logIn(server, 'alice', passwordOf('alice'))).toMatchObject(locked)
@@ -153,9 +152,8 @@ describe('accounts that are closed', () => {
   test('a suspended user may read, and log out', async () => {
     await using server = await startTestServer()
     const alice = await server.register('alice')
-    const { user_nid } = (await findAccount(server.ctx.database.db, alice.userId))!
-    await updateAccountFlags(server.ctx.database.db, user_nid, { suspended: true })
-    server.ctx.invalidations.publish('user', alice.userId)
+    const { user_nid: userNid } = (await findAccount(server.ctx.database.db, alice.userId))!
+    await restrictAccount(server.ctx, { userId: alice.userId, userNid }, { suspended: true })
     await alice.get('/account/whoami')
     expect(await alice.attempt('put', `/devices/${alice.deviceId}`, { body: { display_name: 'x' } })).toMatchObject({
       status: 403,
