@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { operationsOf } from '../testing/openapi.ts'
+import { endpoints } from './index.ts'
+
+/** What is served although the specification lists no such operation for clients, and why. */
+const beyond = [
+  /^\/_matrix\/client\/unstable\//, // features on their way into it
+  /^\/_matrix\/client\/(r0|v3|v1)\//, // earlier versions of a path, checked below
+  /^\/_matrix\/(media|key|federation)\//, // the media repository and what other servers ask
+  /^\/\.well-known\/matrix\/server$/,
+  /^\/_synapse\/admin\/v1\/register$/, // what every tool of the ecosystem registers users with
+]
+
+const operations = operationsOf('client-server')
+
+function shape(path: string): string {
+  return path.replaceAll(/\{\w+\}/g, '{}').replace(/\/$/, '')
+}
+
+const served = new Set(endpoints.flatMap(({ method, paths }) => paths.map((path) => `${method} ${shape(path)}`)))
+const specified = new Set(operations.map(({ method, path }) => `${method} ${shape(path)}`))
+
+test('every path is the specification’s, or is accounted for', () => {
+  const unknown = [...served].filter((route) => !specified.has(route))
+  expect(unknown.filter((route) => !beyond.some((pattern) => pattern.test(route.split(' ')[1]!)))).toEqual([])
+})
+
+test('an endpoint with a path of the current version has one that the specification knows', () => {
+  const strays = endpoints.filter(({ method, paths }) => {
+    const current = paths.filter((path) => /^\/_matrix\/client\/(v\d+)\//.test(path))
+    return current.length > 0 && !current.some((path) => specified.has(`${method} ${shape(path)}`))
+  })
+  expect(strays.map(({ method, paths }) => `${method} ${paths.join(' ')}`)).toEqual([])
+})
+
+test('what is still missing', () => {
+  const missing = operations.filter(({ method, path }) => !served.has(`${method} ${shape(path)}`))
+  const done = operations.length - missing.length
+  console.log(`${done} of ${operations.length} client-server operations; without an endpoint:`)
+  console.log(missing.map(({ operationId }) => operationId).join(', '))
+  expect(done).toBeGreaterThan(0)
+})
