@@ -17,11 +17,12 @@ import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
 import { createUnread, type Unread } from './rooms/unread.ts'
-import { type Database, openDatabase, statement } from './storage/database.ts'
+import { type Database, openDatabase } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
 import { operations } from './storage/operations.ts'
-import { createStream, type Stream } from './storage/stream.ts'
+import { createReadFacts } from './storage/read-facts.ts'
+import { createStream, type Stream, streamPosition } from './storage/stream.ts'
 import { createWriter, type Writer } from './storage/writer.ts'
 import { createFeeds, type Feeds } from './sync/feeds.ts'
 import { createSessions, type Sessions } from './sync/sessions.ts'
@@ -108,7 +109,7 @@ export async function createContext(
   const invalidations = createInvalidations({ prefix: config.redis.prefix, processId, log, ...(redis && { redis }) })
   const stop = new AbortController()
   const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
-  const storage = await openStorage(base)
+  const storage = await openStorage(base, redis)
   // After the feeds, which must know what those it wakes will ask for.
   const sessions = createSessions({ database, ...storage })
   const context: Context = {
@@ -133,17 +134,23 @@ export async function createContext(
   return context
 }
 
-const streamPosition = statement<{ position: number }>('stream position', 'select position from stream')
-
 async function openStorage(
-  base: Pick<Context, 'database' | 'log'>,
+  base: Pick<Context, 'database' | 'log' | 'processId'>,
+  redis: { publisher: Redis; subscriber: Redis } | undefined,
 ): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream'>> {
-  const { database, log } = base
+  const { database, log, processId } = base
   const [row] = await database.read(streamPosition, [])
-  const stream = createStream(row!.position)
   const dictionaries = createDictionaries(database)
   // A database never holds a room of a version that the program does not know: it is checked when a room is made.
   const events = createEventStore(database, dictionaries, (version) => roomRules(version as RoomVersion))
+  const stream = createStream({
+    start: row!.position,
+    database,
+    readFacts: createReadFacts(database, dictionaries, events),
+    log,
+    processId,
+    ...(redis && { redis }),
+  })
   const writer = await createWriter(database, {
     order: operations,
     onCommit: (commit) => stream.committed(commit),
@@ -162,6 +169,7 @@ export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
   await context.writer.close()
+  await context.stream.close()
   await context.lastSeen.close()
   await context.invalidations.close()
   context.redis?.disconnect()

@@ -2,9 +2,12 @@ import { LRUCache } from 'lru-cache'
 import type { RoomId } from '../matrix/ids.ts'
 import { roomRules } from '../matrix/room-versions.ts'
 import type { Database } from '../storage/database.ts'
+import type { EventFact } from '../storage/facts.ts'
+import type { Stream } from '../storage/stream.ts'
 import type { Dictionaries } from '../storage/dictionaries.ts'
 import type { EventStore, StoredEvent } from '../storage/events.ts'
 import { type RoomRow, roomById, roomsByNid, roomVersionNumber } from '../storage/rooms.ts'
+import { followRoom } from './follow-room.ts'
 import { type EventRef, HotRoom } from './hot-room.ts'
 
 /** A key of the room state. */
@@ -54,6 +57,7 @@ export function createHotRooms(ctx: {
   database: Pick<Database, 'read'>
   dictionaries: Dictionaries
   events: EventStore
+  stream: Stream
 }): HotRooms {
   const rooms = new LRUCache<RoomId, HotRoom>({ max: hotRoomsMax })
   const byNid = new Map<number, RoomId>()
@@ -112,6 +116,24 @@ export function createHotRooms(ctx: {
     return opening
   }
 
+  /** Another process wrote to a room that is hot here: follow it, or when that cannot be done exactly, forget the room. */
+  const followOther = (fact: EventFact): void => {
+    const room = rooms.peek(fact.roomId as RoomId)
+    // What was loaded after the commit has it already.
+    if (!room || room.failed || room.version > fact.room.version) return
+    if (!followRoom(room, fact)) drop(room)
+  }
+
+  const drop = (room: HotRoom): void => {
+    room.failed = true
+    if (rooms.peek(room.roomId) === room) rooms.delete(room.roomId)
+  }
+
+  ctx.stream.follow((facts, { isOurs }) => {
+    if (isOurs) return
+    for (const fact of facts) if (fact.kind === 'event') followOther(fact)
+  })
+
   return {
     get,
     async getByNid(nid) {
@@ -126,10 +148,7 @@ export function createHotRooms(ctx: {
       return roomId === undefined ? undefined : rooms.peek(roomId)
     },
     load,
-    drop(room) {
-      room.failed = true
-      if (rooms.peek(room.roomId) === room) rooms.delete(room.roomId)
-    },
+    drop,
     adopt: remember,
     isCurrent,
   }

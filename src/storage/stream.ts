@@ -1,103 +1,154 @@
-import type { StoredEvent } from './events.ts'
-import type { Membership } from './room-users.ts'
+import type { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import { type Database, statement } from './database.ts'
+import type { Fact } from './facts.ts'
+import type { Commit } from './writer.ts'
 
-/** A change of a key of a room's resolved state, as numbers: `to` null when the key is gone. */
-export type StateChangeFact = {
-  readonly type: string
-  readonly stateKey: string
-  readonly kind: number
-  readonly to: StoredEvent | null
-}
-
-/** What followers of the stream are told after a commit. Each has the position it was committed at. */
-export type Fact =
-  | {
-      readonly kind: 'event'
-      readonly position: number
-      readonly roomId: string
-      readonly stored: StoredEvent
-      readonly changes: readonly StateChangeFact[]
-      /** What it replaced, if it is a state event. */
-      readonly replaced: StoredEvent | undefined
-      readonly memberships: readonly { userNid: number; membership: Membership; eventNid: number }[]
-      /** The device that sent it with a transaction id. */
-      readonly transaction: { deviceId: string; txnId: string } | undefined
-      readonly room: {
-        readonly version: number
-        readonly notifyCount: number
-        readonly highlightCount: number
-        readonly joinedMembers: number
-        readonly invitedMembers: number
-      }
-    }
-  | {
-      readonly kind: 'receipt'
-      readonly position: number
-      readonly room: number
-      readonly userNid: number
-      readonly receiptType: string
-      readonly threadId: string
-      readonly eventId: string
-      readonly ts: number
-    }
-  | {
-      readonly kind: 'read'
-      readonly position: number
-      readonly room: number
-      readonly userNid: number
-      readonly readPosition: number
-      readonly notifyIndex: number
-      readonly highlightIndex: number
-    }
-  | {
-      readonly kind: 'accountData'
-      readonly position: number
-      readonly userNid: number
-      /** 0: global. */
-      readonly room: number
-      readonly type: string
-      /** JSON text. */
-      readonly content: string
-    }
-  | {
-      readonly kind: 'toDevice'
-      readonly position: number
-      readonly userNid: number
-      readonly deviceId: string
-      /** JSON text of the event. */
-      readonly content: string
-    }
-  | { readonly kind: 'deviceList'; readonly position: number; readonly userNid: number }
+export type { Fact, StateChangeFact } from './facts.ts'
 
 /**
- * The stream of what was committed. Followers hear of every fact exactly once, in order of position; the position rises
- * after they have.
+ * The stream of what was committed, by whichever process. Followers hear of every fact exactly once, in order of position;
+ * the position rises just before they do, and never over something that is missing.
+ *
+ * With Redis each process publishes the facts of its commits. What does not arrive is read from the database, so that
+ * losing Redis makes it slower and never wrong.
  */
 export type Stream = {
   /** Everything up to here has been told to the followers. */
   readonly position: number
-  follow(follower: (facts: readonly Fact[], position: number) => void): void
+  follow(follower: Follower): void
   /** Called by the writer after each of its commits. */
-  committed(commit: { first: number; last: number; facts: readonly unknown[] }): void
+  committed(commit: Commit): void
   /** Asks the database for what other processes committed, and resolves when that has been told. */
   catchUp(): Promise<void>
   /** Resolves when the position has been reached. */
   reached(position: number): Promise<void>
+  close(): Promise<void>
 }
 
-export function createStream(start: number): Stream {
-  let position = start
-  const followers: ((facts: readonly Fact[], position: number) => void)[] = []
+export type Follower = (facts: readonly Fact[], from: { readonly position: number; readonly isOurs: boolean }) => void
+
+/** What was committed in a span of positions, as the database has it. */
+export type ReadFacts = (after: number, upTo: number) => Promise<readonly Fact[]>
+
+type Arrived = { readonly last: number; readonly facts: readonly Fact[]; readonly isOurs: boolean }
+
+const channel = 'chappe:stream'
+/** Milliseconds that a gap may last before the database is asked. */
+const patience = 25
+/** Milliseconds between two looks at the database: while Redis is away, and in case a message was lost. */
+const pollAlone = 100
+const pollBeside = 2000
+/** Positions read at once from the database. */
+const spanMax = 5000
+
+export const streamPosition = statement<{ position: number }>('stream position', 'select position from stream')
+
+export function createStream(options: {
+  readonly start: number
+  readonly database: Pick<Database, 'read'>
+  readonly readFacts: ReadFacts
+  readonly log: Logger
+  readonly processId: string
+  readonly redis?: { publisher: Redis; subscriber: Redis }
+}): Stream {
+  const { redis, processId } = options
+  let position = options.start
+  let reading: Promise<void> | undefined
+  let impatient: NodeJS.Timeout | undefined
+  let closed = false
+  const followers: Follower[] = []
+  const arrived = new Map<number, Arrived>()
   let waiters: { position: number; resolve: () => void }[] = []
 
-  const advance = (last: number, facts: readonly Fact[]): void => {
+  const tell = ({ last, facts, isOurs }: Arrived): void => {
     position = last
-    for (const follower of followers) follower(facts, last)
+    for (const follower of followers) follower(facts, { position: last, isOurs })
     if (waiters.length === 0) return
     const ready = waiters.filter((waiter) => waiter.position <= last)
     waiters = waiters.filter((waiter) => waiter.position > last)
     for (const waiter of ready) waiter.resolve()
   }
+
+  /** Tells what has arrived, up to the first gap. */
+  const advance = (): void => {
+    for (let next = arrived.get(position + 1); next; next = arrived.get(position + 1)) {
+      arrived.delete(position + 1)
+      tell(next)
+    }
+    for (const first of arrived.keys()) if (first <= position) arrived.delete(first)
+    if (arrived.size === 0 || impatient || closed) return
+    impatient = setTimeout(() => {
+      impatient = undefined
+      if (arrived.size > 0) void catchUp()
+    }, patience)
+  }
+
+  const readGap = async (): Promise<void> => {
+    const [row] = await options.database.read(streamPosition, [])
+    while (position < row!.position && !closed) {
+      const upTo = Math.min(row!.position, position + spanMax)
+      const after = position
+      const facts = await options.readFacts(after, upTo)
+      // Some of it may have arrived the usual way meanwhile.
+      if (position >= upTo) continue
+      tell({ last: upTo, facts: facts.filter((fact) => fact.position > position), isOurs: false })
+      advance()
+    }
+  }
+
+  const catchUp = (): Promise<void> => {
+    reading ??= readGap()
+      .catch((error: unknown) => options.log.warn({ err: error }, 'The stream could not be read'))
+      .finally(() => {
+        reading = undefined
+      })
+    return reading
+  }
+
+  const receive = (message: string): void => {
+    const { origin, first, last, facts } = JSON.parse(message) as {
+      origin: string
+      first: number
+      last: number
+      facts: Fact[]
+    }
+    if (origin === processId || last <= position) return
+    arrived.set(first, { last, facts, isOurs: false })
+    advance()
+  }
+
+  let connected = false
+  if (redis) {
+    const subscribe = async (): Promise<void> => {
+      try {
+        await redis.subscriber.subscribe(channel)
+        connected = true
+        await catchUp()
+      } catch {
+        connected = false
+      }
+    }
+    redis.subscriber.on('message', (from: string, message: string) => {
+      if (from === channel) receive(message)
+    })
+    redis.subscriber.on('ready', () => void subscribe())
+    redis.subscriber.on('close', () => {
+      connected = false
+    })
+    if (redis.subscriber.status === 'ready') void subscribe()
+  }
+
+  let lastPoll = 0
+  const poll = redis
+    ? setInterval(() => {
+        const now = performance.now()
+        if (connected && now - lastPoll < pollBeside) return
+        lastPoll = now
+        void catchUp()
+      }, pollAlone)
+    : undefined
+  poll?.unref()
 
   return {
     get position() {
@@ -106,13 +157,26 @@ export function createStream(start: number): Stream {
     follow(follower) {
       followers.push(follower)
     },
-    committed({ last, facts }) {
-      advance(last, facts as readonly Fact[])
+    committed({ first, last, facts }) {
+      if (last < first) return
+      const told = facts as readonly Fact[]
+      if (redis) {
+        const message = JSON.stringify({ origin: processId, first, last, facts: told })
+        redis.publisher.publish(channel, message).catch(() => {})
+      }
+      arrived.set(first, { last, facts: told, isOurs: true })
+      advance()
     },
-    catchUp: () => Promise.resolve(),
+    catchUp,
     reached(wanted) {
       if (wanted <= position) return Promise.resolve()
       return new Promise((resolve) => waiters.push({ position: wanted, resolve }))
+    },
+    async close() {
+      closed = true
+      clearInterval(poll)
+      clearTimeout(impatient)
+      await reading
     },
   }
 }

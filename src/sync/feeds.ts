@@ -1,10 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import { relationOf } from '../rooms/relations.ts'
 import type { StoredEvent } from '../storage/events.ts'
-import type { Fact, StateChangeFact, Stream } from '../storage/stream.ts'
-
-export type EventFact = Extract<Fact, { kind: 'event' }>
-export type ReceiptFact = Extract<Fact, { kind: 'receipt' }>
+import type { EventFact, ReceiptFact, StateChangeFact } from '../storage/facts.ts'
+import type { Stream } from '../storage/stream.ts'
 
 /** What happened in a room lately, ready to be told. */
 export type RoomFeed = {

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest'
+import { type Answer, startTestServer } from '../testing/index.ts'
+
+/** Everything that the client is told about a room from the beginning, in the order of the timeline. */
+async function timelineOf(client: { get(path: string, query?: object): Promise<Answer> }, room: string) {
+  const page = await client.get(`/rooms/${encodeURIComponent(room)}/messages`, { dir: 'f', limit: 1000 })
+  return page.chunk as { event_id: string; type: string; content: { body?: string } }[]
+}
+
+test('a conversation between clients of two processes', async () => {
+  await using one = await startTestServer({ redis: true })
+  await using other = await startTestServer({ sharing: one })
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  const room = await alice.createRoom({ preset: 'private_chat' })
+  const start = await bob.get('/sync')
+  const waitingForInvite = bob.get('/sync', { since: start.next_batch, timeout: 10_000 })
+  await alice.invite(room, bob.userId)
+  expect(Object.keys((await waitingForInvite).rooms.invite)).toEqual([room])
+
+  await bob.join(room)
+  const since = (await alice.get('/sync')).next_batch
+  const waiting = alice.get('/sync', { since, timeout: 10_000 })
+  const { event_id: eventId } = await bob.send(room, 'm.room.message', { body: 'from the other process' })
+  const told = (await waiting).rooms.join[room].timeline.events
+  expect(told.map((event: { event_id: string }) => event.event_id)).toEqual([eventId])
+})
+
+test('two processes write to one room at once: every event once, the same order for both, no position skipped', async () => {
+  await using one = await startTestServer({ redis: true })
+  await using other = await startTestServer({ sharing: one })
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  const sent = await Promise.all(
+    Array.from({ length: 60 }, (_, index) =>
+      [alice, bob].map((client) => client.send(room, 'm.room.message', { body: `${client.userId} ${index}` })),
+    ).flat(),
+  )
+  const ids = sent.map((answer) => answer.event_id)
+  expect(new Set(ids).size).toBe(120)
+  const [seenByAlice, seenByBob] = await Promise.all([timelineOf(alice, room), timelineOf(bob, room)])
+  expect(seenByAlice.map((event) => event.event_id)).toEqual(seenByBob.map((event) => event.event_id))
+  const messages = seenByAlice.filter((event) => event.type === 'm.room.message').map((event) => event.event_id)
+  expect(messages.toSorted()).toEqual(ids.toSorted())
+
+  const rows = await one.ctx.database.db.selectFrom('events').select('event_nid').orderBy('event_nid').execute()
+  const { position } = await one.ctx.database.db.selectFrom('stream').select('position').executeTakeFirstOrThrow()
+  expect(rows.at(-1)!.event_nid).toBeLessThanOrEqual(position)
+})

@@ -1,0 +1,86 @@
+import type { StoredEvent } from './events.ts'
+import type { Membership } from './room-users.ts'
+
+/** A change of a key of a room's resolved state: `to` null when the key is gone. */
+export type StateChangeFact = {
+  readonly type: string
+  readonly stateKey: string
+  readonly kind: number
+  readonly to: StoredEvent | null
+}
+
+/**
+ * The room as a unit of work left it. `seen` is the version it was built on; undefined when the fact was read from the
+ * database, which does not remember it.
+ */
+export type RoomFact = {
+  readonly seen: number | undefined
+  readonly version: number
+  readonly extremities: readonly number[]
+  readonly depth: number
+  readonly notifyCount: number
+  readonly highlightCount: number
+  readonly joinedMembers: number
+  readonly invitedMembers: number
+}
+
+export type EventFact = {
+  readonly kind: 'event'
+  readonly position: number
+  readonly roomId: string
+  readonly stored: StoredEvent
+  readonly changes: readonly StateChangeFact[]
+  /** What it replaced, if it is a state event. */
+  readonly replaced?: StoredEvent | undefined
+  readonly memberships: readonly { userNid: number; membership: Membership; eventNid: number }[]
+  /** The device that sent it with a transaction id. */
+  readonly transaction?: { deviceId: string; txnId: string } | undefined
+  readonly room: RoomFact
+}
+
+export type ReceiptFact = {
+  readonly kind: 'receipt'
+  readonly position: number
+  readonly room: number
+  readonly userNid: number
+  readonly receiptType: string
+  readonly threadId: string
+  readonly eventId: string
+  readonly ts: number
+}
+
+/** Unread counts of a user in a room start from here. */
+export type ReadFact = {
+  readonly kind: 'read'
+  readonly position: number
+  readonly room: number
+  readonly userNid: number
+  readonly readPosition: number
+  readonly notifyIndex: number
+  readonly highlightIndex: number
+}
+
+export type AccountDataFact = {
+  readonly kind: 'accountData'
+  readonly position: number
+  readonly userNid: number
+  /** 0: global. */
+  readonly room: number
+  readonly type: string
+  /** JSON text. */
+  readonly content: string
+}
+
+export type ToDeviceFact = {
+  readonly kind: 'toDevice'
+  readonly position: number
+  readonly userNid: number
+  readonly deviceId: string
+  /** JSON text of the event. */
+  readonly content: string
+}
+
+export type DeviceListFact = { readonly kind: 'deviceList'; readonly position: number; readonly userNid: number }
+
+/** What followers of the stream are told after a commit. Each has the position it was committed at. */
+export type Fact = EventFact | ReceiptFact | ReadFact | AccountDataFact | ToDeviceFact | DeviceListFact
