@@ -9,9 +9,12 @@ import type { JsonObject } from '../matrix/json.ts'
 import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
-import type { EventRef, HotRoom, StateEntry } from './hot-room.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
-import { countsAsUnread, type UnreadOutcome } from './unread.ts'
+import { type Appended, place, type StateChange } from './place-event.ts'
+import { countsAsUnread } from './unread.ts'
+
+export type { Appended, StateChange } from './place-event.ts'
 
 /** An event that one of our users wants to have, before it has its place in the room. */
 export type EventDraft = {
@@ -22,42 +25,6 @@ export type EventDraft = {
   /** Milliseconds since the epoch; now, when absent. */
   readonly originServerTs?: number
   readonly redacts?: EventId
-}
-
-/** A change of the resolved state that an event brings about. `to` undefined: the key is gone. */
-export type StateChange = {
-  readonly type: string
-  readonly stateKey: string
-  readonly kind: number
-  readonly from: StateEntry | undefined
-  readonly to: StateEntry | undefined
-}
-
-/** An event that has been given its place in a hot room, and everything that must be written with it. */
-export type Appended = {
-  readonly ref: EventRef
-  readonly room: HotRoom
-  readonly flags: number
-  /** Whether it is shown in the timeline. */
-  readonly timeline: boolean
-  /** In the order of the PDU; undefined where one is not known here. */
-  readonly prev: readonly (EventRef | undefined)[]
-  readonly auth: readonly (EventRef | undefined)[]
-  readonly stateDelta: number | null
-  readonly changes: readonly StateChange[]
-  readonly unread: UnreadOutcome
-  /** What it redacts, when it is entitled to. */
-  readonly redacts: StoredEvent | undefined
-  /** The room as this event leaves it. */
-  readonly after: {
-    readonly version: number
-    readonly extremities: readonly EventRef[]
-    readonly depth: number
-    readonly notifyCount: number
-    readonly highlightCount: number
-    readonly joinedMembers: number
-    readonly invitedMembers: number
-  }
 }
 
 type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms'>
@@ -174,38 +141,4 @@ function placeLocal(
     redacts,
     extremities: [...room.extremities.slice(prev.length), ref],
   })
-}
-
-/** Gives an event its place in the hot room. The one spot where a hot room changes. */
-export function place(
-  room: HotRoom,
-  event: Omit<Appended, 'after' | 'room'> & { extremities: readonly EventRef[] },
-): Appended {
-  for (const change of event.changes) {
-    if (change.type === 'm.room.member') countMembers(room, change)
-    room.set(change.type, change.stateKey, change.to)
-  }
-  room.extremities = event.extremities
-  room.depth = Math.max(room.depth, event.ref.event.pdu.depth)
-  if (event.timeline) {
-    room.notifyCount += event.unread.notify ? 1 : 0
-    room.highlightCount += event.unread.highlight ? 1 : 0
-  }
-  const after = {
-    version: room.version,
-    extremities: event.extremities,
-    depth: room.depth,
-    notifyCount: room.notifyCount,
-    highlightCount: room.highlightCount,
-    joinedMembers: room.joinedMembers,
-    invitedMembers: room.invitedMembers,
-  }
-  return { ...event, room, after }
-}
-
-function countMembers(room: HotRoom, change: StateChange): void {
-  const before = change.from?.ref.event.pdu.content.membership
-  const now = change.to?.ref.event.pdu.content.membership
-  room.joinedMembers += Number(now === 'join') - Number(before === 'join')
-  room.invitedMembers += Number(now === 'invite') - Number(before === 'invite')
 }

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { AuthState } from '../matrix/auth-rules/index.ts'
 import type { RoomEvent } from '../matrix/event.ts'
-import type { RoomId } from '../matrix/ids.ts'
+import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import type { RoomRow } from '../storage/rooms.ts'
@@ -39,8 +39,15 @@ export class HotRoom implements AuthState {
   partialState: boolean
   /** Set when a unit could not be committed: everything built on top of it is void. */
   failed = false
+  /** Where the back-filled history ends: the lowest position of the timeline, 0 without any. Unknown until asked for. */
+  oldestPosition: number | undefined
+  /** Events that have their place here and are on their way to the database. */
+  readonly unwritten = new Map<EventId, EventRef>()
   /** Units handed to the writer and not yet ended. */
-  pending = 0
+  #pending = 0
+  #whenWritten: (() => void)[] = []
+  #holders = 0
+  #lane: Promise<void> = Promise.resolve()
   readonly #state = new LRUCache<string, { entry: StateEntry | undefined }>({ max: entriesPerRoom })
   /** A room that is being created: what it does not know does not exist. */
   readonly #complete: boolean
@@ -63,6 +70,49 @@ export class HotRoom implements AuthState {
     this.joinedMembers = row.joined_members
     this.invitedMembers = row.invited_members
     this.partialState = row.partial_state
+  }
+
+  /** Whether somebody holds the room, or waits for it: nobody else may append to it now. */
+  get isHeld(): boolean {
+    return this.#holders > 0
+  }
+
+  /**
+   * The right to append to the room alone, in the order of asking, once all that is on its way is in the database. Until
+   * the answer is called the room does not move, unless another process moves it or it fails.
+   */
+  async hold(): Promise<() => void> {
+    const before = this.#lane
+    let leave = (): void => {}
+    this.#lane = new Promise((resolve) => {
+      leave = resolve
+    })
+    this.#holders++
+    await before
+    await this.written()
+    return () => {
+      this.#holders--
+      leave()
+    }
+  }
+
+  /** Resolves when nothing is on its way to the database. */
+  written(): Promise<void> {
+    if (this.#pending === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenWritten.push(resolve))
+  }
+
+  /** A unit was handed to the writer; the answer is to be called when it has ended, well or not. */
+  beginWrite(refs: readonly EventRef[]): () => void {
+    this.#pending++
+    for (const ref of refs) this.unwritten.set(ref.event.eventId, ref)
+    return () => {
+      for (const ref of refs) this.unwritten.delete(ref.event.eventId)
+      if (--this.#pending > 0) return
+      const waiting = this.#whenWritten
+      this.#whenWritten = []
+      for (const resolve of waiting) resolve()
+    }
   }
 
   /** Whether the entry, or its absence, is in memory. */

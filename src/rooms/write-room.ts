@@ -1,28 +1,16 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
-import { serverNameOf } from '../matrix/ids.ts'
-import type { JsonObject } from '../matrix/json.ts'
-import { redact } from '../matrix/redaction.ts'
-import { eventIdBytes, restOf } from '../storage/event-codec.ts'
-import { eventRow, insertEvents, redactEvents, type StoredEvent, storedState } from '../storage/events.ts'
-import { closeRoomState, insertRelations, insertTransactions, openRoomState, saveRooms } from '../storage/room-state.ts'
-import { type Membership, membershipCodes, saveMemberships, saveReadPositions } from '../storage/room-users.ts'
-import type { Fact, StateChangeFact } from '../storage/stream.ts'
+import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
+import { insertTransactions, saveRooms } from '../storage/room-state.ts'
 import { arrayText, type Batch, type Unit } from '../storage/writer.ts'
-import type { Appended } from './append-event.ts'
 import type { HotRoom } from './hot-room.ts'
-import { relationOf } from './relations.ts'
+import type { Appended } from './place-event.ts'
+import { type Transaction, writeEvent } from './write-event.ts'
+
+export type { Transaction } from './write-event.ts'
 
 type Engine = Pick<Context, 'dictionaries' | 'hotRooms' | 'writer' | 'clock' | 'domains' | 'sentTransactions'>
-
-/** The transaction id a client sent an event with, and what it asked for. */
-export type Transaction = {
-  readonly userNid: number
-  readonly deviceId: string
-  readonly scope: string
-  readonly txnId: string
-}
 
 /** What to append to a room: waits in `prepare`, decides in `append`. */
 export type RoomWrite = {
@@ -47,9 +35,7 @@ export async function writeRoom(ctx: Engine, roomId: RoomId, write: RoomWrite): 
     const room = await ctx.hotRooms.get(roomId)
     if (!room) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
     try {
-      await write.prepare(room)
-      if (room.failed) continue
-      const appended = await writeOnce(ctx, room, write)
+      const appended = await prepareAndWrite(ctx, room, write)
       if (appended) return appended
     } catch (error) {
       if (!(error instanceof MatrixError) || (!room.failed && (await ctx.hotRooms.isCurrent(room)))) throw error
@@ -59,7 +45,38 @@ export async function writeRoom(ctx: Engine, roomId: RoomId, write: RoomWrite): 
   throw new MatrixError('M_LIMIT_EXCEEDED', 'The room is too busy', { status: 503 })
 }
 
-async function writeOnce(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<readonly Appended[] | undefined> {
+async function prepareAndWrite(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<readonly Appended[] | undefined> {
+  // An event cannot name more predecessors than this, so the state before it has to be worked out.
+  const isCrowded = room.extremities.length > MAX_PREV_EVENTS
+  let release = isCrowded || room.isHeld ? await room.hold() : undefined
+  try {
+    if (room.failed) return undefined
+    await write.prepare(room)
+    if (!release && (room.isHeld || room.extremities.length > MAX_PREV_EVENTS)) {
+      release = await room.hold()
+      if (!room.failed) await write.prepare(room)
+    }
+    if (room.failed) return undefined
+    const writing = writeOnce(ctx, room, write)
+    release?.()
+    release = undefined
+    return await writing
+  } finally {
+    release?.()
+  }
+}
+
+/**
+ * Appends at once, then writes. Whoever calls it has made sure in the same turn that the room is neither held by another
+ * nor failed.
+ *
+ * @returns undefined when the room moved on: everything has to be done again on the room as it is then.
+ */
+export async function writeOnce(
+  ctx: Engine,
+  room: HotRoom,
+  write: Omit<RoomWrite, 'prepare'>,
+): Promise<readonly Appended[] | undefined> {
   const seen = room.version
   let appended: readonly Appended[]
   try {
@@ -71,7 +88,7 @@ async function writeOnce(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<
   }
   if (appended.length === 0) return appended
   room.version = seen + 1
-  room.pending++
+  const endWrite = room.beginWrite(appended.map(({ ref }) => ref))
   try {
     const outcome = await ctx.writer.write(unitOf(ctx, room, seen, appended, write))
     return outcome.committed ? appended : undefined
@@ -79,7 +96,7 @@ async function writeOnce(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<
     ctx.hotRooms.drop(room)
     throw error
   } finally {
-    room.pending--
+    endWrite()
   }
 }
 
@@ -96,7 +113,7 @@ export function unitOf(
     ...(seen !== undefined && { room: { room: room.room, seen, lineage: room } }),
     write(batch, first) {
       appended.forEach((event, index) => {
-        writeEvent(ctx, batch, event, first + index, write.transaction)
+        writeEvent(ctx, batch, event, { position: first + index, seen, transaction: write.transaction })
       })
       const last = appended.at(-1)!
       batch.add(saveRooms, {
@@ -123,146 +140,4 @@ export function unitOf(
       write.also?.(batch, appended)
     },
   }
-}
-
-function writeEvent(
-  ctx: Pick<Engine, 'dictionaries' | 'domains'>,
-  batch: Batch,
-  appended: Appended,
-  position: number,
-  transaction: Transaction | undefined,
-): void {
-  const { ref, room, after } = appended
-  ref.nid = position
-  const stored: StoredEvent = {
-    nid: position,
-    room: room.room,
-    timeline: appended.timeline ? position : null,
-    flags: appended.flags,
-    notifyIndex: after.notifyCount,
-    stateDelta: appended.stateDelta,
-    kind: ref.kind,
-    senderNid: ref.senderNid,
-    redactedBy: null,
-    inColumns: { edges: true, proof: true },
-    event: ref.event,
-  }
-  batch.add(
-    insertEvents,
-    eventRow(ref.event, room.rules, {
-      ...stored,
-      sender: ref.senderNid,
-      prev: appended.prev.map((prev) => prev?.nid),
-      auth: appended.auth.map((auth) => auth?.nid),
-      signer: serverNameOf(ref.event.pdu.sender)!,
-    }),
-  )
-  const changes = appended.changes.map((change) => writeStateChange(batch, appended, change, position, stored))
-  const memberships = writeMemberships(ctx, batch, appended, position)
-  if (appended.redacts) writeRedaction(batch, room, appended.redacts, position)
-  const relation = relationOf(ref.event.pdu.content)
-  if (relation && ref.event.pdu.state_key === undefined) {
-    batch.add(insertRelations, {
-      room: room.room,
-      parent: eventIdBytes(relation.eventId),
-      relation: relation.relType,
-      event_nid: position,
-      kind: ref.kind,
-      sender: ref.senderNid,
-      key: relation.key ?? null,
-    })
-  }
-  if (appended.timeline && ctx.domains.isLocal(serverNameOf(ref.event.pdu.sender))) {
-    batch.add(saveReadPositions, {
-      user_nid: ref.senderNid,
-      room: room.room,
-      read_position: position,
-      read_notify_index: after.notifyCount,
-      read_highlight_index: after.highlightCount,
-    })
-  }
-  batch.fact({
-    kind: 'event',
-    position,
-    roomId: room.roomId,
-    stored,
-    changes,
-    replaced: replacedBy(appended),
-    memberships,
-    transaction: transaction && { deviceId: transaction.deviceId, txnId: transaction.txnId },
-    room: after,
-  } satisfies Fact)
-}
-
-function replacedBy({ ref, changes, room }: Appended): StoredEvent | undefined {
-  const own = changes.find((change) => change.to?.ref === ref)
-  return own?.from && storedState(room.room, own.from.ref)
-}
-
-function writeStateChange(
-  batch: Batch,
-  appended: Appended,
-  change: Appended['changes'][number],
-  position: number,
-  stored: StoredEvent,
-): StateChangeFact {
-  const { room } = appended.room
-  if (change.to) change.to.since = position
-  batch.add(openRoomState, {
-    room,
-    kind: change.kind,
-    is_member: change.type === 'm.room.member',
-    from_position: position,
-    event_nid: change.to ? change.to.ref.nid : null,
-  })
-  if (change.from) {
-    batch.add(closeRoomState, { room, kind: change.kind, from_position: change.from.since, to_position: position })
-  }
-  const to = change.to?.ref
-  return {
-    type: change.type,
-    stateKey: change.stateKey,
-    kind: change.kind,
-    // A resolution can bring back an event that was stored long ago.
-    to: to ? (to === appended.ref ? stored : storedState(room, to)) : null,
-  }
-}
-
-function writeMemberships(
-  ctx: Pick<Engine, 'dictionaries'>,
-  batch: Batch,
-  appended: Appended,
-  position: number,
-): { userNid: number; membership: Membership; eventNid: number }[] {
-  const written: { userNid: number; membership: Membership; eventNid: number }[] = []
-  for (const change of appended.changes) {
-    if (change.type !== 'm.room.member') continue
-    const membership = (change.to?.ref.event.pdu.content.membership ?? 'leave') as Membership
-    const code = membershipCodes[membership]
-    const userNid = ctx.dictionaries.cachedUser(change.stateKey as `@${string}`)
-    if (userNid === undefined) throw new Error(`${change.stateKey} has no number`)
-    if (code === undefined) continue
-    const eventNid = change.to?.ref.nid ?? position
-    batch.add(saveMemberships, {
-      user_nid: userNid,
-      room: appended.room.room,
-      membership: code,
-      event_nid: eventNid,
-      since: position,
-      notify_index: appended.after.notifyCount,
-      highlight_index: appended.after.highlightCount,
-    })
-    written.push({ userNid, membership, eventNid })
-  }
-  return written
-}
-
-function writeRedaction(batch: Batch, room: HotRoom, target: StoredEvent, position: number): void {
-  const pruned = redact(target.event.pdu, room.rules)
-  batch.add(redactEvents, {
-    event_nid: target.nid,
-    content: JSON.stringify(pruned.content as JsonObject),
-    rest: restOf(pruned, target.inColumns),
-    redacted_by: position,
-  })
 }

@@ -1,3 +1,4 @@
+import { deleteMissingEvents, deletePendingRedactions, insertPendingRedactions, promoteEvents } from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
 import {
@@ -19,8 +20,12 @@ import type { Operation } from './writer.ts'
 export const operations = [
   insertRooms,
   insertEvents,
+  promoteEvents,
   redactEvents,
   insertMissingEvents,
+  deleteMissingEvents,
+  insertPendingRedactions,
+  deletePendingRedactions,
   openRoomState,
   closeRoomState,
   saveRooms,

@@ -1,14 +1,24 @@
+import { statement } from './database.ts'
 import { insertInto, operation } from './writer.ts'
 
 /** What is written to a room beside its events. */
 
+/** `to_position` is given only for a key that vanishes: such a row says so at its position, and ends there. */
 export const openRoomState = insertInto<{
   room: number
   kind: number
   is_member: boolean
   from_position: number
+  to_position: number | null
   event_nid: number | null
-}>('room_state', { room: 'int4', kind: 'int4', is_member: 'bool', from_position: 'int8', event_nid: 'int8' })
+}>('room_state', {
+  room: 'int4',
+  kind: 'int4',
+  is_member: 'bool',
+  from_position: 'int8',
+  to_position: 'int8',
+  event_nid: 'int8',
+})
 
 export const closeRoomState = operation<{ room: number; kind: number; from_position: number; to_position: number }>(
   'close room_state',
@@ -83,3 +93,46 @@ export const insertTransactions = insertInto<{
   event_nid: 'int8',
   created: 'int8',
 })
+
+/** A room that another server has told us of. Its first event comes later. */
+export const insertRemoteRoom = statement<{ room: number }>(
+  'insert remote room',
+  `insert into rooms (room_id, room_version, version) values ($1, $2, 1) on conflict do nothing returning room`,
+)
+
+/** The last change of a room's state up to a position. */
+export const lastStateChange = statement<{ from_position: number | null }>(
+  'last state change',
+  'select max(from_position) as from_position from room_state where room = $1 and from_position <= $2',
+)
+
+/** The number of the event that holds a key at a position. */
+export const stateNumbers = statement<{ kind: number; event_nid: number }>(
+  'numbers of entries at a position',
+  `select kind, event_nid from room_state where room = $1 and kind = any($3::int[]) and from_position <= $2
+     and (to_position is null or to_position > $2) and event_nid is not null`,
+)
+
+export const wholeStateNumbers = statement<{ kind: number; event_nid: number }>(
+  'numbers of a state',
+  `select kind, event_nid from room_state where room = $1 and from_position <= $2
+     and (to_position is null or to_position > $2) and event_nid is not null`,
+)
+
+/**
+ * What the kinds of `$4`, and those that changed after position `$2` up to `$3`, held from `$2` to `$3`. Costs what
+ * changed, not what the room holds.
+ */
+export const stateBetween = statement<{
+  kind: number
+  from_position: number | null
+  to_position: number | null
+  event_nid: number | null
+}>(
+  'state between positions',
+  `select k.kind, s.from_position, s.to_position, s.event_nid from (
+     select unnest($4::int[]) as kind union
+     select kind from room_state where room = $1 and from_position > $2 and from_position <= $3) k
+   left join room_state s on s.room = $1 and s.kind = k.kind and s.from_position <= $3
+     and (s.to_position is null or s.to_position > $2)`,
+)

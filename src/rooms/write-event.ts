@@ -1,0 +1,217 @@
+import type { Context } from '../context.ts'
+import { serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { redact } from '../matrix/redaction.ts'
+import { eventIdBytes, restOf } from '../storage/event-codec.ts'
+import {
+  deleteMissingEvents,
+  deletePendingRedactions,
+  insertPendingRedactions,
+  promoteEvents,
+} from '../storage/event-graph.ts'
+import {
+  EventFlags,
+  eventRow,
+  insertEvents,
+  insertMissingEvents,
+  redactEvents,
+  type StoredEvent,
+  storedState,
+} from '../storage/events.ts'
+import type { Fact, StateChangeFact } from '../storage/facts.ts'
+import { closeRoomState, insertRelations, openRoomState } from '../storage/room-state.ts'
+import { type Membership, membershipCodes, saveMemberships, saveReadPositions } from '../storage/room-users.ts'
+import type { Batch } from '../storage/writer.ts'
+import type { HotRoom } from './hot-room.ts'
+import type { Appended, Arrival, StateChange } from './place-event.ts'
+import { relationOf } from './relations.ts'
+
+type Engine = Pick<Context, 'dictionaries' | 'domains'>
+
+/** The transaction id a client sent an event with, and what it asked for. */
+export type Transaction = {
+  readonly userNid: number
+  readonly deviceId: string
+  readonly scope: string
+  readonly txnId: string
+}
+
+/** Adds everything an event brings with it to a batch, now that its position is known. */
+export function writeEvent(
+  ctx: Engine,
+  batch: Batch,
+  appended: Appended,
+  unit: { position: number; seen: number | undefined; transaction: Transaction | undefined },
+): void {
+  const { position, seen, transaction } = unit
+  const { ref, room, after, arrival } = appended
+  ref.nid = arrival?.promotes?.nid ?? position
+  const stored: StoredEvent = {
+    nid: ref.nid,
+    room: room.room,
+    timeline: appended.timeline ? position : (appended.historyPosition ?? null),
+    flags: appended.flags,
+    notifyIndex: after.notifyCount,
+    stateDelta: appended.stateDelta,
+    kind: ref.kind,
+    senderNid: ref.senderNid,
+    redactedBy: arrival?.redactedBy ?? null,
+    inColumns: { edges: true, proof: true },
+    event: ref.event,
+  }
+  const row = eventRow(ref.event, room.rules, {
+    ...stored,
+    sender: ref.senderNid,
+    prev: appended.prev.map((prev) => prev?.nid),
+    auth: appended.auth.map((auth) => auth?.nid),
+    signer: serverNameOf(ref.event.pdu.sender)!,
+  })
+  if (arrival?.promotes) batch.add(promoteEvents, row)
+  else batch.add(insertEvents, row)
+  if (arrival) writeArrival(batch, appended, arrival)
+  const changes = appended.changes.map((change) => writeStateChange(batch, appended, change, position, stored))
+  const memberships = writeMemberships(ctx, batch, appended, position)
+  if (appended.redacts) writeRedaction(batch, room, appended.redacts, ref.nid)
+  const relation = relationOf(ref.event.pdu.content)
+  if (relation && ref.event.pdu.state_key === undefined && (appended.flags & EventFlags.outlier) === 0) {
+    batch.add(insertRelations, {
+      room: room.room,
+      parent: eventIdBytes(relation.eventId),
+      relation: relation.relType,
+      event_nid: ref.nid,
+      kind: ref.kind,
+      sender: ref.senderNid,
+      key: relation.key ?? null,
+    })
+  }
+  if (appended.timeline && ctx.domains.isLocal(serverNameOf(ref.event.pdu.sender))) {
+    batch.add(saveReadPositions, {
+      user_nid: ref.senderNid,
+      room: room.room,
+      read_position: position,
+      read_notify_index: after.notifyCount,
+      read_highlight_index: after.highlightCount,
+    })
+  }
+  // What nobody is shown is news to nobody.
+  if (!appended.timeline) return
+  batch.fact({
+    kind: 'event',
+    position,
+    roomId: room.roomId,
+    stored,
+    changes: changes.filter((change) => change !== undefined),
+    replaced: replacedBy(appended),
+    memberships,
+    transaction: transaction && { deviceId: transaction.deviceId, txnId: transaction.txnId },
+    room: {
+      ...after,
+      extremities: after.extremities.map(({ nid }) => nid),
+      seen: seen ?? 0,
+      version: (seen ?? 0) + 1,
+    },
+  } satisfies Fact)
+}
+
+function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): void {
+  const eventId = eventIdBytes(ref.event.eventId)
+  batch.add(deleteMissingEvents, { room: room.room, event_id: eventId })
+  for (const missing of arrival.missing) {
+    batch.add(insertMissingEvents, { room: room.room, event_id: eventIdBytes(missing), referenced_by: ref.nid })
+  }
+  if (arrival.awaits !== undefined) {
+    batch.add(insertPendingRedactions, {
+      room: room.room,
+      event_id: eventIdBytes(arrival.awaits),
+      redaction: ref.nid,
+    })
+  }
+  if (arrival.redactedBy === undefined) return
+  const { pdu } = ref.event
+  batch.add(redactEvents, {
+    event_nid: ref.nid,
+    content: JSON.stringify(pdu.content),
+    rest: restOf(pdu, { edges: false, proof: false }),
+    redacted_by: arrival.redactedBy,
+  })
+  batch.add(deletePendingRedactions, { room: room.room, event_id: eventId })
+}
+
+function replacedBy({ ref, changes, room }: Appended): StoredEvent | undefined {
+  const own = changes.find((change) => change.to?.ref === ref)
+  return own?.from && storedState(room.room, own.from.ref)
+}
+
+function writeStateChange(
+  batch: Batch,
+  appended: Appended,
+  change: StateChange,
+  eventPosition: number,
+  stored: StoredEvent,
+): StateChangeFact | undefined {
+  const { room } = appended.room
+  const position = change.isGiven ? eventPosition - 1 : eventPosition
+  if (change.to) change.to.since = position
+  batch.add(openRoomState, {
+    room,
+    kind: change.kind,
+    is_member: change.type === 'm.room.member',
+    from_position: position,
+    to_position: change.to ? null : position + 1,
+    event_nid: change.to ? change.to.ref.nid : null,
+  })
+  if (change.from) {
+    batch.add(closeRoomState, { room, kind: change.kind, from_position: change.from.since, to_position: position })
+  }
+  // Nobody here was in the room before.
+  if (change.isGiven) return undefined
+  const to = change.to?.ref
+  return {
+    type: change.type,
+    stateKey: change.stateKey,
+    kind: change.kind,
+    // A resolution can bring back an event that was stored long ago.
+    to: to ? (to === appended.ref ? stored : storedState(room, to)) : null,
+  }
+}
+
+function writeMemberships(
+  ctx: Engine,
+  batch: Batch,
+  appended: Appended,
+  position: number,
+): { userNid: number; membership: Membership; eventNid: number }[] {
+  const written: { userNid: number; membership: Membership; eventNid: number }[] = []
+  for (const change of appended.changes) {
+    if (change.type !== 'm.room.member') continue
+    const membership = (change.to?.ref.event.pdu.content.membership ?? 'leave') as Membership
+    const code = membershipCodes[membership]
+    const userNid = ctx.dictionaries.cachedUser(change.stateKey as UserId)
+    if (userNid === undefined) throw new Error(`${change.stateKey} has no number`)
+    if (code === undefined) continue
+    const eventNid = change.to?.ref.nid ?? position
+    batch.add(saveMemberships, {
+      user_nid: userNid,
+      room: appended.room.room,
+      membership: code,
+      event_nid: eventNid,
+      since: position,
+      notify_index: appended.after.notifyCount,
+      highlight_index: appended.after.highlightCount,
+    })
+    if (!change.isGiven || ctx.domains.isLocal(serverNameOf(change.stateKey as UserId))) {
+      written.push({ userNid, membership, eventNid })
+    }
+  }
+  return written
+}
+
+function writeRedaction(batch: Batch, room: HotRoom, target: StoredEvent, redaction: number): void {
+  const pruned = redact(target.event.pdu, room.rules)
+  batch.add(redactEvents, {
+    event_nid: target.nid,
+    content: JSON.stringify(pruned.content as JsonObject),
+    rest: restOf(pruned, target.inColumns),
+    redacted_by: redaction,
+  })
+}

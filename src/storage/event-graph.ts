@@ -1,0 +1,76 @@
+import { statement } from './database.ts'
+import { insertInto, operation } from './writer.ts'
+
+/** What is stored of a room's graph of events beside the events. */
+
+/** An event that was known by its id alone gets its place in the room. */
+export const promoteEvents = operation<{
+  event_nid: number
+  timeline: number | null
+  flags: number
+  notify_index: number
+  state_delta: number | null
+  edges: Buffer | null
+  rest: string | null
+}>(
+  'promote events',
+  {
+    event_nid: 'int8',
+    timeline: 'int8',
+    flags: 'int2',
+    notify_index: 'int4',
+    state_delta: 'int8',
+    edges: 'bytea',
+    rest: 'text',
+  },
+  `update events set timeline = r.timeline, flags = r.flags, notify_index = r.notify_index,
+     state_delta = r.state_delta, edges = r.edges, rest = r.rest
+   from $rows where events.event_nid = r.event_nid`,
+)
+
+export const deleteMissingEvents = operation<{ room: number; event_id: Buffer }>(
+  'delete missing_events',
+  { room: 'int4', event_id: 'bytea' },
+  'delete from missing_events m using $rows where m.room = r.room and m.event_id = r.event_id',
+)
+
+export const insertPendingRedactions = insertInto<{ room: number; event_id: Buffer; redaction: number }>(
+  'pending_redactions',
+  { room: 'int4', event_id: 'bytea', redaction: 'int8' },
+  { tail: 'on conflict do nothing' },
+)
+
+export const deletePendingRedactions = operation<{ room: number; event_id: Buffer }>(
+  'delete pending_redactions',
+  { room: 'int4', event_id: 'bytea' },
+  'delete from pending_redactions p using $rows where p.room = r.room and p.event_id = r.event_id',
+)
+
+/** What a room heard of events before it had them: redactions of them, and events that follow them. */
+export const tracesOfEvents = statement<{ event_id: Buffer; redaction: number | null }>(
+  'traces of events',
+  `select event_id, redaction from pending_redactions where room = $1 and event_id = any($2::bytea[])
+   union all
+   select event_id, null from missing_events where room = $1 and event_id = any($2::bytea[])`,
+)
+
+/** The state events of a room after a number, as the graph of their auth_events needs them. */
+export const stateEventEdges = statement<{ event_nid: number; kind: number; edges: Buffer | null }>(
+  'edges of state events',
+  `select event_nid, kind, edges from events where room = $1 and event_nid > $2 and flags & 1 = 1 order by event_nid`,
+)
+
+/** Numbers of events by their ids, without their contents. */
+export const eventNumbers = statement<{
+  event_id: Buffer
+  event_nid: number
+  room: number
+  kind: number
+  flags: number
+}>('numbers of events', 'select event_id, event_nid, room, kind, flags from events where event_id = any($1::bytea[])')
+
+/** Where the back-filled history of a room ends; null when none is stored. */
+export const oldestHistory = statement<{ timeline: number | null }>(
+  'oldest history',
+  'select min(timeline) as timeline from events where room = $1 and timeline is not null',
+)
