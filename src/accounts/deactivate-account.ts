@@ -2,9 +2,11 @@ import type { Context } from '../context.ts'
 import { removeDevices } from '../devices/remove-devices.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { markDeactivated } from '../storage/accounts.ts'
+import { leaveAllRooms } from './leave-all-rooms.ts'
 
 /**
- * Ends an account for good: nobody can log in to it, and nobody else can have its name.
+ * Ends an account for good: nobody can log in to it, nobody else can have its name, and its user leaves every room. A
+ * process that ends before that is done is followed by one that does it (`finishDeactivations`).
  *
  * Spec: Client-Server API, "Account deactivation" (v1.19).
  */
@@ -16,4 +18,5 @@ export async function deactivateAccount(
   await ctx.database.db.transaction().execute((tx) => markDeactivated(tx, user.userNid, ctx.clock.now(), options.erase))
   ctx.invalidations.publish('user', user.userId)
   await removeDevices(ctx, user, {})
+  await leaveAllRooms(ctx, user)
 }

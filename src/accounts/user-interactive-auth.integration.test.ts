@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest'
+import type { RoomId } from '../matrix/ids.ts'
+import { findAccount, markDeactivated } from '../storage/accounts.ts'
 import { createFakeClock, passwordOf, startTestServer } from '../testing/index.ts'
+import { finishDeactivations } from './leave-all-rooms.ts'
 
 const login = 'm.login.password'
 
@@ -98,6 +101,24 @@ test('a deactivated user is gone, and their name stays taken', async () => {
   expect((await alice.attempt('get', '/account/whoami')).status).toBe(401)
   await expect(server.logIn('alice')).rejects.toThrow('M_USER_DEACTIVATED')
   await expect(server.register('alice')).rejects.toThrow('M_USER_IN_USE')
+})
+
+test('who is deactivated leaves every room, at the latest when a process starts again', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  const bob = await server.register('bob')
+  const rooms = [await bob.createRoom({ preset: 'public_chat' }), await bob.createRoom({ invite: [alice.userId] })]
+  const membershipIn = (room: RoomId) => bob.getState(room, 'm.room.member', alice.userId)
+  await alice.join(rooms[0]!)
+  await alice.post('/account/deactivate', { auth: { type: login, user: 'alice', password: passwordOf('alice') } })
+  for (const room of rooms) expect(await membershipIn(room)).toMatchObject({ membership: 'leave' })
+
+  const carol = await server.register('carol')
+  await carol.join(rooms[0]!)
+  const { user_nid: userNid } = (await findAccount(server.ctx.database.db, carol.userId))!
+  await server.ctx.database.db.transaction().execute((tx) => markDeactivated(tx, userNid, 1, false))
+  await finishDeactivations(server.ctx)
+  expect(await bob.getState(rooms[0]!, 'm.room.member', carol.userId)).toMatchObject({ membership: 'leave' })
 })
 
 test('a session that lasted too long is over', async () => {

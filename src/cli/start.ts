@@ -1,3 +1,4 @@
+import { finishDeactivations } from '../accounts/leave-all-rooms.ts'
 import { loadConfig } from '../config.ts'
 import { beginClosing, closeContext, createContext, createLog } from '../context.ts'
 import { startServer } from '../server.ts'
@@ -22,6 +23,9 @@ export async function start(command: Command, env: NodeJS.ProcessEnv): Promise<v
       })
       log.info({ host: config.host, port: server.port, serverNames: config.server_names }, 'Listening')
       console.log(welcome(config, server.port, command.config))
+      finishDeactivations(context).catch((error: unknown) =>
+        log.error({ err: error }, 'Deactivated users are left in rooms'),
+      )
       await stopRequested
       log.info('Stopping')
       await server.close()

@@ -88,3 +88,26 @@ export async function updateAccountFlags(
 ): Promise<void> {
   await db.updateTable('accounts').set(flags).where('user_nid', '=', userNid).execute()
 }
+
+/** Deactivated users who still have one of the memberships in a room. */
+export async function deactivatedUsersInRooms(
+  db: Db,
+  memberships: readonly number[],
+): Promise<{ userId: UserId; userNid: number }[]> {
+  const rows = await db
+    .selectFrom('accounts as a')
+    .innerJoin('users as u', 'u.user_nid', 'a.user_nid')
+    .select(['a.user_nid', 'u.user_id'])
+    .where('a.deactivated_at', 'is not', null)
+    .where((where) =>
+      where.exists(
+        where
+          .selectFrom('room_users as r')
+          .select('r.room')
+          .whereRef('r.user_nid', '=', 'a.user_nid')
+          .where('r.membership', 'in', memberships),
+      ),
+    )
+    .execute()
+  return rows.map((row) => ({ userId: row.user_id as UserId, userNid: row.user_nid }))
+}
