@@ -121,7 +121,7 @@ export async function createContext(
     relations: createRelations({ ...base, ...storage }),
     unread: createUnread(),
     pushRules: createPushRules({ database, ...storage }),
-    deviceKeys: createDeviceKeys(base),
+    deviceKeys: createDeviceKeys({ ...base, ...storage, sessions }),
     feeds: createFeeds(storage.stream),
     sessions,
     typing: createTyping(base, (room) => sessions.wakeRoom(room)),

@@ -2,6 +2,7 @@ import type { Endpoint } from '../http/endpoint.ts'
 import { accountEndpoints } from './account/index.ts'
 import { deviceEndpoints } from './devices/index.ts'
 import { directoryEndpoints } from './directory/index.ts'
+import { keyEndpoints } from './keys/index.ts'
 import { membershipEndpoints } from './membership/index.ts'
 import { profileEndpoints } from './profile/index.ts'
 import { pushRuleEndpoints } from './push-rules/index.ts'
@@ -10,6 +11,7 @@ import { roomEndpoints } from './rooms/index.ts'
 import { serverEndpoints } from './server/index.ts'
 import { sessionEndpoints } from './session/index.ts'
 import { syncEndpoints } from './sync/index.ts'
+import { toDeviceEndpoints } from './to-device/index.ts'
 import { userDataEndpoints } from './user-data/index.ts'
 
 /** Every operation of the client-server API that is served, a list per section of the specification. */
@@ -26,4 +28,6 @@ export const endpoints: readonly Endpoint[] = [
   ...profileEndpoints,
   ...pushRuleEndpoints,
   ...directoryEndpoints,
+  ...keyEndpoints,
+  ...toDeviceEndpoints,
 ]

@@ -1,10 +1,10 @@
-import type { Generated } from 'kysely'
+import type { Generated, GeneratedAlways } from 'kysely'
 
 /**
  * The tables, as rows are read. Columns keep the specification's snake_case names. A test compares this with the
  * migrated database.
  */
-export type Tables = CoreTables & AccountTables
+export type Tables = CoreTables & AccountTables & KeyTables
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -42,6 +42,7 @@ type CoreTables = {
     redacted_by: number | null
   }
   missing_events: { room: number; event_id: Buffer; referenced_by: number }
+  pending_redactions: { room: number; event_id: Buffer; redaction: number }
   room_state: {
     room: number
     kind: number
@@ -161,5 +162,58 @@ type AccountTables = {
     created_at: number
     completed: Generated<string[]>
     registration_token: string | null
+  }
+}
+
+// -- end-to-end encryption (migrations/0003-keys.sql) ----------------------------------------------------------------
+
+type KeyTables = {
+  device_keys: { user_nid: number; device_id: string; content: string }
+  one_time_keys: {
+    user_nid: number
+    device_id: string
+    algorithm: string
+    key_id: string
+    uploaded: GeneratedAlways<number>
+    content: string
+    digest: Buffer
+  }
+  claimed_keys: { user_nid: number; device_id: string; digest: Buffer; claimed_at: number }
+  fallback_keys: {
+    user_nid: number
+    device_id: string
+    algorithm: string
+    key_id: string
+    content: string
+    digest: Buffer
+    used: Generated<boolean>
+  }
+  cross_signing_keys: { user_nid: number; usage: string; public_key: string; content: string }
+  key_signatures: {
+    target_nid: number
+    target_key: string
+    signer_nid: number
+    signer_key: string
+    signature: string
+  }
+  unannounced_device_lists: { change: GeneratedAlways<number>; user_nid: number }
+  key_backups: {
+    user_nid: number
+    version: number
+    algorithm: string
+    auth_data: string
+    etag: Generated<number>
+    key_count: Generated<number>
+    deleted: Generated<boolean>
+  }
+  backed_up_keys: {
+    user_nid: number
+    version: number
+    room_id: string
+    session_id: string
+    first_message_index: number
+    forwarded_count: number
+    is_verified: boolean
+    session_data: string
   }
 }
