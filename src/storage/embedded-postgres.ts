@@ -184,7 +184,7 @@ const isReadyChild = new WeakSet<ChildProcess>()
 function run(cluster: Cluster, file: string, args: readonly string[]): ChildProcess {
   const { command, prefix, ids } = cluster.user
   return spawn(command ?? file, [...prefix, ...(command === undefined ? [] : [file]), ...args], {
-    ...ids,
+    ...(command === undefined && ids),
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
     cwd: cluster.folder,
