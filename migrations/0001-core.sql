@@ -58,6 +58,8 @@ create table events (
   flags smallint not null,
   -- rooms.notify_count as this event left it.
   notify_index integer not null,
+  -- Likewise rooms.highlight_count.
+  highlight_index integer not null,
   -- The state before this event when it is not the room's resolved state at the position before it.
   state_delta bigint,
   -- prev_events and auth_events as event_nids, hashes and signatures in binary: storage/event-codec.ts.

@@ -5,7 +5,7 @@ import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { joinedRoom } from '../rooms/room-access.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
-import { saveReadPositions } from '../storage/room-users.ts'
+import { deletePushExceptions, saveReadPositions } from '../storage/room-users.ts'
 import type { Fact } from '../storage/stream.ts'
 import { saveReceipts } from '../storage/user-data.ts'
 import type { Unit } from '../storage/writer.ts'
@@ -26,7 +26,7 @@ type EventPlace = {
 
 const selectPlace = statement<EventPlace>(
   'place of a receipt',
-  `select e.event_nid, e.room, e.timeline, e.notify_index, 0 as highlight_index, re.timeline as receipt_timeline
+  `select e.event_nid, e.room, e.timeline, e.notify_index, e.highlight_index, re.timeline as receipt_timeline
    from events e
    left join receipts r on r.room = e.room and r.user_nid = $2 and r.receipt_type = $3 and r.thread_id = $4
    left join events re on re.event_nid = r.event_nid
@@ -92,6 +92,7 @@ function receiptUnit(
         read_notify_index: receipt.notify_index,
         read_highlight_index: receipt.highlight_index,
       })
+      batch.add(deletePushExceptions, { user_nid: user.userNid, room, up_to: receipt.timeline! })
       batch.fact({
         kind: 'read',
         position,

@@ -12,7 +12,7 @@ import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
 import { type Appended, place, type StateChange } from './place-event.ts'
-import { countsAsUnread } from './unread.ts'
+import { countsAsUnread, mentionedIn } from './unread.ts'
 
 export type { Appended, StateChange } from './place-event.ts'
 
@@ -27,12 +27,13 @@ export type EventDraft = {
   readonly redacts?: EventId
 }
 
-type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms'>
+type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'audiences'>
 
 /** The state that must be in memory before a draft can be appended. */
 export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
   const needed: StateTuple[] = [...authTypesFor(draft, room.rules), ['m.room.member', draft.sender]]
   if (draft.stateKey !== undefined) needed.push([draft.type, draft.stateKey])
+  for (const userId of mentionedIn(draft.content)) needed.push(['m.room.member', userId])
   return needed
 }
 
@@ -45,6 +46,8 @@ export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly
   }
   const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
   await Promise.all([
+    ctx.audiences.load(room),
+    findMentioned(ctx, drafts),
     [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
     kinds.every((kind) => ctx.dictionaries.cachedKind(kindKey(kind.type, kind.stateKey))) ||
       ctx.dictionaries.internKinds(kinds),
@@ -53,6 +56,14 @@ export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly
       drafts.flatMap((draft) => stateNeededBy(room, draft)),
     ),
   ])
+}
+
+/** Their numbers must be known; who has none is in no room here. */
+async function findMentioned(ctx: Pick<Engine, 'dictionaries'>, drafts: readonly EventDraft[]): Promise<void> {
+  const mentioned = drafts.flatMap((draft) => mentionedIn(draft.content))
+  if (mentioned.some((userId) => ctx.dictionaries.cachedUser(userId) === undefined)) {
+    await ctx.dictionaries.findUsers(mentioned)
+  }
 }
 
 /**
@@ -128,7 +139,7 @@ function placeLocal(
   if (stateKey !== undefined) {
     changes.push({ type, stateKey, kind, from: room.entry(type, stateKey), to: { ref, since: 0 } })
   }
-  const unread = countsAsUnread(room, event)
+  const unread = countsAsUnread(ctx, room, event)
   return place(room, {
     ref,
     flags: stateKey === undefined ? 0 : EventFlags.state,

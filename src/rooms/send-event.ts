@@ -12,7 +12,7 @@ import { type RoomWrite, type Transaction, writeRoom } from './write-room.ts'
 
 type Engine = Pick<
   Context,
-  'database' | 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'writer' | 'events' | 'sentTransactions'
+  'database' | 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'writer' | 'events' | 'sentTransactions' | 'audiences'
 >
 
 /** The transactions of this process: those under way, and the answers of those that ended lately. */

@@ -1,36 +1,136 @@
+import type { Context } from '../context.ts'
 import type { RoomEvent } from '../matrix/event.ts'
+import type { UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { powerLevelsOf } from '../matrix/power-levels.ts'
+import { compiledDefaults, defaultOutcome, evaluate, namedUsers } from '../matrix/push-rules/evaluate.ts'
+import { type EventFacts, eventFacts } from '../matrix/push-rules/event-facts.ts'
+import { statement } from '../storage/database.ts'
+import { listenersIn } from './audience.ts'
 import type { HotRoom } from './hot-room.ts'
+
+/** By how much an event counts otherwise for a user than for the room: −1, 0 or 1. */
+export type UnreadException = { readonly userNid: number; readonly notify: number; readonly highlight: number }
 
 /** How an event counts for the members of a room. */
 export type UnreadOutcome = {
-  /** For a member whose push rules are the default ones. */
+  /** For a member whose push rules are the default ones and whom the event does not name. */
   readonly notify: boolean
   readonly highlight: boolean
+  readonly exceptions: readonly UnreadException[]
 }
 
-const uncounted: UnreadOutcome = { notify: false, highlight: false }
-const counted: UnreadOutcome = { notify: true, highlight: false }
+/** Beyond these nobody is looked at who is mentioned: a message that names hundreds should say @room. */
+export const mostMentions = 100
 
-export function countsAsUnread(_room: HotRoom, event: RoomEvent): UnreadOutcome {
-  const { type, state_key: stateKey } = event.pdu
-  if (stateKey !== undefined) return uncounted
-  return type === 'm.room.message' || type === 'm.room.encrypted' ? counted : uncounted
+/** Whom a message names, as far as they are looked at. */
+export function mentionedIn(content: JsonObject): readonly UserId[] {
+  const mentions = content['m.mentions']
+  if (typeof mentions !== 'object' || mentions === null || Array.isArray(mentions)) return []
+  const userIds = (mentions as JsonObject).user_ids
+  if (!Array.isArray(userIds)) return []
+  return userIds
+    .slice(0, mostMentions)
+    .filter((id): id is UserId => typeof id === 'string' && id.startsWith('@') && !id.includes('\0'))
 }
+
+/** How an event counts: evaluated once for everybody, and for each of those for whom it may differ. */
+export function countsAsUnread(
+  ctx: Pick<Context, 'dictionaries'>,
+  room: HotRoom,
+  event: RoomEvent,
+): UnreadOutcome {
+  const create = room.get('m.room.create', '')
+  if (!create) return { notify: false, highlight: false, exceptions: [] }
+  const powerLevels = powerLevelsOf(room.get('m.room.power_levels', '')?.pdu.content, create, room.rules)
+  const facts = eventFacts(event, { roomMemberCount: room.joinedMembers, powerLevels })
+  const { notify, highlight } = defaultOutcome(facts)
+  const common = { notify, highlight }
+  return { ...common, exceptions: exceptionsTo(ctx, room, facts, common) }
+}
+
+function exceptionsTo(
+  ctx: Pick<Context, 'dictionaries'>,
+  room: HotRoom,
+  facts: EventFacts,
+  common: { notify: boolean; highlight: boolean },
+): UnreadException[] {
+  const exceptions = new Map<number, UnreadException>()
+  const { sender } = facts.event.pdu
+  const add = (userNid: number, own: { notify: boolean; highlight: boolean }): void => {
+    const notify = Number(own.notify) - Number(common.notify)
+    const highlight = Number(own.highlight) - Number(common.highlight)
+    if (notify !== 0 || highlight !== 0) exceptions.set(userNid, { userNid, notify, highlight })
+    else exceptions.delete(userNid)
+  }
+  for (const userId of namedUsers(facts).slice(0, mostMentions)) {
+    const userNid = ctx.dictionaries.cachedUser(userId)
+    if (userNid === undefined || userId === sender || !isMember(room, userId)) continue
+    add(userNid, evaluate(compiledDefaults(), facts, { userId }))
+  }
+  for (const { userNid, userId, rules } of listenersIn(room)) {
+    if (userId === sender) continue
+    const displayName = rules.usesDisplayName ? displayNameOf(room, userId) : undefined
+    add(userNid, evaluate(rules, facts, { userId, displayName }))
+  }
+  return [...exceptions.values()]
+}
+
+function isMember(room: HotRoom, userId: UserId): boolean {
+  return room.get('m.room.member', userId)?.pdu.content.membership === 'join'
+}
+
+function displayNameOf(room: HotRoom, userId: UserId): string | undefined {
+  const name = room.get('m.room.member', userId)?.pdu.content.displayname
+  return typeof name === 'string' ? name : undefined
+}
+
+/** The exceptions of a user in a room since what they have read, summed up. */
+type Sum = { notify: number; highlight: number }
 
 /** Unread counts of users in rooms. */
 export type Unread = {
-  of(
-    session: { readonly userNid: number },
-    userRoom: { readonly room: number; readonly readNotifyIndex: number; readonly readHighlightIndex: number },
-    room: { readonly notifyCount: number; readonly highlightCount: number },
-  ): { readonly notify: number; readonly highlight: number }
+  /** The exceptions of a user up to a position, by room. One statement. */
+  load(userNid: number, upTo: number): Promise<Map<number, Sum>>
 }
 
-export function createUnread(): Unread {
+const exceptionsOfUser = statement<{ room: number; notify: number; highlight: number }>(
+  'push exceptions of a user',
+  `select x.room, sum(x.notify)::int as notify, sum(x.highlight)::int as highlight
+   from push_exceptions x join room_users u using (user_nid, room)
+   where x.user_nid = $1 and x.event_nid > u.read_position and x.event_nid <= $2 group by x.room`,
+)
+
+export function createUnread(ctx: Pick<Context, 'database'>): Unread {
   return {
-    of: (_session, userRoom, room) => ({
-      notify: Math.max(0, room.notifyCount - userRoom.readNotifyIndex),
-      highlight: Math.max(0, room.highlightCount - userRoom.readHighlightIndex),
-    }),
+    async load(userNid, upTo) {
+      const rows = await ctx.database.read(exceptionsOfUser, [userNid, upTo])
+      return new Map(rows.map(({ room, notify, highlight }) => [room, { notify, highlight }]))
+    },
   }
 }
+
+/** What a user's count in a room is made of. */
+export type UnreadRoom = {
+  readonly readNotifyIndex: number
+  readonly readHighlightIndex: number
+  /** Exceptions up to the time of loading. */
+  readonly earlier: Sum
+  /** Those that came since. */
+  readonly later: readonly (UnreadException & { readonly position: number })[]
+}
+
+/** The unread counts of a user in a room whose counters are given. */
+export function unreadCounts(
+  userRoom: UnreadRoom,
+  room: { readonly notifyCount: number; readonly highlightCount: number },
+): { readonly notify: number; readonly highlight: number } {
+  let notify = room.notifyCount - userRoom.readNotifyIndex + userRoom.earlier.notify
+  let highlight = room.highlightCount - userRoom.readHighlightIndex + userRoom.earlier.highlight
+  for (const exception of userRoom.later) {
+    notify += exception.notify
+    highlight += exception.highlight
+  }
+  return { notify: Math.max(0, notify), highlight: Math.max(0, highlight) }
+}
+

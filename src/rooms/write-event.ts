@@ -20,7 +20,7 @@ import {
 } from '../storage/events.ts'
 import type { Fact, StateChangeFact } from '../storage/facts.ts'
 import { closeRoomState, insertRelations, openRoomState } from '../storage/room-state.ts'
-import { type Membership, membershipCodes, saveMemberships, saveReadPositions } from '../storage/room-users.ts'
+import { insertPushExceptions, type Membership, membershipCodes, saveMemberships, saveReadPositions } from '../storage/room-users.ts'
 import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import type { Appended, Arrival, StateChange } from './place-event.ts'
@@ -52,6 +52,7 @@ export function writeEvent(
     timeline: appended.timeline ? position : (appended.historyPosition ?? null),
     flags: appended.flags,
     notifyIndex: after.notifyCount,
+    highlightIndex: after.highlightCount,
     stateDelta: appended.stateDelta,
     kind: ref.kind,
     senderNid: ref.senderNid,
@@ -93,6 +94,15 @@ export function writeEvent(
       read_highlight_index: after.highlightCount,
     })
   }
+  for (const exception of appended.unread.exceptions) {
+    batch.add(insertPushExceptions, {
+      user_nid: exception.userNid,
+      room: room.room,
+      event_nid: ref.nid,
+      notify: exception.notify,
+      highlight: exception.highlight,
+    })
+  }
   // What nobody is shown is news to nobody.
   if (!appended.timeline) return
   batch.fact({
@@ -103,6 +113,7 @@ export function writeEvent(
     changes: changes.filter((change) => change !== undefined),
     replaced: replacedBy(appended),
     memberships,
+    exceptions: appended.unread.exceptions,
     transaction: transaction && { deviceId: transaction.deviceId, txnId: transaction.txnId },
     room: {
       ...after,

@@ -23,6 +23,7 @@ export type StoredEvent = {
   readonly timeline: number | null
   readonly flags: number
   readonly notifyIndex: number
+  readonly highlightIndex: number
   readonly stateDelta: number | null
   readonly kind: number
   readonly senderNid: number
@@ -41,6 +42,7 @@ export function storedState(room: number, ref: Pick<StoredEvent, 'nid' | 'kind' 
     timeline: null,
     flags: EventFlags.state,
     notifyIndex: 0,
+    highlightIndex: 0,
     stateDelta: null,
     kind: ref.kind,
     senderNid: ref.senderNid,
@@ -61,6 +63,7 @@ export type EventRow = {
   origin_server_ts: number
   flags: number
   notify_index: number
+  highlight_index: number
   state_delta: number | null
   edges: Buffer | null
   proof: Buffer | null
@@ -79,6 +82,7 @@ export const insertEvents = insertInto<EventRow>('events', {
   origin_server_ts: 'int8',
   flags: 'int2',
   notify_index: 'int4',
+  highlight_index: 'int4',
   state_delta: 'int8',
   edges: 'bytea',
   proof: 'bytea',
@@ -117,6 +121,7 @@ export function eventRow(
     sender: number
     flags: number
     notifyIndex: number
+    highlightIndex: number
     stateDelta: number | null
     prev: readonly (number | undefined)[]
     auth: readonly (number | undefined)[]
@@ -139,6 +144,7 @@ export function eventRow(
     origin_server_ts: event.pdu.origin_server_ts,
     flags: place.flags,
     notify_index: place.notifyIndex,
+    highlight_index: place.highlightIndex,
     state_delta: place.stateDelta,
     edges: encodeEdges(place.nid, prev, auth),
     proof: proof ?? null,
@@ -151,7 +157,7 @@ export function eventRow(
 type LoadedRow = EventRow & { redacted_by: number | null; room_id: RoomId; room_version: string }
 
 const columns = `e.event_nid, e.room, e.timeline, e.event_id, e.kind, e.sender, e.depth, e.origin_server_ts, e.flags,
-  e.notify_index, e.state_delta, e.edges, e.proof, e.content, e.rest, e.redacted_by, r.room_id, r.room_version`
+  e.notify_index, e.highlight_index, e.state_delta, e.edges, e.proof, e.content, e.rest, e.redacted_by, r.room_id, r.room_version`
 
 const selectByNid = statement<LoadedRow>(
   'events by nid',
@@ -308,6 +314,7 @@ export function createEventStore(
         timeline: row.timeline,
         flags: row.flags,
         notifyIndex: row.notify_index,
+        highlightIndex: row.highlight_index,
         stateDelta: row.state_delta,
         kind: row.kind,
         senderNid: row.sender,
@@ -384,10 +391,16 @@ export function createEventStore(
       const rows = await database.read(selectReplaced, [
         states.map((event) => event.room),
         states.map((event) => event.kind),
-        states.map((event) => event.nid),
+        states.map((event) => event.timeline ?? event.nid),
       ])
       const replaced = await stored(rows, false)
-      return new Map(replaced.map((event, index) => [rows[index]!.replaced_at, event]))
+      const byPlace = new Map(replaced.map((event, index) => [`${rows[index]!.replaced_at} ${event.kind}`, event]))
+      const found = new Map<number, StoredEvent>()
+      for (const event of states) {
+        const before = byPlace.get(`${event.timeline ?? event.nid} ${event.kind}`)
+        if (before && before.nid !== event.nid) found.set(event.nid, before)
+      }
+      return found
     },
     forward: async (room, from, to, limit) =>
       stored(await database.read(selectForward, [room, from, to, limit]), false),

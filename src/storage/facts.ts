@@ -35,6 +35,8 @@ export type EventFact = {
   readonly memberships: readonly { userNid: number; membership: Membership; eventNid: number }[]
   /** The device that sent it with a transaction id. */
   readonly transaction?: { deviceId: string; txnId: string } | undefined
+  /** For whom it counts otherwise than for the room. */
+  readonly exceptions?: readonly { readonly userNid: number; readonly notify: number; readonly highlight: number }[]
   readonly room: RoomFact
 }
 

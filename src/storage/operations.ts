@@ -9,7 +9,7 @@ import {
   openRoomState,
   saveRooms,
 } from './room-state.ts'
-import { insertPushExceptions, saveMemberships, saveReadPositions } from './room-users.ts'
+import { deletePushExceptions, insertPushExceptions, saveMemberships, saveReadPositions } from './room-users.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
 import type { Operation } from './writer.ts'
 
@@ -31,6 +31,7 @@ export const operations = [
   saveRooms,
   saveMemberships,
   saveReadPositions,
+  deletePushExceptions,
   insertPushExceptions,
   insertRelations,
   insertTransactions,

@@ -22,12 +22,20 @@ const stateChanges = statement<{ room: number; kind: number; from_position: numb
   'state changes of a span',
   'select room, kind, from_position, event_nid from room_state where room = any($3::int[]) and from_position > $1 and from_position <= $2',
 )
+type PlacedReceipt = ReceiptRow & {
+  event_id: Buffer
+  event_format: EventIdFormat
+  notify_index: number
+  highlight_index: number
+  timeline: number | null
+}
+
 const receipts = statement<
-  ReceiptRow & { event_id: Buffer; event_format: EventIdFormat; notify_index: number; timeline: number | null }
+  PlacedReceipt
 >(
   'receipts of a span',
   `select t.room, t.user_nid, t.receipt_type, t.thread_id, t.event_nid, t.ts, t.position, e.event_id, e.notify_index,
-     e.timeline,
+     e.highlight_index, e.timeline,
      case when rooms.room_version in ('1', '2') then 'v1' when rooms.room_version = '3' then 'v3' else 'v4' end as event_format
    from receipts t join events e using (event_nid) join rooms on rooms.room = t.room
    where t.position > $1 and t.position <= $2`,
@@ -74,7 +82,7 @@ export function createReadFacts(
 }
 
 function receiptFacts(
-  row: ReceiptRow & { event_id: Buffer; event_format: EventIdFormat; notify_index: number; timeline: number | null },
+  row: PlacedReceipt,
 ): Fact[] {
   const { position, room, user_nid: userNid, thread_id: threadId } = row
   const receipt: Fact = {
@@ -88,7 +96,7 @@ function receiptFacts(
     ts: row.ts,
   }
   if (row.timeline === null || (threadId !== '' && threadId !== 'main')) return [receipt]
-  const index = { notifyIndex: row.notify_index, highlightIndex: 0 }
+  const index = { notifyIndex: row.notify_index, highlightIndex: row.highlight_index }
   return [receipt, { kind: 'read', position, room, userNid, readPosition: row.timeline, ...index }]
 }
 
@@ -168,7 +176,7 @@ function eventFact(
       extremities: room.extremities,
       depth: room.depth,
       notifyCount: stored.notifyIndex,
-      highlightCount: room.highlight_count,
+      highlightCount: stored.highlightIndex,
       joinedMembers: room.joined_members,
       invitedMembers: room.invited_members,
     },

@@ -120,3 +120,11 @@ export const usersSharingARoom = statement<{ user_nid: number }>(
   `select distinct b.user_nid from room_users a join room_users b on b.room = a.room and b.membership = 1
    where a.user_nid = $1 and a.membership = 1 and ($2::int[] is null or b.user_nid = any($2::int[]))`,
 )
+
+/** What a user has read needs no exceptions any more. */
+export const deletePushExceptions = operation<{ user_nid: number; room: number; up_to: number }>(
+  'delete push exceptions',
+  { user_nid: 'int4', room: 'int4', up_to: 'int8' },
+  `delete from push_exceptions x using $rows
+   where x.user_nid = r.user_nid and x.room = r.room and x.event_nid <= r.up_to`,
+)

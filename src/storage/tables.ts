@@ -34,6 +34,7 @@ type CoreTables = {
     origin_server_ts: number
     flags: number
     notify_index: number
+    highlight_index: number
     state_delta: number | null
     edges: Buffer | null
     proof: Buffer | null

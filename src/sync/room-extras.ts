@@ -1,9 +1,10 @@
 import type { Context } from '../context.ts'
+import { unreadCounts } from '../rooms/unread.ts'
 import { eventIdText } from '../storage/event-codec.ts'
 import { formerMembers, roomSummaries } from '../storage/room-summaries.ts'
 import { receiptsOfRooms } from '../storage/user-data.ts'
 import type { RoomTimeline } from './room-timelines.ts'
-import type { Session, UserRoom } from './sessions.ts'
+import type { Session } from './sessions.ts'
 import type { SyncRequest } from './sync.ts'
 
 /** What a joined room's part of a sync holds beside events: counts, summary, ephemeral events; as JSON text. */
@@ -20,7 +21,7 @@ type Counts = {
 type Receipt = { eventId: string; receiptType: string; userNid: number; ts: number; threadId: string }
 
 export async function loadRoomExtras(
-  ctx: Pick<Context, 'database' | 'dictionaries' | 'typing' | 'hotRooms' | 'unread'>,
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'typing' | 'hotRooms'>,
   session: Session,
   timelines: readonly RoomTimeline[],
   request: SyncRequest,
@@ -49,7 +50,7 @@ export async function loadRoomExtras(
     if (typing && typing.counter > typingSince && (typing.userIds.length > 0 || !full)) {
       ephemeral.push(`{"content":{"user_ids":${JSON.stringify(typing.userIds)}},"type":"m.typing"}`)
     }
-    const unread = ctx.unread.of(session, userRoom, count)
+    const unread = unreadCounts(userRoom, count)
     const summary = summaryText(count, full, userIds)
     const isEmpty = ephemeral.length === 0 && summary === undefined && userRoom.readAt <= after
     extras.set(room, {
@@ -161,5 +162,3 @@ function summaryText(count: Counts, full: boolean, userIds: ReadonlyMap<number, 
     'm.invited_member_count': count.invitedMembers,
   })
 }
-
-export type UnreadRoom = Pick<UserRoom, 'readNotifyIndex' | 'readHighlightIndex' | 'room' | 'readPosition'>

@@ -1,0 +1,115 @@
+import type { Context } from '../context.ts'
+import { serverNameOf, type UserId } from '../matrix/ids.ts'
+import { type CompiledRules, compileRules } from '../matrix/push-rules/compile.ts'
+import { hasOnlyDefaults, rulesetOf } from '../matrix/push-rules/default-rules.ts'
+import type { StoredPushRules } from '../matrix/push-rules/types.ts'
+import { statement } from '../storage/database.ts'
+import type { Fact } from '../storage/facts.ts'
+import type { HotRoom } from './hot-room.ts'
+
+/** A joined local user whose push rules are not the default ones. */
+export type Listener = { readonly userNid: number; readonly userId: UserId; readonly rules: CompiledRules }
+
+/**
+ * Who in a room has push rules of their own. Everybody else is counted for together, so a message in a large room costs
+ * one evaluation and one for each of these.
+ */
+export type Audiences = {
+  /** Makes the audience of a room known; one statement the first time. */
+  load(room: HotRoom): Promise<void> | undefined
+}
+
+type RulesRow = { user_nid: number; user_id: UserId; content: string }
+
+const rulesInRoom = statement<RulesRow>(
+  'push rules in a room',
+  `select u.user_nid, us.user_id, a.content from account_data a
+   join room_users u on u.user_nid = a.user_nid and u.room = $1 and u.membership = 1
+   join users us on us.user_nid = a.user_nid
+   where a.room = 0 and a.type = 'm.push_rules'`,
+)
+
+const rulesOfUser = statement<RulesRow & { room: number }>(
+  'push rules of a user and rooms',
+  `select us.user_nid, us.user_id, a.content, u.room from users us
+   left join account_data a on a.user_nid = us.user_nid and a.room = 0 and a.type = 'm.push_rules'
+   left join room_users u on u.user_nid = us.user_nid and u.membership = 1
+   where us.user_nid = $1`,
+)
+
+const audiences = new WeakMap<HotRoom, Map<number, Listener>>()
+
+/** The listeners of a room whose audience was loaded. */
+export function listenersIn(room: HotRoom): Iterable<Listener> {
+  return audiences.get(room)?.values() ?? []
+}
+
+export function createAudiences(
+  ctx: Pick<Context, 'database' | 'domains' | 'stream' | 'hotRooms' | 'dictionaries' | 'log'>,
+): Audiences {
+  const loading = new WeakMap<HotRoom, Promise<void>>()
+
+  const read = async (room: HotRoom): Promise<void> => {
+    const rows = await ctx.database.read(rulesInRoom, [room.room])
+    const listeners = new Map<number, Listener>()
+    for (const row of rows) {
+      const listener = listenerOf(row)
+      if (listener) listeners.set(row.user_nid, listener)
+    }
+    audiences.set(room, listeners)
+    loading.delete(room)
+  }
+
+  /** Somebody joined, or changed push rules: in every room in memory where they are, they are heard as they are now. */
+  const update = async (userNid: number): Promise<void> => {
+    const rows = await ctx.database.read(rulesOfUser, [userNid])
+    const listener = rows[0]?.content ? listenerOf(rows[0]) : undefined
+    for (const { room: nid } of rows) {
+      const room = nid === null ? undefined : ctx.hotRooms.peekByNid(nid)
+      const listeners = room && audiences.get(room)
+      if (listener) listeners?.set(userNid, listener)
+      else listeners?.delete(userNid)
+    }
+  }
+
+  const follow = (fact: Fact): void => {
+    if (fact.kind === 'accountData' && fact.type === 'm.push_rules') refresh(fact.userNid)
+    if (fact.kind !== 'event') return
+    for (const { userNid, membership } of fact.memberships) {
+      const room = ctx.hotRooms.peekByNid(fact.stored.room)
+      const listeners = room && audiences.get(room)
+      if (!listeners) continue
+      if (membership !== 'join') listeners.delete(userNid)
+      else if (isLocal(userNid)) refresh(userNid)
+    }
+  }
+
+  const isLocal = (userNid: number): boolean => {
+    const userId = ctx.dictionaries.cachedUserId(userNid)
+    return userId === undefined || ctx.domains.isLocal(serverNameOf(userId))
+  }
+
+  const refresh = (userNid: number): void => {
+    update(userNid).catch((error: unknown) => ctx.log.warn({ err: error }, 'Push rules could not be read'))
+  }
+
+  ctx.stream.follow((facts) => {
+    for (const fact of facts) follow(fact)
+  })
+
+  return {
+    load(room) {
+      if (audiences.has(room)) return undefined
+      let reading = loading.get(room)
+      if (!reading) loading.set(room, (reading = read(room)))
+      return reading
+    },
+  }
+}
+
+function listenerOf(row: RulesRow): Listener | undefined {
+  const stored = JSON.parse(row.content) as StoredPushRules
+  if (hasOnlyDefaults(stored)) return undefined
+  const rules = compileRules(rulesetOf(row.user_id, stored), row.user_id)
+  return { userNid: row.user_nid, userId: row.user_id, rules }
+}
