@@ -1,41 +1,46 @@
 #!/usr/bin/env node
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { type Command, CommandError, parseArguments, usage } from './cli/arguments.ts'
-import { checkConfiguration } from './cli/check-config.ts'
-import { createUser } from './cli/create-user.ts'
-import { generateSigningKey } from './cli/generate-signing-key.ts'
-import { migrateDatabase } from './cli/migrate.ts'
-import { setPassword } from './cli/set-password.ts'
-import { start } from './cli/start.ts'
-import { ConfigError } from './config.ts'
-import { MatrixError } from './matrix/errors.ts'
 
-const commands: { readonly [name in Command['name']]: (command: Command, env: NodeJS.ProcessEnv) => Promise<void> } = {
-  start,
-  migrate: migrateDatabase,
-  'check-config': checkConfiguration,
-  'generate-signing-key': generateSigningKey,
-  'create-user': createUser,
-  'set-password': setPassword,
+// A third of the time to start is compiling. The cache stays inside the program's own folder: what is in a folder that
+// others can write to must not be run.
+enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'chappe'))
+
+type Run = (command: Command, env: NodeJS.ProcessEnv) => Promise<void>
+
+/** Each command loads only what it needs. */
+const commands: { readonly [name in Command['name']]: () => Promise<Run> } = {
+  start: async () => (await import('./cli/start.ts')).start,
+  migrate: async () => (await import('./cli/migrate.ts')).migrateDatabase,
+  'check-config': async () => (await import('./cli/check-config.ts')).checkConfiguration,
+  'generate-signing-key': async () => (await import('./cli/generate-signing-key.ts')).generateSigningKey,
+  'create-user': async () => (await import('./cli/create-user.ts')).createUser,
+  'set-password': async () => (await import('./cli/set-password.ts')).setPassword,
 }
 
 async function main(): Promise<number> {
   try {
     const command = parseArguments(process.argv.slice(2))
-    if (command === 'help') console.log(usage)
-    else await commands[command.name](command, process.env)
+    if (command === 'help') {
+      console.log(usage)
+      return 0
+    }
+    const run = await commands[command.name]()
+    await run(command, process.env)
     return 0
   } catch (error) {
-    console.error(`chappe: ${sentenceOf(error)}`)
+    console.error(`chappe: ${await sentenceOf(error)}`)
     return error instanceof CommandError ? 2 : 1
   }
 }
 
-/** What an operator can act on; a bug keeps its stack for whoever looks for it. */
-function sentenceOf(error: unknown): string {
+/** What an operator can act on; with the log at debug, where it comes from too. */
+async function sentenceOf(error: unknown): Promise<string> {
+  const { ConfigError } = await import('./config.ts')
   if (error instanceof ConfigError) return error.problems.join('\nchappe: ')
   if (!(error instanceof Error)) return String(error)
-  if (error instanceof MatrixError || process.env.CHAPPE_LOG_LEVEL !== 'debug') return error.message
-  return error.stack ?? error.message
+  return process.env.CHAPPE_LOG_LEVEL === 'debug' ? (error.stack ?? error.message) : error.message
 }
 
 process.exitCode = await main()
