@@ -1,33 +1,32 @@
 import type { Context } from '../context.ts'
+import { announceDeviceListChange, announceDeviceName, deleteKeysOfDevices } from '../keys/device-list-changes.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { deleteDeviceRows } from '../storage/devices.ts'
-import type { Fact } from '../storage/stream.ts'
-import { insertDeviceListChanges } from '../storage/user-data.ts'
+import { lockDevices } from '../storage/keys.ts'
 
 /**
- * Removes devices with their tokens, and tells everybody who tracks the user's devices.
+ * Removes devices with their tokens, their keys and the messages that wait for them, and tells everybody who tracks the
+ * user's devices.
  *
  * @param which all of them, unless some are named.
  * @returns the ids of those that were there.
  */
 export async function removeDevices(
-  ctx: Pick<Context, 'database' | 'invalidations' | 'writer'>,
+  ctx: Pick<Context, 'database' | 'invalidations' | 'writer' | 'deviceKeys'>,
   user: { userId: UserId; userNid: number },
   which: { only?: readonly string[]; except?: string },
 ): Promise<string[]> {
-  const removed = await ctx.database.db.transaction().execute((tx) => deleteDeviceRows(tx, user.userNid, which))
+  const removed = await ctx.database.db.transaction().execute(async (tx) => {
+    await deleteKeysOfDevices(tx, user.userNid, await lockDevices(tx, user.userNid, which))
+    return deleteDeviceRows(tx, user.userNid, which)
+  })
   ctx.invalidations.publish('user', user.userId)
-  if (removed.length > 0) await announceDevices(ctx, user.userNid)
+  for (const deviceId of removed) ctx.deviceKeys.changed({ userNid: user.userNid, deviceId })
+  if (removed.length > 0) await announceDeviceListChange(ctx, user.userNid)
   return removed
 }
 
-/** Puts a change of a user's device list on the stream. */
-export async function announceDevices(ctx: Pick<Context, 'writer'>, userNid: number): Promise<void> {
-  await ctx.writer.write({
-    positions: 1,
-    write(batch, position) {
-      batch.add(insertDeviceListChanges, { position, user_nid: userNid })
-      batch.fact({ kind: 'deviceList', position, userNid } satisfies Fact)
-    },
-  })
+/** Tells those who see the name of a device that it changed. */
+export async function announceDevices(ctx: Pick<Context, 'database' | 'writer'>, userNid: number): Promise<void> {
+  await announceDeviceName(ctx, userNid)
 }

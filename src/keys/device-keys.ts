@@ -16,6 +16,8 @@ export type DeviceKeys = {
   counts(device: Device): Promise<KeyCounts>
   /** Keys of a device came or went: every process looks again. Call it after the commit. */
   changed(device: Device): void
+  /** Resolves once what a process that died left to announce is announced. */
+  readonly recovered: Promise<void>
   readonly remote: RemoteKeys
   /** Federation says how keys of other servers' users are had. */
   useRemote(remote: RemoteKeys): void
@@ -35,7 +37,9 @@ export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' 
   // A promise that is no longer here when it resolves was overtaken by a change, and is not put back.
   const known = new LRUCache<string, Promise<KeyCounts>>({ max: devicesMax })
   let remote = noRemoteKeys
-  announceLeftChanges(ctx).catch((error: unknown) => ctx.log.warn({ err: error }, 'Device lists are not announced yet'))
+  const recovered = announceLeftChanges(ctx).catch((error: unknown) =>
+    ctx.log.warn({ err: error }, 'Device lists are not announced yet'),
+  )
 
   ctx.invalidations.subscribe('device-keys', (key: Invalidated) => {
     if (key === undefined) known.clear()
@@ -68,6 +72,7 @@ export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' 
       return counts
     },
     changed: (device) => ctx.invalidations.publish('device-keys', keyOf(device)),
+    recovered,
     get remote() {
       return remote
     },

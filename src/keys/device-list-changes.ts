@@ -5,6 +5,7 @@ import {
   deleteSignaturesOfKeys,
   deleteUnannounced,
   deviceIdsWithKeys,
+  hasDeviceKeys,
   insertUnannounced,
   lastUnannounced,
   usersUnannounced,
@@ -12,7 +13,7 @@ import {
 import type { Fact } from '../storage/stream.ts'
 import { insertDeviceListChanges } from '../storage/user-data.ts'
 
-export type Announcer = Pick<Context, 'database' | 'writer' | 'sessions' | 'dictionaries'>
+export type Announcer = Pick<Context, 'database' | 'writer'>
 
 /**
  * Notes, in the transaction that changes a user's devices, that the change has to be announced. Whoever commits it calls
@@ -30,7 +31,6 @@ export async function noteDeviceListChange(tx: Tx, userNid: number): Promise<voi
 export async function announceDeviceListChange(ctx: Announcer, userNid: number): Promise<void> {
   const [noted] = await ctx.database.read(lastUnannounced, [userNid])
   if (noted === undefined || noted.change === null) return
-  await loadSession(ctx, userNid)
   await ctx.writer.write({
     positions: 1,
     write(batch, position) {
@@ -48,12 +48,6 @@ export async function announceLeftChanges(ctx: Announcer): Promise<void> {
   }
 }
 
-/** The session knows the user's rooms, and so who is to be told. */
-async function loadSession(ctx: Announcer, userNid: number): Promise<void> {
-  const userId = (await ctx.dictionaries.userIds([userNid])).get(userNid)
-  if (userId !== undefined) await ctx.sessions.of({ userId, userNid })
-}
-
 /**
  * Forgets what belongs to devices that are being removed: messages to them, signatures on and by their keys. Their keys go
  * with the rows of the devices, so call it before those are deleted, and `announceDeviceListChange` after the commit.
@@ -65,4 +59,14 @@ export async function deleteKeysOfDevices(tx: Tx, userNid: number, deviceIds: re
   if (withKeys.length === 0) return
   await deleteSignaturesOfKeys(tx, userNid, withKeys)
   await noteDeviceListChange(tx, userNid)
+}
+
+/** After a device got another name: others see the names of devices that have keys. */
+export async function announceDeviceName(ctx: Announcer, userNid: number): Promise<void> {
+  const isSeen = await ctx.database.db.transaction().execute(async (tx) => {
+    const hasKeys = await hasDeviceKeys(tx, userNid)
+    if (hasKeys) await noteDeviceListChange(tx, userNid)
+    return hasKeys
+  })
+  if (isSeen) await announceDeviceListChange(ctx, userNid)
 }

@@ -55,7 +55,7 @@ export function checkCrossSigningUpload(
  * @throws MatrixError M_INVALID_SIGNATURE, M_MISSING_PARAM (no master key), M_FORBIDDEN (a key is called like a device).
  */
 export async function uploadCrossSigningKeys(
-  ctx: Pick<Context, 'database' | 'writer' | 'sessions' | 'dictionaries'>,
+  ctx: Pick<Context, 'database' | 'writer'>,
   user: User,
   upload: CrossSigningUpload,
   isAuthenticated: boolean,

@@ -45,7 +45,7 @@ export type KeyUpload = {
  *   M_UNKNOWN_TOKEN (the device is gone).
  */
 export async function uploadKeys(
-  ctx: Pick<Context, 'database' | 'clock' | 'deviceKeys' | 'writer' | 'sessions' | 'dictionaries'>,
+  ctx: Pick<Context, 'database' | 'clock' | 'deviceKeys' | 'writer'>,
   device: Device,
   upload: KeyUpload,
 ): Promise<{ readonly [algorithm: string]: number }> {

@@ -18,7 +18,7 @@ import { invalidSignature } from './errors.ts'
 import { signaturesBy, unsignedText } from './key-json.ts'
 import { MAX_UPLOADED_SIGNATURES } from './limits.ts'
 
-type Ctx = Pick<Context, 'database' | 'dictionaries' | 'domains' | 'deviceKeys' | 'writer' | 'sessions'>
+type Ctx = Pick<Context, 'database' | 'dictionaries' | 'domains' | 'deviceKeys' | 'writer'>
 type User = { readonly userId: UserId; readonly userNid: number }
 
 /** Signed objects, by the owner of the key and by the name of the key: a device id or a public key. */

@@ -150,6 +150,24 @@ export async function deviceIdsWithKeys(tx: Tx, userNid: number, deviceIds: read
   return rows.map((row) => row.device_id)
 }
 
+export async function hasDeviceKeys(tx: Tx, userNid: number): Promise<boolean> {
+  const row = await tx.selectFrom('device_keys').select('device_id').where('user_nid', '=', userNid).executeTakeFirst()
+  return row !== undefined
+}
+
+/** Devices that are about to be removed; nobody adds keys to them meanwhile. */
+export async function lockDevices(
+  tx: Tx,
+  userNid: number,
+  which: { only?: readonly string[]; except?: string },
+): Promise<string[]> {
+  let query = tx.selectFrom('devices').select('device_id').where('user_nid', '=', userNid)
+  if (which.only !== undefined) query = query.where('device_id', 'in', which.only.length > 0 ? which.only : [''])
+  if (which.except !== undefined) query = query.where('device_id', '!=', which.except)
+  const rows = await query.orderBy('device_id').forUpdate().execute()
+  return rows.map((row) => row.device_id)
+}
+
 export async function deleteMessagesToDevices(tx: Tx, userNid: number, deviceIds: readonly string[]): Promise<void> {
   await tx.deleteFrom('to_device').where('user_nid', '=', userNid).where('device_id', 'in', deviceIds).execute()
 }
