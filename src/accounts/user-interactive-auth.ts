@@ -180,10 +180,15 @@ async function tryStage(
         ? { stage }
         : { errcode: 'M_FORBIDDEN', error: 'Invalid user name or password' }
     case 'm.login.registration_token':
-      return typeof auth.token === 'string' && (await isRegistrationTokenUsable(ctx.database.db, auth.token, now))
+      return typeof auth.token === 'string' && (await isUsable(ctx, auth.token, now))
         ? { stage, registrationToken: auth.token }
         : invalidToken
   }
+}
+
+/** PostgreSQL cannot even look for a text with U+0000. */
+async function isUsable(ctx: Context, token: string, now: number): Promise<boolean> {
+  return !token.includes('\0') && isRegistrationTokenUsable(ctx.database.db, token, now)
 }
 
 function hold(ctx: Context, token: string, now: number): Promise<boolean> {

@@ -145,6 +145,17 @@ describe('registration tokens', () => {
     })
   })
 
+  test('what is no token is not valid', async () => {
+    await using server = await startTestServer({ config: { registration: { mode: 'token' } } })
+    for (const token of ['', 'none', 'a\0b', 5, null, ['x'], { x: 1 }, 'x'.repeat(100_000)]) {
+      const auth = { type: 'm.login.registration_token', token }
+      expect(await register(server, { username: 'alice', password: 'long enough', auth })).toMatchObject({
+        status: 401,
+        body: { errcode: 'M_UNAUTHORIZED', flows: [{ stages: ['m.login.registration_token'] }] },
+      })
+    }
+  })
+
   test('validity is told, and a token that is over is not valid', async () => {
     await using server = await startTestServer({ config: { registration: { mode: 'token' } } })
     const { db } = server.ctx.database
