@@ -2,11 +2,12 @@ import { LRUCache } from 'lru-cache'
 import type { RoomId } from '../matrix/ids.ts'
 import { roomRules } from '../matrix/room-versions.ts'
 import type { Database } from '../storage/database.ts'
-import type { EventFact } from '../storage/facts.ts'
-import type { Stream } from '../storage/stream.ts'
 import type { Dictionaries } from '../storage/dictionaries.ts'
 import type { EventStore, StoredEvent } from '../storage/events.ts'
+import type { EventFact } from '../storage/facts.ts'
 import { type RoomRow, roomById, roomsByNid, roomVersionNumber } from '../storage/rooms.ts'
+import type { Stream } from '../storage/stream.ts'
+import { type AuthGraphs, createAuthGraphs } from './auth-graphs.ts'
 import { followRoom } from './follow-room.ts'
 import { type EventRef, HotRoom } from './hot-room.ts'
 
@@ -29,6 +30,7 @@ export type HotRooms = {
   adopt(room: HotRoom): void
   /** Whether the room in memory is what the database holds; asked before a refusal that another process may have made void. */
   isCurrent(room: HotRoom): Promise<boolean>
+  readonly authGraphs: AuthGraphs
 }
 
 const hotRoomsMax = 10_000
@@ -151,5 +153,6 @@ export function createHotRooms(ctx: {
     drop,
     adopt: remember,
     isCurrent,
+    authGraphs: createAuthGraphs(ctx),
   }
 }

@@ -1,0 +1,241 @@
+import type { Context } from '../context.ts'
+import { checkAuth } from '../matrix/auth-rules/index.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import type { RoomEvent } from '../matrix/event.ts'
+import type { EventId, RoomId } from '../matrix/ids.ts'
+import { redactionTarget } from '../matrix/redaction.ts'
+import { EventFlags } from '../storage/events.ts'
+import { prepareAppend } from './append-event.ts'
+import { authKeysOf, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
+import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
+import {
+  type Acceptance,
+  type AcceptOptions,
+  type Decision,
+  type DecisionEngine,
+  decideEvent,
+  draftOf,
+  newRef,
+  uncounted,
+} from './decide-event.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
+import { refOf } from './hot-rooms.ts'
+import { type Placement, place } from './place-event.ts'
+import { countsAsUnread } from './unread.ts'
+import { writeOnce } from './write-room.ts'
+
+export type { Acceptance, AcceptOptions } from './decide-event.ts'
+
+export type AcceptEngine = DecisionEngine & Pick<Context, 'writer' | 'sentTransactions'>
+
+const attempts = 20
+const uniqueViolation = '23505'
+
+/**
+ * Takes an event of another server into its room, or not: the checks from 4 on, and everything that is stored for it. Resolves
+ * when that is on disk. Format, signatures and hashes were checked before.
+ *
+ * Spec: Server-Server API, "Checks performed on receipt of a PDU".
+ *
+ * @throws MatrixError M_NOT_FOUND for a room that is not known here.
+ */
+export async function acceptEvent(
+  ctx: AcceptEngine,
+  event: RoomEvent,
+  options: AcceptOptions = {},
+): Promise<Acceptance> {
+  const [acceptance] = await acceptEvents(ctx, event.roomId, [event], options)
+  return acceptance!
+}
+
+/**
+ * Takes events of one room in, in the order given, which is best that of the graph. They share commits, where each waits only
+ * for the decisions about those before it.
+ *
+ * @throws MatrixError M_NOT_FOUND for a room that is not known here. What is wrong with an event is in its answer.
+ */
+export async function acceptEvents(
+  ctx: AcceptEngine,
+  roomId: RoomId,
+  events: readonly RoomEvent[],
+  options: AcceptOptions = {},
+): Promise<readonly Acceptance[]> {
+  const done = new Map<RoomEvent, Acceptance>()
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const left = events.filter((event) => !done.has(event))
+    if (left.length === 0) return events.map((event) => done.get(event)!)
+    const room = await ctx.hotRooms.get(roomId)
+    if (!room) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
+    await acceptInto(ctx, room, left, options, done)
+  }
+  throw new MatrixError('M_LIMIT_EXCEEDED', 'The room is too busy', { status: 503 })
+}
+
+/** One try: what is not `done` afterwards has to be tried again on the room as it is then. */
+async function acceptInto(
+  ctx: AcceptEngine,
+  room: HotRoom,
+  events: readonly RoomEvent[],
+  options: AcceptOptions,
+  done: Map<RoomEvent, Acceptance>,
+): Promise<void> {
+  const run = new AcceptRun(ctx, room, options)
+  let failure: unknown
+  try {
+    await run.load(events)
+    for (const event of events) if (!(await run.take(event))) break
+  } catch (error) {
+    failure = error
+  }
+  const isMoved = await run.settle(done)
+  if (failure !== undefined && !isMoved && (await ctx.hotRooms.isCurrent(room))) throw failure
+  if (isMoved || failure !== undefined) ctx.hotRooms.drop(room)
+}
+
+type Taken = { event: RoomEvent; acceptance: Acceptance; written: Promise<boolean> }
+
+class AcceptRun {
+  readonly #ctx: AcceptEngine
+  readonly #room: HotRoom
+  readonly #options: AcceptOptions
+  readonly #taken: Taken[] = []
+  /** Events of this run, which the database may not have yet. */
+  readonly #placed = new Map<EventId, { ref: EventRef; flags: number }>()
+  #cited: CitedEvents | undefined
+
+  constructor(ctx: AcceptEngine, room: HotRoom, options: AcceptOptions) {
+    this.#ctx = ctx
+    this.#room = room
+    this.#options = options
+  }
+
+  async load(events: readonly RoomEvent[]): Promise<void> {
+    this.#cited = await loadCitedEvents(this.#ctx, this.#room, events)
+  }
+
+  /** Decides about an event and hands it to the writer; false when the room moved on meanwhile. */
+  async take(event: RoomEvent): Promise<boolean> {
+    const room = this.#room
+    if (this.#isPlain(event)) {
+      await this.#prepare(event)
+      // Without waiting from here on: what is true now is true of the room that the event is placed in.
+      if (room.failed) return false
+      if (!room.isHeld && this.#isNext(event)) {
+        this.#write(event, this.#decideNext(event))
+        return true
+      }
+    }
+    const release = await room.hold()
+    try {
+      const seen = room.version
+      if (room.failed) return false
+      const decision = await decideEvent(this.#ctx, room, event, this.#options)
+      if (room.failed || room.version !== seen) return false
+      this.#write(event, decision)
+      return true
+    } finally {
+      release()
+    }
+  }
+
+  /** Waits for the writer. True when some events could not be written, because the room moved on. */
+  async settle(done: Map<RoomEvent, Acceptance>): Promise<boolean> {
+    let isMoved = this.#room.failed
+    for (const { event, acceptance, written } of this.#taken) {
+      if (await written) done.set(event, acceptance)
+      else isMoved = true
+    }
+    return isMoved
+  }
+
+  /** New here, and naming nothing that has to be looked for. */
+  #isPlain(event: RoomEvent): boolean {
+    const cited = this.#cited!
+    const { eventId, authEvents, pdu } = event
+    if (this.#options.stateBefore || event.prevEvents.length === 0 || !isStorable(event)) return false
+    if (cited.get(eventId) || this.#room.unwritten.has(eventId) || this.#placed.has(eventId)) return false
+    if (cited.isAwaited(eventId) || cited.redactionsOf(eventId).length > 0) return false
+    if (pdu.type === 'm.room.create' || this.#room.extremities.length === 0) return false
+    if (pdu.type === 'm.room.redaction' && redactionTarget(pdu, this.#room.rules) !== undefined) return false
+    return authEvents.every((cites) => cited.get(cites) || this.#placed.has(cites))
+  }
+
+  async #prepare(event: RoomEvent): Promise<void> {
+    await Promise.all([
+      prepareAppend(this.#ctx, this.#room, [draftOf(event)]),
+      this.#ctx.hotRooms.load(this.#room, authKeysOf(event, this.#room.rules)),
+    ])
+  }
+
+  /** Its predecessors are where the room is now, so the state before it is the one in memory. */
+  #isNext(event: RoomEvent): boolean {
+    const { extremities, partialState } = this.#room
+    const prev = new Set(event.prevEvents)
+    return (
+      !partialState &&
+      prev.size === event.prevEvents.length &&
+      prev.size === extremities.length &&
+      extremities.every((ref) => prev.has(ref.event.eventId)) &&
+      !this.#room.unwritten.has(event.eventId)
+    )
+  }
+
+  #decideNext(event: RoomEvent): Decision {
+    const room = this.#room
+    const auth = event.authEvents.map((eventId) => this.#authEvent(eventId))
+    const create = room.get('m.room.create', '')
+    const byAuthEvents = checkCitedAuth(event, auth, create, room.rules)
+    const verdict = byAuthEvents.allowed ? checkAuth(event, room, room.rules) : byAuthEvents
+    const ref = newRef(this.#ctx, event)
+    const { type, state_key: stateKey } = event.pdu
+    const common = {
+      ref,
+      prev: event.prevEvents.map((eventId) => room.extremities.find((one) => one.event.eventId === eventId)),
+      auth: auth.map((one) => one.ref),
+      stateDelta: null,
+      redacts: undefined,
+      arrival: { missing: [] },
+    }
+    const flags = stateKey === undefined ? 0 : EventFlags.state
+    if (!verdict.allowed) {
+      const aside = { timeline: false, changes: [], unread: uncounted, extremities: room.extremities }
+      const placement = { ...common, ...aside, flags: flags | EventFlags.rejected }
+      return { acceptance: { outcome: 'rejected', reason: verdict.reason }, placement }
+    }
+    const to = { ref, since: 0 }
+    const changes =
+      stateKey === undefined ? [] : [{ type, stateKey, kind: ref.kind, from: room.entry(type, stateKey), to }]
+    const unread = countsAsUnread(this.#ctx, room, event)
+    const placement = { ...common, flags, timeline: true, changes, unread, extremities: [ref] }
+    return { acceptance: { outcome: 'accepted' }, placement }
+  }
+
+  #authEvent(eventId: EventId): CitedAuthEvent & { ref: EventRef } {
+    const placed = this.#placed.get(eventId)
+    const stored = this.#cited!.get(eventId)
+    const ref = placed?.ref ?? refOf(stored!)
+    const flags = placed?.flags ?? stored!.flags
+    return { event: ref.event, ref, rejected: (flags & EventFlags.rejected) !== 0 }
+  }
+
+  #write(event: RoomEvent, { acceptance, placement }: Decision): void {
+    const written = placement ? this.#writePlaced(placement) : Promise.resolve(true)
+    // Whoever waits for it does so later; until then it must not count as unhandled.
+    written.catch(() => {})
+    this.#taken.push({ event, acceptance, written })
+  }
+
+  async #writePlaced(placement: Placement): Promise<boolean> {
+    const { ref, flags } = placement
+    this.#placed.set(ref.event.eventId, { ref, flags })
+    const room = this.#room
+    try {
+      const appended = await writeOnce(this.#ctx, room, { append: () => [place(room, placement)] })
+      return appended !== undefined
+    } catch (error) {
+      // The same event came by another way at the same time, and was faster.
+      if ((error as { code?: string }).code === uniqueViolation) return false
+      throw error
+    }
+  }
+}

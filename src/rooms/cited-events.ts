@@ -1,0 +1,56 @@
+import type { Context } from '../context.ts'
+import type { RoomEvent } from '../matrix/event.ts'
+import { createEventIdOf } from '../matrix/event.ts'
+import type { EventId } from '../matrix/ids.ts'
+import { redactionTarget } from '../matrix/redaction.ts'
+import { eventIdBytes, eventIdText } from '../storage/event-codec.ts'
+import { tracesOfEvents } from '../storage/event-graph.ts'
+import type { StoredEvent } from '../storage/events.ts'
+import type { HotRoom } from './hot-room.ts'
+
+/** What the database knows about events that arrive and about those that they name. */
+export type CitedEvents = {
+  get(eventId: EventId): StoredEvent | undefined
+  /** Whether an event that we have follows it. */
+  isAwaited(eventId: EventId): boolean
+  /** The redactions of it that came first. */
+  redactionsOf(eventId: EventId): readonly number[]
+}
+
+/** Two statements for any number of events; none of the names is believed to be of this room. */
+export async function loadCitedEvents(
+  ctx: Pick<Context, 'database' | 'events'>,
+  room: HotRoom,
+  events: readonly RoomEvent[],
+): Promise<CitedEvents> {
+  const ids = new Set<EventId>()
+  for (const event of events) {
+    for (const eventId of namedBy(event, room)) ids.add(eventId)
+  }
+  const own = events.map(({ eventId }) => eventIdBytes(eventId))
+  const [stored, traces] = await Promise.all([
+    ctx.events.byIds([...ids]),
+    ctx.database.read(tracesOfEvents, [room.room, own]),
+  ])
+  const byId = new Map(stored.map((one) => [one.event.eventId, one]))
+  const awaited = new Set<EventId>()
+  const redactions = new Map<EventId, number[]>()
+  for (const { event_id: bytes, redaction } of traces) {
+    const eventId = eventIdText(bytes, room.rules.eventFormat)
+    if (redaction === null) awaited.add(eventId)
+    else redactions.set(eventId, [...(redactions.get(eventId) ?? []), redaction])
+  }
+  return {
+    get: (eventId) => byId.get(eventId),
+    isAwaited: (eventId) => awaited.has(eventId),
+    redactionsOf: (eventId) => redactions.get(eventId) ?? [],
+  }
+}
+
+function namedBy(event: RoomEvent, { rules }: HotRoom): EventId[] {
+  const names = [event.eventId, ...event.prevEvents, ...event.authEvents]
+  const redacted = event.pdu.type === 'm.room.redaction' ? redactionTarget(event.pdu, rules) : undefined
+  if (redacted !== undefined) names.push(redacted)
+  if (rules.createEventIsRoomId) names.push(createEventIdOf(event.roomId))
+  return names
+}

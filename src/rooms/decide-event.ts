@@ -1,0 +1,327 @@
+import type { Context } from '../context.ts'
+import { checkAuth, type Verdict } from '../matrix/auth-rules/index.ts'
+import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
+import type { EventId } from '../matrix/ids.ts'
+import { kindKey } from '../storage/dictionaries.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
+import { internStateDelta } from '../storage/state-deltas.ts'
+import { type EventDraft, prepareAppend } from './append-event.ts'
+import { authKeysOf, authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
+import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
+import { refOf } from './hot-rooms.ts'
+import type { Arrival, Placement, StateChange } from './place-event.ts'
+import { pruneIfRedacted, targetOfRedaction } from './redactions.ts'
+import { compareStates, createResolver, ownNumber } from './resolve-states.ts'
+import { now, type RoomState, statesAfter, withEntry } from './state-at.ts'
+import { changesOf, givenChanges, givenState } from './state-changes.ts'
+import { countsAsUnread, type UnreadOutcome } from './unread.ts'
+
+export type DecisionEngine = Pick<
+  Context,
+  'database' | 'dictionaries' | 'events' | 'hotRooms' | 'domains' | 'clock' | 'random' | 'audiences'
+>
+
+/** What became of an event that arrived. */
+export type Acceptance =
+  | { readonly outcome: 'accepted' }
+  /** Stored, but told to nobody: the room as it is now would not allow it. */
+  | { readonly outcome: 'softFailed'; readonly reason: string }
+  /** Never part of the state. Stored, so that what follows it can be understood. */
+  | { readonly outcome: 'rejected'; readonly reason: string }
+  /** It was here before. */
+  | { readonly outcome: 'known' }
+  /** It cannot be judged without these, so nothing was stored. */
+  | { readonly outcome: 'missing'; readonly prevEvents: readonly EventId[]; readonly authEvents: readonly EventId[] }
+
+export type AcceptOptions = {
+  /**
+   * The state before the event, as another server told it: all its events, which must be stored as outliers or otherwise.
+   * Needed when predecessors are not known; those that are known count beside it.
+   */
+  readonly stateBefore?: readonly EventId[]
+}
+
+/** With a placement, the event is to be placed in the room as it is; without, nothing is to be written. */
+export type Decision = { readonly acceptance: Acceptance; readonly placement?: Placement }
+
+export const uncounted: UnreadOutcome = { notify: false, highlight: false, exceptions: [] }
+
+/**
+ * Decides about an event wherever it belongs in the room's graph. The room must be held, so that everything it is made of
+ * is in the database.
+ *
+ * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 to 6.
+ */
+export async function decideEvent(
+  ctx: DecisionEngine,
+  room: HotRoom,
+  arrived: RoomEvent,
+  options: AcceptOptions = {},
+): Promise<Decision> {
+  if (!isStorable(arrived)) return refused('The event has a type, sender or state key that cannot be stored')
+  const cited = await loadCitedEvents(ctx, room, [arrived])
+  const known = cited.get(arrived.eventId)
+  if (known && known.room !== room.room) return refused('Another room has an event with this id')
+  const promotes = known && (known.flags & EventFlags.outlier) !== 0 ? known : undefined
+  if (known && !promotes) return { acceptance: { outcome: 'known' } }
+
+  const named = namedEvents(arrived, room, cited)
+  if (named.missingAuth.length > 0 || (named.missingPrev.length > 0 && !options.stateBefore)) {
+    return missing(named.missingPrev, named.missingAuth)
+  }
+  await prepareAppend(ctx, room, [draftOf(arrived)])
+  const event = await pruneIfRedacted(ctx, room, arrived, cited.redactionsOf(arrived.eventId))
+  const ref = newRef(ctx, event.event, promotes?.nid)
+  const decision = new EventDecision(ctx, room, { cited, named, ref, promotes, redactedBy: event.redactedBy })
+  return decision.decide(options.stateBefore)
+}
+
+function refused(reason: string): Decision {
+  return { acceptance: { outcome: 'rejected', reason } }
+}
+
+function missing(prevEvents: readonly EventId[], authEvents: readonly EventId[]): Decision {
+  return { acceptance: { outcome: 'missing', prevEvents, authEvents } }
+}
+
+/** The reference of an event whose kind and sender have numbers. */
+export function newRef(ctx: Pick<Context, 'dictionaries'>, event: RoomEvent, nid = 0): EventRef {
+  const { type, state_key: stateKey, sender } = event.pdu
+  const kind = ctx.dictionaries.cachedKind(kindKey(type, stateKey))!
+  return { nid, kind, senderNid: ctx.dictionaries.cachedUser(sender)!, event }
+}
+
+/** An event of another server, as what has to be in memory before one like it is appended. */
+export function draftOf({ pdu }: RoomEvent): EventDraft {
+  const { type, sender, state_key: stateKey, content } = pdu
+  return { type, sender, ...(stateKey !== undefined && { stateKey }), content }
+}
+
+type NamedEvents = {
+  readonly prev: readonly (StoredEvent | undefined)[]
+  readonly auth: readonly (StoredEvent | undefined)[]
+  readonly missingPrev: readonly EventId[]
+  readonly missingAuth: readonly EventId[]
+}
+
+/** An outlier says nothing of the state after it, and an event of another room nothing at all. */
+function namedEvents(event: RoomEvent, room: HotRoom, cited: CitedEvents): NamedEvents {
+  const prev = event.prevEvents.map((eventId) => {
+    const stored = cited.get(eventId)
+    return stored?.room === room.room ? stored : undefined
+  })
+  const auth = event.authEvents.map((eventId) => cited.get(eventId))
+  const isPlaced = (stored: StoredEvent | undefined): boolean =>
+    stored !== undefined && (stored.flags & EventFlags.outlier) === 0 && hasState(stored)
+  return {
+    prev,
+    auth,
+    missingPrev: event.prevEvents.filter((_, index) => !isPlaced(prev[index])),
+    missingAuth: event.authEvents.filter((_, index) => auth[index] === undefined),
+  }
+}
+
+/** Of some back-filled events the state is not known. */
+function hasState({ timeline, stateDelta }: StoredEvent): boolean {
+  return timeline === null || timeline > 0 || stateDelta !== null
+}
+
+type Arriving = {
+  readonly cited: CitedEvents
+  readonly named: NamedEvents
+  readonly ref: EventRef
+  readonly promotes: StoredEvent | undefined
+  readonly redactedBy: number | undefined
+}
+
+/** One event on its way through the checks. */
+class EventDecision {
+  readonly #ctx: DecisionEngine
+  readonly #room: HotRoom
+  readonly #arriving: Arriving
+  readonly #event: RoomEvent
+  readonly #resolve: ReturnType<typeof createResolver>
+  readonly #auth: readonly CitedAuthEvent[]
+
+  constructor(ctx: DecisionEngine, room: HotRoom, arriving: Arriving) {
+    this.#ctx = ctx
+    this.#room = room
+    this.#arriving = arriving
+    this.#event = arriving.ref.event
+    const auth = arriving.named.auth.map((stored) => stored!)
+    this.#auth = auth.map(({ event, flags }) => ({ event, rejected: (flags & EventFlags.rejected) !== 0 }))
+    const own = { ref: arriving.ref, auth: auth.map(({ nid }) => nid) }
+    this.#resolve = createResolver(ctx, room, own)
+  }
+
+  async decide(stateBefore: readonly EventId[] | undefined): Promise<Decision> {
+    const given = stateBefore && (await givenState(this.#ctx, this.#room, stateBefore))
+    if (given && 'missing' in given) return missing([], given.missing)
+    const before = await this.#stateBefore(given?.state)
+    const verdict = await this.#check(before)
+    if (!verdict.allowed) return this.#aside('rejected', verdict.reason, before)
+    const current = await this.#checkNow(before, given !== undefined)
+    if (!current.allowed) return this.#aside('softFailed', current.reason, before)
+    return this.#accept(before, given !== undefined && this.#room.extremities.length === 0)
+  }
+
+  /** The state after all predecessors, resolved. */
+  async #stateBefore(given: RoomState | undefined): Promise<RoomState> {
+    const prev = this.#arriving.named.prev.filter((stored) => stored !== undefined)
+    const after = await statesAfter(this.#ctx, prev)
+    const states: RoomState[] = []
+    for (const state of after.values()) if (state.known) states.push(state.value)
+    if (given) states.push(given)
+    // Only the create event has no predecessors: there was nothing before.
+    return states.length === 0 ? { base: 0, entries: new Map() } : this.#resolve(states)
+  }
+
+  async #check(before: RoomState): Promise<Verdict> {
+    const { rules, roomId } = this.#room
+    const create = rules.createEventIsRoomId ? this.#arriving.cited.get(createEventIdOf(roomId))?.event : undefined
+    const existing = this.#room.get('m.room.create', '')
+    if (this.#event.pdu.type === 'm.room.create' && existing && existing.eventId !== this.#event.eventId) {
+      return { allowed: false, reason: 'The room has been created before' }
+    }
+    const byAuthEvents = checkCitedAuth(this.#event, this.#auth, create, rules)
+    if (!byAuthEvents.allowed) return byAuthEvents
+    return checkAuth(this.#event, await authStateIn(this.#ctx, this.#room, before, this.#event, this.#auth), rules)
+  }
+
+  /**
+   * Spec: "Soft failure". Where the state before was told to us, it is part of what the current state is resolved from: the
+   * room may have gone on without us.
+   */
+  async #checkNow(before: RoomState, isTold: boolean): Promise<Verdict> {
+    const { rules, extremities } = this.#room
+    if (extremities.length === 0) return { allowed: true }
+    if (isTold) {
+      const state = await this.#resolve([...(await this.#statesAfter(extremities)), before])
+      return checkAuth(this.#event, await authStateIn(this.#ctx, this.#room, state, this.#event, this.#auth), rules)
+    }
+    await this.#ctx.hotRooms.load(this.#room, authKeysOf(this.#event, rules))
+    return checkAuth(this.#event, this.#room, rules)
+  }
+
+  /** Stored, but no part of what the room is now. */
+  async #aside(outcome: 'rejected' | 'softFailed', reason: string, before: RoomState): Promise<Decision> {
+    const flag = outcome === 'rejected' ? EventFlags.rejected : EventFlags.softFailed
+    const placement = {
+      ...(await this.#placement(before, flag)),
+      timeline: false,
+      changes: [],
+      unread: uncounted,
+      redacts: undefined,
+      extremities: this.#room.extremities,
+      arrival: this.#arrival([], undefined),
+    }
+    return { acceptance: { outcome, reason }, placement }
+  }
+
+  async #accept(before: RoomState, isFirst: boolean): Promise<Decision> {
+    const room = this.#room
+    const { ref, cited, named } = this.#arriving
+    const { state_key: stateKey } = this.#event.pdu
+    const ownNid = this.#arriving.promotes?.nid ?? ownNumber
+    const after = stateKey === undefined ? before : withEntry(before, ref.kind, ownNid)
+    const extremities = await this.#extremities()
+    const changes = isFirst
+      ? await this.#firstChanges(before)
+      : await changesOf(this.#ctx, room, await this.#resolved(extremities, after), ref, ownNid)
+    const redaction = await targetOfRedaction(this.#ctx, room, this.#event, before, cited)
+    const placement = {
+      ...(isFirst ? this.#base(null, 0) : await this.#placement(before, 0)),
+      timeline: true,
+      changes,
+      unread: countsAsUnread(this.#ctx, room, this.#event),
+      redacts: redaction.target,
+      extremities,
+      arrival: this.#arrival(named.missingPrev, redaction.awaits),
+    }
+    return { acceptance: { outcome: 'accepted' }, placement }
+  }
+
+  /** The whole state of a room that we come into holds from the position before the event. */
+  async #firstChanges(before: RoomState): Promise<readonly StateChange[]> {
+    const { ref } = this.#arriving
+    const { type, state_key: stateKey } = this.#event.pdu
+    const changes = await givenChanges(this.#ctx, before)
+    if (stateKey === undefined) return changes
+    await this.#ctx.dictionaries.internUsers(type === 'm.room.member' ? [stateKey as `@${string}`] : [])
+    const from = changes.find((change) => change.kind === ref.kind)?.to
+    return [...changes, { type, stateKey, kind: ref.kind, from, to: { ref, since: 0 } }]
+  }
+
+  async #resolved(extremities: readonly EventRef[], after: RoomState): Promise<RoomState> {
+    const { ref } = this.#arriving
+    const others = extremities.filter((one) => one !== ref)
+    // An event that others follow already changes nothing about where the room is now.
+    if (others.length === extremities.length && others.length === this.#room.extremities.length) return current
+    const states = await this.#statesAfter(others)
+    return this.#resolve(others.length < extremities.length ? [...states, after] : states)
+  }
+
+  async #statesAfter(refs: readonly EventRef[]): Promise<RoomState[]> {
+    const stored = await this.#ctx.events.byNids(refs.map(({ nid }) => nid))
+    const states = await statesAfter(this.#ctx, stored)
+    return [...states.values()].map((state) => {
+      if (!state.known) throw new Error('the state after a forward extremity is not known')
+      return state.value
+    })
+  }
+
+  /**
+   * The forward extremities with this event. What it follows is none any more, not even where only events that were not
+   * accepted are in between.
+   */
+  async #extremities(): Promise<readonly EventRef[]> {
+    const { named, ref, cited } = this.#arriving
+    const superseded = new Set<number>()
+    let open = named.prev.filter((stored) => stored !== undefined)
+    while (open.length > 0) {
+      for (const { nid } of open) superseded.add(nid)
+      const passed = open.filter(({ flags }) => (flags & (EventFlags.rejected | EventFlags.softFailed)) !== 0)
+      const withEdges = await this.#ctx.events.byNids(
+        passed.map(({ nid }) => nid),
+        { edges: true },
+      )
+      const before = await this.#ctx.events.byIds(withEdges.flatMap(({ event }) => event.prevEvents))
+      open = before.filter(({ nid, room }) => room === this.#room.room && !superseded.has(nid))
+    }
+    const remaining = this.#room.extremities.filter(({ nid }) => !superseded.has(nid))
+    return cited.isAwaited(this.#event.eventId) && remaining.length > 0 ? remaining : [...remaining, ref]
+  }
+
+  async #placement(before: RoomState, flag: number) {
+    const isCurrent = await isSame(this.#ctx, this.#room, before)
+    // The position of an outlier that gets no place in the timeline is not remembered, so its state has to say.
+    const isImplied = isCurrent && (flag === 0 || !this.#arriving.promotes)
+    return this.#base(isImplied ? null : await internStateDelta(this.#ctx.database, this.#room.room, before), flag)
+  }
+
+  #base(stateDelta: number | null, flag: number) {
+    const { ref, named } = this.#arriving
+    return {
+      ref,
+      flags: flag | (this.#event.pdu.state_key === undefined ? 0 : EventFlags.state),
+      stateDelta,
+      prev: named.prev.map((stored) => stored && refOf(stored)),
+      auth: named.auth.map((stored) => stored && refOf(stored)),
+    }
+  }
+
+  #arrival(missingPrev: readonly EventId[], awaits: EventId | undefined): Arrival {
+    const { promotes, redactedBy } = this.#arriving
+    return { promotes, redactedBy, awaits, missing: missingPrev }
+  }
+}
+
+const current: RoomState = { base: now, entries: new Map() }
+
+/** Whether a state is the resolved state of now. */
+async function isSame(ctx: DecisionEngine, room: HotRoom, state: RoomState): Promise<boolean> {
+  const { values } = await compareStates(ctx, room.room, [state, current])
+  const [one, other] = values
+  return [...one!].every(([kind, nid]) => other!.get(kind) === nid)
+}

@@ -1,0 +1,99 @@
+import type { Context } from '../context.ts'
+import type { EventId, UserId } from '../matrix/ids.ts'
+import { eventIdBytes, eventIdText } from '../storage/event-codec.ts'
+import { eventNumbers } from '../storage/event-graph.ts'
+import { EventFlags } from '../storage/events.ts'
+import { lastStateChange, wholeStateNumbers } from '../storage/room-state.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
+import { refOf, type StateTuple } from './hot-rooms.ts'
+import type { StateChange } from './place-event.ts'
+import { compareStates } from './resolve-states.ts'
+import { now, type RoomState } from './state-at.ts'
+
+type Engine = Pick<Context, 'database' | 'dictionaries' | 'events' | 'hotRooms'>
+
+/** Events loaded at once, where a whole state is. */
+const eventsAtOnce = 2000
+
+/**
+ * What changes when the resolved state of a room becomes another. Everything that the changes touch is in memory
+ * afterwards.
+ *
+ * @param own An event that is not stored yet; the state names it by `ownNid`.
+ */
+export async function changesOf(
+  ctx: Engine,
+  room: HotRoom,
+  state: RoomState,
+  own: EventRef,
+  ownNid: number,
+): Promise<StateChange[]> {
+  if (state.base === now) return []
+  const { values } = await compareStates(ctx, room.room, [state, { base: now, entries: new Map() }])
+  const [next, current] = values
+  const changed = new Map([...next!].filter(([kind, nid]) => current!.get(kind) !== nid))
+  const kinds = await ctx.dictionaries.kinds(changed.keys())
+  const keys = [...kinds.values()].map(({ type, stateKey }): StateTuple => [type, stateKey!])
+  const users = keys.filter(([type]) => type === 'm.room.member').map(([, stateKey]) => stateKey as UserId)
+  const stored = [...changed.values()].filter((nid) => nid !== 0 && nid !== ownNid)
+  const [events] = await Promise.all([
+    ctx.events.byNids(stored),
+    ctx.hotRooms.load(room, keys),
+    ctx.dictionaries.internUsers(users),
+  ])
+  const refs = new Map(events.map((event) => [event.nid, refOf(event)]))
+  refs.set(ownNid, own)
+  return [...changed].map(([kind, nid]) => {
+    const { type, stateKey } = kinds.get(kind)!
+    const ref = refs.get(nid)
+    const to = ref && { ref, since: 0 }
+    return { type, stateKey: stateKey!, kind, from: room.entry(type, stateKey!), to }
+  })
+}
+
+/** The changes that make a state the first of a room. */
+export async function givenChanges(
+  ctx: Pick<Context, 'dictionaries' | 'events'>,
+  state: RoomState,
+): Promise<StateChange[]> {
+  const nids = [...state.entries.values()]
+  const changes: StateChange[] = []
+  for (let start = 0; start < nids.length; start += eventsAtOnce) {
+    const events = await ctx.events.byNids(nids.slice(start, start + eventsAtOnce))
+    const members = events.filter(({ event }) => event.pdu.type === 'm.room.member')
+    await ctx.dictionaries.internUsers(members.map(({ event }) => event.pdu.state_key as UserId))
+    for (const stored of events) {
+      const { type, state_key: stateKey } = stored.event.pdu
+      const to = { ref: refOf(stored), since: 0 }
+      changes.push({ type, stateKey: stateKey!, kind: stored.kind, from: undefined, to, isGiven: true })
+    }
+  }
+  return changes
+}
+
+/**
+ * A state that another server told, as event ids. Events that are rejected here are no part of it.
+ *
+ * @returns `missing`: those that are not stored, or not as state events of this room.
+ */
+export async function givenState(
+  ctx: Pick<Context, 'database'>,
+  room: HotRoom,
+  eventIds: readonly EventId[],
+): Promise<{ readonly state: RoomState } | { readonly missing: readonly EventId[] }> {
+  const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
+  const usable = rows.filter((row) => row.room === room.room && (row.flags & EventFlags.state) !== 0)
+  if (usable.length < new Set(eventIds).size) {
+    const found = new Set(usable.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
+    return { missing: eventIds.filter((eventId) => !found.has(eventId)) }
+  }
+  const [last] = await ctx.database.read(lastStateChange, [room.room, now])
+  const base = last?.from_position ?? 0
+  const held = await ctx.database.read(wholeStateNumbers, [room.room, base])
+  const entries = new Map(held.map((row) => [row.kind, 0]))
+  const atBase = new Map(held.map((row) => [row.kind, row.event_nid]))
+  for (const { kind, event_nid: nid, flags } of usable) {
+    if ((flags & EventFlags.rejected) === 0) entries.set(kind, nid)
+  }
+  return { state: { base, entries: new Map([...entries].filter(([kind, nid]) => (atBase.get(kind) ?? 0) !== nid)) } }
+}
