@@ -30,6 +30,9 @@ create table devices (
 create table refresh_tokens (
   refresh_token bigint generated always as identity primary key,
   token_hash bytea not null unique,
+  -- Of the part that all tokens of one log-in have in common: a token that is not here any more, of a chain that is,
+  -- was used before.
+  chain_hash bytea not null,
   user_nid integer not null,
   device_id text collate "C" not null,
   created_at bigint not null,
@@ -38,6 +41,7 @@ create table refresh_tokens (
   successor bigint,
   foreign key (user_nid, device_id) references devices on delete cascade
 );
+create index refresh_tokens_chain on refresh_tokens (chain_hash);
 create index refresh_tokens_device on refresh_tokens (user_nid, device_id);
 
 create table access_tokens (

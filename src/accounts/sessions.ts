@@ -6,10 +6,10 @@ import {
   deleteOldRefreshTokens,
   deleteTokenPair,
   deleteTokensOfDevice,
+  findRefreshChain,
   insertAccessToken,
   insertRefreshToken,
   lockRefreshToken,
-  type RefreshTokenRow,
   setSuccessor,
   wasUsed,
 } from '../storage/access-tokens.ts'
@@ -55,12 +55,20 @@ export async function openSession(
       created_at: now,
     })
     if (!isNew) await deleteTokensOfDevice(tx, user.userNid, deviceId)
-    const tokens = await issueTokens(ctx, tx, user.userNid, deviceId, device.refreshable === true)
+    const chain = device.refreshable === true ? ctx.random.token(16) : undefined
+    const tokens = await issueTokens(ctx, tx, { userNid: user.userNid, deviceId, chain })
     return { ...tokens.session, isNewDevice: isNew }
   })
   if (!session.isNewDevice) ctx.invalidations.publish('user', user.userId)
   return session
 }
+
+/** What came of a refresh token; the transaction that found out must commit either way. */
+type Refreshed =
+  | { readonly kind: 'refreshed'; readonly userId: UserId; readonly session: Session }
+  /** Used before: its device is logged out. */
+  | { readonly kind: 'stolen'; readonly userId: UserId }
+  | { readonly kind: 'expired' | 'unknown' }
 
 /**
  * Exchanges a refresh token for new tokens. It stays good until one of the new tokens is used, in case the answer got
@@ -71,53 +79,62 @@ export async function openSession(
  * @throws MatrixError M_UNKNOWN_TOKEN
  */
 export async function refreshSession(ctx: Dependencies, refreshToken: string): Promise<Session> {
-  const outcome = await ctx.database.db.transaction().execute(async (tx) => {
-    const current = await lockRefreshToken(tx, tokenHash(refreshToken))
-    if (current === undefined) return { refused: false as const, userId: undefined, session: undefined }
-    if (current.expires_at !== null && current.expires_at <= ctx.clock.now()) {
-      return { refused: true as const, userId: undefined, session: undefined }
-    }
-    const userId = current.user_id as UserId
-    if (current.successor !== null) {
-      if (await wasUsed(tx, current.successor)) {
-        await deleteTokensOfDevice(tx, current.user_nid, current.device_id)
-        return { refused: false as const, userId, session: undefined }
-      }
-      await deleteTokenPair(tx, current.successor)
-    }
-    return { refused: false as const, userId, session: await succeed(ctx, tx, current) }
+  const outcome = await ctx.database.db.transaction().execute((tx) => refreshIn(ctx, tx, refreshToken))
+  if (outcome.kind === 'refreshed' || outcome.kind === 'stolen') ctx.invalidations.publish('user', outcome.userId)
+  if (outcome.kind === 'refreshed') return outcome.session
+  throw new MatrixError('M_UNKNOWN_TOKEN', 'Unknown refresh token', {
+    extra: { soft_logout: outcome.kind === 'expired' },
   })
-  if (outcome.userId !== undefined) ctx.invalidations.publish('user', outcome.userId)
-  if (outcome.session !== undefined) return outcome.session
-  throw new MatrixError('M_UNKNOWN_TOKEN', 'Unknown refresh token', { extra: { soft_logout: outcome.refused } })
 }
 
-async function succeed(ctx: Dependencies, tx: Tx, current: RefreshTokenRow): Promise<Session> {
-  const { session, refreshTokenNid } = await issueTokens(ctx, tx, current.user_nid, current.device_id, true)
-  await setSuccessor(tx, current.refresh_token, refreshTokenNid!)
+async function refreshIn(ctx: Dependencies, tx: Tx, refreshToken: string): Promise<Refreshed> {
+  const chain = chainOf(refreshToken)
+  const current = await lockRefreshToken(tx, tokenHash(refreshToken))
+  if (current === undefined) {
+    const forgotten = chain === undefined ? undefined : await findRefreshChain(tx, tokenHash(chain))
+    return forgotten === undefined ? { kind: 'unknown' } : endStolen(tx, forgotten)
+  }
+  if (current.expires_at !== null && current.expires_at <= ctx.clock.now()) return { kind: 'expired' }
+  if (current.successor !== null) {
+    if (await wasUsed(tx, current.successor)) return endStolen(tx, current)
+    await deleteTokenPair(tx, current.successor)
+  }
+  const next = await issueTokens(ctx, tx, { userNid: current.user_nid, deviceId: current.device_id, chain })
+  await setSuccessor(tx, current.refresh_token, next.refreshTokenNid!)
   await deleteOldRefreshTokens(tx, current, current.refresh_token)
-  return session
+  return { kind: 'refreshed', userId: current.user_id as UserId, session: next.session }
 }
 
+async function endStolen(tx: Tx, device: { user_nid: number; user_id: string; device_id: string }): Promise<Refreshed> {
+  await deleteTokensOfDevice(tx, device.user_nid, device.device_id)
+  return { kind: 'stolen', userId: device.user_id as UserId }
+}
+
+/** A refresh token is `chr_CHAIN.SECRET`: the chain stays the same through all the tokens of one log-in. */
+function chainOf(refreshToken: string): string | undefined {
+  return /^chr_([\w-]+)\./.exec(refreshToken)?.[1]
+}
+
+/** @param device.chain of the refresh token to issue; without it there is none. */
 async function issueTokens(
   ctx: Dependencies,
   tx: Tx,
-  userNid: number,
-  deviceId: string,
-  refreshable: boolean,
+  device: { userNid: number; deviceId: string; chain: string | undefined },
 ): Promise<{ session: Session; refreshTokenNid: number | undefined }> {
   const { sessions } = ctx.config
   const now = ctx.clock.now()
-  const owner = { user_nid: userNid, device_id: deviceId, created_at: now }
-  const lifetime = refreshable ? sessions.refreshable_token_lifetime_seconds : sessions.token_lifetime_seconds
+  const owner = { user_nid: device.userNid, device_id: device.deviceId, created_at: now }
+  const isRefreshable = device.chain !== undefined
+  const lifetime = isRefreshable ? sessions.refreshable_token_lifetime_seconds : sessions.token_lifetime_seconds
   const accessToken = `cha_${ctx.random.token(32)}`
-  const refreshToken = refreshable ? `chr_${ctx.random.token(32)}` : undefined
+  const refreshToken = isRefreshable ? `chr_${device.chain}.${ctx.random.token(32)}` : undefined
   const refreshTokenNid =
     refreshToken === undefined
       ? undefined
       : await insertRefreshToken(tx, {
           ...owner,
           token_hash: tokenHash(refreshToken),
+          chain_hash: tokenHash(device.chain!),
           expires_at: after(now, sessions.refresh_token_lifetime_seconds),
         })
   await insertAccessToken(tx, {
@@ -127,7 +144,7 @@ async function issueTokens(
     refresh_token: refreshTokenNid ?? null,
   })
   const expiresInMs = lifetime === undefined ? undefined : lifetime * 1000
-  return { session: { accessToken, deviceId, refreshToken, expiresInMs }, refreshTokenNid }
+  return { session: { accessToken, deviceId: device.deviceId, refreshToken, expiresInMs }, refreshTokenNid }
 }
 
 function after(now: number, seconds: number | undefined): number | null {

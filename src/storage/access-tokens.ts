@@ -57,6 +57,7 @@ export async function markAccessTokenUsed(
 
 export type RefreshTokenRow = {
   refresh_token: number
+  chain_hash: Buffer
   user_nid: number
   user_id: string
   device_id: string
@@ -70,10 +71,32 @@ export function lockRefreshToken(tx: Tx, tokenHash: Buffer): Promise<RefreshToke
     .selectFrom('refresh_tokens as r')
     .innerJoin('users as u', 'u.user_nid', 'r.user_nid')
     .innerJoin('accounts as a', 'a.user_nid', 'r.user_nid')
-    .select(['r.refresh_token', 'r.user_nid', 'u.user_id', 'r.device_id', 'r.expires_at', 'r.successor'])
+    .select([
+      'r.refresh_token',
+      'r.chain_hash',
+      'r.user_nid',
+      'u.user_id',
+      'r.device_id',
+      'r.expires_at',
+      'r.successor',
+    ])
     .where('r.token_hash', '=', tokenHash)
     .where('a.deactivated_at', 'is', null)
     .forUpdate('r')
+    .executeTakeFirst()
+}
+
+/** The device that a chain of refresh tokens belongs to. */
+export function findRefreshChain(
+  tx: Tx,
+  chainHash: Buffer,
+): Promise<{ user_nid: number; user_id: string; device_id: string } | undefined> {
+  return tx
+    .selectFrom('refresh_tokens as r')
+    .innerJoin('users as u', 'u.user_nid', 'r.user_nid')
+    .select(['r.user_nid', 'u.user_id', 'r.device_id'])
+    .where('r.chain_hash', '=', chainHash)
+    .limit(1)
     .executeTakeFirst()
 }
 
@@ -91,7 +114,14 @@ export async function wasUsed(tx: Tx, refreshToken: number): Promise<boolean> {
 
 export async function insertRefreshToken(
   db: Db,
-  token: { token_hash: Buffer; user_nid: number; device_id: string; created_at: number; expires_at: number | null },
+  token: {
+    token_hash: Buffer
+    chain_hash: Buffer
+    user_nid: number
+    device_id: string
+    created_at: number
+    expires_at: number | null
+  },
 ): Promise<number> {
   const row = await db.insertInto('refresh_tokens').values(token).returning('refresh_token').executeTakeFirstOrThrow()
   return row.refresh_token

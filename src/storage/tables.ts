@@ -134,6 +134,7 @@ type AccountTables = {
   refresh_tokens: {
     refresh_token: Generated<number>
     token_hash: Buffer
+    chain_hash: Buffer
     user_nid: number
     device_id: string
     created_at: number
