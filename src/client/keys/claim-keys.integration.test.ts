@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { oneTimeKeys } from '../../keys/signing.fixtures.ts'
+import { oneTimeKeys } from '../../keys/fixtures.ts'
 import { startTestServer, type TestClient } from '../../testing/index.ts'
 
 async function claim(by: TestClient, of: TestClient, algorithm = 'signed_curve25519') {

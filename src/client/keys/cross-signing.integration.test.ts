@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { crossSigning, publicKeyOf, signedDeviceKeys, testKey } from '../../keys/signing.fixtures.ts'
+import { crossSigning, publicKeyOf, signedDeviceKeys, testKey } from '../../keys/fixtures.ts'
 import { signJson } from '../../matrix/signatures.ts'
 import { type Answer, passwordOf, startTestServer, type TestClient, type TestServer } from '../../testing/index.ts'
 

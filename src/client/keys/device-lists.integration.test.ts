@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { signedDeviceKeys } from '../../keys/signing.fixtures.ts'
+import { signedDeviceKeys } from '../../keys/fixtures.ts'
 import { passwordOf, startTestServer, type TestClient } from '../../testing/index.ts'
 
 /** Changes since a token, and the next token. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { oneTimeKeys, signedDeviceKeys, testKey } from '../../keys/signing.fixtures.ts'
+import { oneTimeKeys, signedDeviceKeys, testKey } from '../../keys/fixtures.ts'
 import { signJson } from '../../matrix/signatures.ts'
 import { startTestServer, type TestClient } from '../../testing/index.ts'
 

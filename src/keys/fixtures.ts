@@ -2,7 +2,10 @@ import { encodeBase64 } from '../matrix/base64.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { type SigningKey, signingKeyFromSeed, signJson } from '../matrix/signatures.ts'
-import type { Answer } from '../testing/index.ts'
+
+/** JSON that a test changes as it likes. */
+// biome-ignore lint/suspicious/noExplicitAny: as the answers that it is compared with
+type Uploaded = any
 
 /** A key made from a word: cross-signing keys are named by their public key, device keys by the device. */
 export function testKey(word: string, name?: string): SigningKey {
@@ -15,7 +18,7 @@ export function publicKeyOf(key: SigningKey): string {
 }
 
 /** Identity keys as a device uploads them. */
-export function signedDeviceKeys(user: { userId: UserId; deviceId: string }, more: JsonObject = {}): Answer {
+export function signedDeviceKeys(user: { userId: UserId; deviceId: string }, more: JsonObject = {}): Uploaded {
   const { userId, deviceId } = user
   const key = testKey(deviceId, deviceId)
   const keys = { [`curve25519:${deviceId}`]: encodeBase64(Buffer.alloc(32, 7)), [key.keyId]: publicKeyOf(key) }
@@ -27,7 +30,7 @@ export function signedDeviceKeys(user: { userId: UserId; deviceId: string }, mor
 }
 
 /** One-time keys `signed_curve25519:<prefix><number>`. */
-export function oneTimeKeys(user: { userId: UserId; deviceId: string }, count: number, prefix = 'k'): Answer {
+export function oneTimeKeys(user: { userId: UserId; deviceId: string }, count: number, prefix = 'k'): Uploaded {
   const keys: { [id: string]: JsonObject } = {}
   for (let index = 0; index < count; index++) {
     const key = `${prefix}${index}`
@@ -44,7 +47,7 @@ export function crossSigning(userId: UserId, word: string) {
   const master = testKey(`${word} master`)
   const selfSigning = testKey(`${word} self`)
   const userSigning = testKey(`${word} user`)
-  const object = (usage: string, key: SigningKey): Answer => ({
+  const object = (usage: string, key: SigningKey): Uploaded => ({
     user_id: userId,
     usage: [usage],
     keys: { [key.keyId]: publicKeyOf(key) },
@@ -57,6 +60,6 @@ export function crossSigning(userId: UserId, word: string) {
       master_key: object('master', master),
       self_signing_key: signJson(object('self_signing', selfSigning), userId, master),
       user_signing_key: signJson(object('user_signing', userSigning), userId, master),
-    } as Answer,
+    } as Uploaded,
   }
 }
