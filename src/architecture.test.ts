@@ -60,16 +60,20 @@ function sources(): string[] {
 function isAllowed({ file, target, isType }: Import): boolean {
   const [from, to] = [partOf(file), partOf(target)]
   if (from === to) return true
-  // Tests may use the harness, and the programs of the root.
-  if (/\.test\.ts$/.test(file) && (to === 'src/testing' || to === '.')) return true
+  // Tests and what they share may use the harness, and the programs of the root.
+  if (isForTests(file) && (to === 'src/testing' || to === '.')) return true
   if (to === '.') {
     return from === 'src/cli' || from === 'src/testing' || (from !== 'src/matrix' && (isType || values.has(target)))
   }
   return allowed[from]?.includes(to) === true || (isType && from === 'src/http' && to === 'src/accounts')
 }
 
+function isForTests(file: string): boolean {
+  return /\.(test|fixtures)\.ts$/.test(file) || file.startsWith('src/testing/')
+}
+
 const files = sources()
-const production = files.filter((file) => !file.endsWith('.test.ts') && !file.startsWith('src/testing/'))
+const production = files.filter((file) => !isForTests(file))
 
 test('no part imports what is not below it', () => {
   const forbidden = files.flatMap(importsOf).filter((one) => !isAllowed(one))
@@ -101,6 +105,6 @@ test('the pure core does no input or output', () => {
 
 test('names say what a file is for', () => {
   const names = files.map((file) => file.split('/').at(-1)!)
-  expect(names.filter((name) => !/^[a-z0-9-]+(\.integration)?(\.test)?\.ts$/.test(name))).toEqual([])
+  expect(names.filter((name) => !/^[a-z0-9-]+(\.integration)?(\.test|\.fixtures)?\.ts$/.test(name))).toEqual([])
   expect(names.filter((name) => /^(utils?|helpers?|common|manager|service)\b/.test(name))).toEqual([])
 })

@@ -222,13 +222,20 @@ async function isReady(cluster: Cluster): Promise<boolean> {
 function runningPid(cluster: Cluster): number | undefined {
   try {
     const [pid, folder] = readFileSync(join(cluster.folder, 'data', 'postmaster.pid'), 'utf8').split('\n')
-    if (folder !== join(cluster.folder, 'data')) return undefined
-    process.kill(Number(pid), 0)
-    // A zombie, or another program that has the number now.
-    const status = existsSync('/proc/self') ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '(postgres) S'
-    return /\(postgres\) [^ZX]/.test(status) ? Number(pid) : undefined
+    return folder === join(cluster.folder, 'data') && isPostgres(Number(pid)) ? Number(pid) : undefined
   } catch {
     return undefined
+  }
+}
+
+/** Not when it is a zombie, or another program has the number now. */
+function isPostgres(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    const status = existsSync('/proc/self') ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '(postgres) S'
+    return /\(postgres\) [^ZX]/.test(status)
+  } catch {
+    return false
   }
 }
 
@@ -280,7 +287,7 @@ async function shutDown(cluster: Cluster): Promise<void> {
   const pid = runningPid(cluster)
   if (pid === undefined) return
   process.kill(pid, 'SIGINT')
-  for (let waited = 0; waited < 60_000 && runningPid(cluster) !== undefined; waited += 20) await delay(20)
+  for (let waited = 0; waited < 60_000 && isPostgres(pid); waited += 20) await delay(20)
 }
 
 function delay(milliseconds: number): Promise<void> {
