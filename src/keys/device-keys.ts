@@ -4,6 +4,7 @@ import type { Invalidated } from '../invalidation.ts'
 import { keyCountsOf } from '../storage/one-time-keys.ts'
 import { type Announcer, announceLeftChanges } from './device-list-changes.ts'
 import { noRemoteKeys, type RemoteKeys } from './ports.ts'
+import { createPublishedKeys, type PublishedKeyStore } from './published-keys.ts'
 
 type Device = { readonly userNid: number; readonly deviceId: string | undefined }
 
@@ -16,6 +17,10 @@ export type DeviceKeys = {
   counts(device: Device): Promise<KeyCounts>
   /** Keys of a device came or went: every process looks again. Call it after the commit. */
   changed(device: Device): void
+  /** What users show to others. */
+  readonly published: PublishedKeyStore
+  /** A user signed keys of others: every process looks again. Call it after the commit. */
+  signedOthers(userNid: number): void
   /** Resolves once what a process that died left to announce is announced. */
   readonly recovered: Promise<void>
   readonly remote: RemoteKeys
@@ -31,18 +36,25 @@ export type KeyCounts = {
 
 const devicesMax = 100_000
 
+/** Of the key of an invalidation that is about what a user signed. */
+const signerPrefix = 'signer '
+
 const none: KeyCounts = { oneTime: { signed_curve25519: 0 }, unusedFallback: [] }
 
-export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' | 'log'>): DeviceKeys {
+export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' | 'stream' | 'log'>): DeviceKeys {
   // A promise that is no longer here when it resolves was overtaken by a change, and is not put back.
   const known = new LRUCache<string, Promise<KeyCounts>>({ max: devicesMax })
+  const published = createPublishedKeys(ctx)
   let remote = noRemoteKeys
   const recovered = announceLeftChanges(ctx).catch((error: unknown) =>
     ctx.log.warn({ err: error }, 'Device lists are not announced yet'),
   )
 
   ctx.invalidations.subscribe('device-keys', (key: Invalidated) => {
-    if (key === undefined) known.clear()
+    if (key === undefined) {
+      known.clear()
+      published.forgetOnOthers(undefined)
+    } else if (key.startsWith(signerPrefix)) published.forgetOnOthers(Number(key.slice(signerPrefix.length)))
     else known.delete(key)
   })
 
@@ -72,6 +84,8 @@ export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' 
       return counts
     },
     changed: (device) => ctx.invalidations.publish('device-keys', keyOf(device)),
+    published,
+    signedOthers: (userNid) => ctx.invalidations.publish('device-keys', `${signerPrefix}${userNid}`),
     recovered,
     get remote() {
       return remote

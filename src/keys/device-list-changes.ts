@@ -34,11 +34,33 @@ export async function announceDeviceListChange(ctx: Announcer, userNid: number):
   await ctx.writer.write({
     positions: 1,
     write(batch, position) {
-      batch.add(insertDeviceListChanges, { position, user_nid: userNid })
+      batch.add(insertDeviceListChanges, { position, user_nid: userNid, reader_nid: null })
       batch.fact({ kind: 'deviceList', position, userNid } satisfies Fact)
     },
   })
   await ctx.database.read(deleteUnannounced, [userNid, noted.change])
+}
+
+/**
+ * Tells a user that they see new signatures, their own, on the keys of others: nobody else sees those.
+ *
+ * Spec: Client-Server API, "Key and signature security" (v1.19).
+ */
+export async function announceOwnSignatures(
+  ctx: Pick<Announcer, 'writer'>,
+  readerNid: number,
+  owners: readonly number[],
+): Promise<void> {
+  await ctx.writer.write({
+    positions: owners.length,
+    write(batch, first) {
+      owners.forEach((userNid, index) => {
+        const position = first + index
+        batch.add(insertDeviceListChanges, { position, user_nid: userNid, reader_nid: readerNid })
+        batch.fact({ kind: 'deviceList', position, userNid, readerNid } satisfies Fact)
+      })
+    },
+  })
 }
 
 /** Announces what a process that died had committed but not told. */

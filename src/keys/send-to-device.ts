@@ -4,7 +4,7 @@ import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_EVENT_BYTES } from '../matrix/limits.ts'
 import { insertTransactions } from '../storage/room-state.ts'
-import { devicesToSendTo, findTransaction } from '../storage/send-to-device.ts'
+import { devicesToSendTo } from '../storage/send-to-device.ts'
 import type { Fact } from '../storage/stream.ts'
 import { insertToDevice, type ToDeviceRow } from '../storage/user-data.ts'
 import { MAX_TO_DEVICE_BYTES, MAX_TO_DEVICE_MESSAGES } from './limits.ts'
@@ -40,11 +40,8 @@ export async function sendToDevice(
   const texts = messageTexts(sender, type, messages)
   const { userNid, deviceId, txnId } = transaction
   const scope = `sendToDevice ${type}`
-  const [rows, [repeated]] = await Promise.all([
-    addressed(ctx, texts),
-    ctx.database.read(findTransaction, [userNid, deviceId, scope, txnId]),
-  ])
-  if (repeated !== undefined || rows.length === 0) return
+  const rows = await addressed(ctx, texts, [userNid, deviceId, scope, txnId])
+  if (rows.length === 0) return
   const created = ctx.clock.now()
   try {
     await ctx.writer.write({
@@ -91,13 +88,22 @@ function messageTexts(sender: UserId, type: string, messages: Messages): Texts {
   return texts
 }
 
-/** @TODO users of other servers, once there is federation to carry it. */
-async function addressed(ctx: Ctx, texts: Texts): Promise<Omit<ToDeviceRow, 'position'>[]> {
+/**
+ * What to send; nothing for a transaction that was made before.
+ *
+ * @TODO users of other servers, once there is federation to carry it.
+ */
+async function addressed(
+  ctx: Ctx,
+  texts: Texts,
+  transaction: readonly unknown[],
+): Promise<Omit<ToDeviceRow, 'position'>[]> {
   const local = [...texts.keys()].filter((userId) => ctx.domains.isLocal(serverNameOf(userId)))
   const nids = await ctx.dictionaries.findUsers(local)
   if (nids.size === 0) return []
   const byNid = new Map([...nids].map(([userId, nid]) => [nid, texts.get(userId)!]))
-  const devices = await ctx.database.read(devicesToSendTo, [[...byNid.keys()]])
+  const devices = await ctx.database.read(devicesToSendTo, [[...byNid.keys()], ...transaction])
+  if (devices[0]?.is_repeated === true) return []
   const rows: Omit<ToDeviceRow, 'position'>[] = []
   let size = 0
   for (const { user_nid: userNid, device_id: deviceId } of devices) {

@@ -12,7 +12,7 @@ import {
 } from '../storage/keys.ts'
 import { remoteTimeout } from './by-server.ts'
 import { isSignedBy, publicKeyIn } from './check-cross-signing-key.ts'
-import { announceDeviceListChange, noteDeviceListChange } from './device-list-changes.ts'
+import { announceDeviceListChange, announceOwnSignatures, noteDeviceListChange } from './device-list-changes.ts'
 import { type DeviceContents, deviceSignaturesOn } from './device-signatures.ts'
 import { invalidSignature } from './errors.ts'
 import { signaturesBy, unsignedText } from './key-json.ts'
@@ -82,6 +82,9 @@ async function store(
     if ((await saveKeySignatures(tx, own)) > 0) await noteDeviceListChange(tx, user.userNid)
   })
   await announceDeviceListChange(ctx, user.userNid)
+  if (others.length > 0) {
+    await announceOwnSignatures(ctx, user.userNid, [...new Set(others.map((row) => row.target_nid))])
+  }
 }
 
 /** A device of the user, to be signed by the self-signing key, or the master key, to be signed by devices. */

@@ -26,11 +26,18 @@ export const crossSigningKeysOf = statement<CrossSigningKeyRow>(
   'select user_nid, usage, public_key, content from cross_signing_keys where user_nid = any($1::int4[])',
 )
 
-/** Signatures on the keys of users, by themselves and by `$2`: those that `$2` may see. */
-export const keySignaturesOn = statement<KeySignatureRow>(
-  'signatures on keys of users',
-  `select target_nid, target_key, signer_nid, signer_key, signature from key_signatures
-   where target_nid = any($1::int4[]) and (signer_nid = target_nid or signer_nid = $2)`,
+const signatureColumns = 'target_nid, target_key, signer_nid, signer_key, signature'
+
+/** Signatures of users on their own keys. */
+export const ownKeySignaturesOf = statement<KeySignatureRow>(
+  'signatures of users on their own keys',
+  `select ${signatureColumns} from key_signatures where target_nid = any($1::int4[]) and signer_nid = target_nid`,
+)
+
+/** Signatures of a user on the keys of others. */
+export const signaturesOnOthersBy = statement<KeySignatureRow>(
+  'signatures of a user on keys of others',
+  `select ${signatureColumns} from key_signatures where signer_nid = $1 and target_nid <> $1`,
 )
 
 /** Holds off other changes of the device's keys. @returns whether there is such a device. */
