@@ -5,7 +5,6 @@ import type { RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { redactionTarget } from '../matrix/redaction.ts'
 import { EventFlags } from '../storage/events.ts'
-import { prepareAppend } from './append-event.ts'
 import { authKeysOf, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
 import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
 import {
@@ -20,6 +19,7 @@ import {
 } from './decide-event.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import { refOf } from './hot-rooms.ts'
+import { loadForDrafts } from './local-event.ts'
 import { type Placement, place } from './place-event.ts'
 import { countsAsUnread } from './unread.ts'
 import { writeOnce } from './write-room.ts'
@@ -162,7 +162,7 @@ class AcceptRun {
 
   async #prepare(event: RoomEvent): Promise<void> {
     await Promise.all([
-      prepareAppend(this.#ctx, this.#room, [draftOf(event)]),
+      loadForDrafts(this.#ctx, this.#room, [draftOf(event)]),
       this.#ctx.hotRooms.load(this.#room, authKeysOf(event, this.#room.rules)),
     ])
   }

@@ -1,69 +1,36 @@
-import type { Context } from '../context.ts'
 import { authTypesFor, checkAuth } from '../matrix/auth-rules/index.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { RoomEvent } from '../matrix/event.ts'
-import { buildEvent } from '../matrix/event-format.ts'
-import { referenceHash } from '../matrix/hashes.ts'
-import { type EventId, serverNameOf, type UserId } from '../matrix/ids.ts'
-import type { JsonObject } from '../matrix/json.ts'
 import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
+import { placementOnCrowd } from './crowded-room.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
-import type { StateTuple } from './hot-rooms.ts'
-import { type Appended, place, type StateChange } from './place-event.ts'
-import { countsAsUnread, mentionedIn } from './unread.ts'
+import { buildLocalEvent, type EventDraft, loadForDrafts } from './local-event.ts'
+import { type Appended, type Placement, place, type StateChange } from './place-event.ts'
+import { countsAsUnread } from './unread.ts'
 
+export type { EventDraft } from './local-event.ts'
 export type { Appended, StateChange } from './place-event.ts'
 
-/** An event that one of our users wants to have, before it has its place in the room. */
-export type EventDraft = {
-  readonly type: string
-  readonly sender: UserId
-  readonly stateKey?: string
-  readonly content: JsonObject
-  /** Milliseconds since the epoch; now, when absent. */
-  readonly originServerTs?: number
-  readonly redacts?: EventId
-}
+type Engine = Parameters<typeof placementOnCrowd>[0]
 
-type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'audiences'>
+/** What was worked out for drafts in rooms with more extremities than an event can name. */
+const onCrowds = new WeakMap<EventDraft, { room: HotRoom; version: number; placement: Placement }>()
 
-/** The state that must be in memory before a draft can be appended. */
-export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
-  const needed: StateTuple[] = [...authTypesFor(draft, room.rules), ['m.room.member', draft.sender]]
-  if (draft.stateKey !== undefined) needed.push([draft.type, draft.stateKey])
-  for (const userId of mentionedIn(draft.content)) needed.push(['m.room.member', userId])
-  return needed
-}
-
-/** Loads and numbers everything that `appendLocalEvent` will look at, so that it can run without waiting. */
+/**
+ * Makes it possible for `appendLocalEvent` to run without waiting. A room with more extremities than an event can name must
+ * be held by the caller.
+ *
+ * @throws MatrixError what `appendLocalEvent` throws, if it is known already.
+ */
 export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
-  const users = new Set<UserId>()
-  for (const draft of drafts) {
-    users.add(draft.sender)
-    if (draft.type === 'm.room.member' && draft.stateKey !== undefined) users.add(draft.stateKey as UserId)
-  }
-  const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
-  await Promise.all([
-    ctx.audiences.load(room),
-    findMentioned(ctx, drafts),
-    [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
-    kinds.every((kind) => ctx.dictionaries.cachedKind(kindKey(kind.type, kind.stateKey))) ||
-      ctx.dictionaries.internKinds(kinds),
-    ctx.hotRooms.load(
-      room,
-      drafts.flatMap((draft) => stateNeededBy(room, draft)),
-    ),
-  ])
-}
-
-/** Their numbers must be known; who has none is in no room here. */
-async function findMentioned(ctx: Pick<Engine, 'dictionaries'>, drafts: readonly EventDraft[]): Promise<void> {
-  const mentioned = drafts.flatMap((draft) => mentionedIn(draft.content))
-  if (mentioned.some((userId) => ctx.dictionaries.cachedUser(userId) === undefined)) {
-    await ctx.dictionaries.findUsers(mentioned)
-  }
+  await loadForDrafts(ctx, room, drafts)
+  if (room.extremities.length <= MAX_PREV_EVENTS || !room.isHeld) return
+  const { version } = room
+  // Once the first has its place, those after it find the room less crowded, so one is prepared at a time.
+  const draft = drafts[0]!
+  onCrowds.set(draft, { room, version, placement: await placementOnCrowd(ctx, room, draft) })
 }
 
 /**
@@ -81,38 +48,15 @@ export function appendLocalEvent(
   draft: EventDraft,
   options: { redacts?: StoredEvent } = {},
 ): Appended {
-  const serverName = serverNameOf(draft.sender)!
-  const prev = room.extremities.slice(0, MAX_PREV_EVENTS)
+  const crowded = onCrowds.get(draft)
+  if (crowded?.room === room && crowded.version === room.version) return place(room, crowded.placement)
+  if (room.extremities.length > MAX_PREV_EVENTS) throw new Error('a crowded room was not prepared for an event')
+  const prev = room.extremities
   const auth = authRefs(room, draft)
-  const event = buildEvent(
-    {
-      type: draft.type,
-      sender: draft.sender,
-      ...(!isCreateOf(room, draft) && { roomId: room.roomId }),
-      ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
-      content: draft.content,
-      originServerTs: draft.originServerTs ?? ctx.clock.now(),
-      depth: Math.min(room.depth + 1, Number.MAX_SAFE_INTEGER),
-      prevEvents: prev.map(({ event }) => event.eventId),
-      authEvents: auth.map(({ event }) => event.eventId),
-      ...(draft.redacts !== undefined && { redacts: draft.redacts }),
-      ...(room.rules.eventFormat === 'v1' && {
-        eventIdLocalpart: ctx.random.token(18),
-        hashesOf: new Map([...prev, ...auth].map(({ event }) => [event.eventId, referenceHash(event.pdu, room.rules)])),
-      }),
-    },
-    room.rules,
-    serverName,
-    ctx.domains.keyOf(serverName),
-  )
+  const event = buildLocalEvent(ctx, room, draft, { prev, auth })
   const verdict = checkAuth(event, room, room.rules)
   if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason)
   return placeLocal(ctx, room, event, prev, auth, options.redacts)
-}
-
-/** From room version 12 on the create event does not name its room, whose id is made of it. */
-function isCreateOf(room: HotRoom, draft: EventDraft): boolean {
-  return room.rules.createEventIsRoomId && draft.type === 'm.room.create' && draft.stateKey === ''
 }
 
 function authRefs(room: HotRoom, draft: EventDraft): EventRef[] {
@@ -150,6 +94,6 @@ function placeLocal(
     changes,
     unread,
     redacts,
-    extremities: [...room.extremities.slice(prev.length), ref],
+    extremities: [ref],
   })
 }

@@ -13,6 +13,8 @@ export type CitedEvents = {
   get(eventId: EventId): StoredEvent | undefined
   /** Whether an event that we have follows it. */
   isAwaited(eventId: EventId): boolean
+  /** The events that follow it. */
+  followersOf(eventId: EventId): readonly number[]
   /** The redactions of it that came first. */
   redactionsOf(eventId: EventId): readonly number[]
 }
@@ -33,16 +35,17 @@ export async function loadCitedEvents(
     ctx.database.read(tracesOfEvents, [room.room, own]),
   ])
   const byId = new Map(stored.map((one) => [one.event.eventId, one]))
-  const awaited = new Set<EventId>()
+  const followers = new Map<EventId, number[]>()
   const redactions = new Map<EventId, number[]>()
-  for (const { event_id: bytes, redaction } of traces) {
+  for (const { event_id: bytes, redaction, referenced_by: follower } of traces) {
     const eventId = eventIdText(bytes, room.rules.eventFormat)
-    if (redaction === null) awaited.add(eventId)
-    else redactions.set(eventId, [...(redactions.get(eventId) ?? []), redaction])
+    const list = redaction === null ? followers : redactions
+    list.set(eventId, [...(list.get(eventId) ?? []), redaction ?? follower!])
   }
   return {
     get: (eventId) => byId.get(eventId),
-    isAwaited: (eventId) => awaited.has(eventId),
+    isAwaited: (eventId) => followers.has(eventId),
+    followersOf: (eventId) => followers.get(eventId) ?? [],
     redactionsOf: (eventId) => redactions.get(eventId) ?? [],
   }
 }

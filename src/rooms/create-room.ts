@@ -16,7 +16,16 @@ export type Preset = 'private_chat' | 'public_chat' | 'trusted_private_chat'
 
 type Engine = Pick<
   Context,
-  'database' | 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'writer' | 'sentTransactions' | 'audiences'
+  | 'database'
+  | 'domains'
+  | 'clock'
+  | 'random'
+  | 'dictionaries'
+  | 'hotRooms'
+  | 'writer'
+  | 'sentTransactions'
+  | 'audiences'
+  | 'events'
 >
 
 /** A room to be: its version, the content of its create event, and the events that follow, in order. */

@@ -5,11 +5,11 @@ import type { EventId } from '../matrix/ids.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import { internStateDelta } from '../storage/state-deltas.ts'
-import { type EventDraft, prepareAppend } from './append-event.ts'
 import { authKeysOf, authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
 import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import { refOf } from './hot-rooms.ts'
+import { type EventDraft, loadForDrafts } from './local-event.ts'
 import type { Arrival, Placement, StateChange } from './place-event.ts'
 import { pruneIfRedacted, targetOfRedaction } from './redactions.ts'
 import { compareStates, createResolver, ownNumber } from './resolve-states.ts'
@@ -70,7 +70,7 @@ export async function decideEvent(
   if (named.missingAuth.length > 0 || (named.missingPrev.length > 0 && !options.stateBefore)) {
     return missing(named.missingPrev, named.missingAuth)
   }
-  await prepareAppend(ctx, room, [draftOf(arrived)])
+  await loadForDrafts(ctx, room, [draftOf(arrived)])
   const event = await pruneIfRedacted(ctx, room, arrived, cited.redactionsOf(arrived.eventId))
   const ref = newRef(ctx, event.event, promotes?.nid)
   const decision = new EventDecision(ctx, room, { cited, named, ref, promotes, redactedBy: event.redactedBy })
@@ -132,7 +132,7 @@ type Arriving = {
   readonly named: NamedEvents
   readonly ref: EventRef
   readonly promotes: StoredEvent | undefined
-  readonly redactedBy: number | undefined
+  readonly redactedBy: { readonly nid: number } | undefined
 }
 
 /** One event on its way through the checks. */

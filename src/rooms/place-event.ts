@@ -19,8 +19,8 @@ export type StateChange = {
 export type Arrival = {
   /** The same event, so far known because others name it. */
   readonly promotes?: StoredEvent | undefined
-  /** Its redaction, which came first; the event is pruned already. */
-  readonly redactedBy?: number | undefined
+  /** Its redaction, which came first or comes with it; the event is pruned already. */
+  readonly redactedBy?: { readonly nid: number } | undefined
   /** What it redacts, when that is not known here yet. */
   readonly awaits?: EventId | undefined
   /** Predecessors that nobody has sent us. */
@@ -68,6 +68,9 @@ export function place(room: HotRoom, event: Placement): Appended {
   }
   if (event.redacts) pruneEntry(room, event.redacts)
   room.extremities = event.extremities
+  if (event.historyPosition !== undefined) {
+    room.oldestPosition = Math.min(room.oldestPosition ?? 0, event.historyPosition)
+  }
   if (event.timeline) {
     room.depth = Math.max(room.depth, event.ref.event.pdu.depth)
     room.notifyCount += event.unread.notify ? 1 : 0

@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import type { RoomEvent } from '../matrix/event.ts'
-import type { EventId } from '../matrix/ids.ts'
+import { type EventId, serverNameOf } from '../matrix/ids.ts'
 import { powerLevelsOf } from '../matrix/power-levels.ts'
 import { mayRedact, redact, redactionTarget } from '../matrix/redaction.ts'
 import { stateKeyOf } from '../matrix/state-res/state-map.ts'
@@ -20,7 +20,7 @@ export async function targetOfRedaction(
   ctx: Engine,
   room: HotRoom,
   event: RoomEvent,
-  before: RoomState,
+  before: RoomState | undefined,
   cited: CitedEvents,
 ): Promise<{ readonly target?: StoredEvent; readonly awaits?: EventId }> {
   if (event.pdu.type !== 'm.room.redaction') return {}
@@ -38,28 +38,29 @@ export async function pruneIfRedacted(
   room: HotRoom,
   event: RoomEvent,
   redactions: readonly number[],
-): Promise<{ readonly event: RoomEvent; readonly redactedBy: number | undefined }> {
+): Promise<{ readonly event: RoomEvent; readonly redactedBy: { readonly nid: number } | undefined }> {
   const stored = await ctx.events.byNids(redactions)
   const states = await statesBefore(ctx, stored)
   for (const redaction of stored) {
     const before = states.get(redaction.nid)!
-    if ((redaction.flags & (EventFlags.rejected | EventFlags.softFailed)) !== 0 || !before.known) continue
-    if (!(await isEntitled(ctx, room, redaction.event, before.value, event))) continue
-    return { event: { ...event, pdu: redact(event.pdu, room.rules) }, redactedBy: redaction.nid }
+    if ((redaction.flags & (EventFlags.rejected | EventFlags.softFailed)) !== 0) continue
+    if (!(await isEntitled(ctx, room, redaction.event, before.known ? before.value : undefined, event))) continue
+    return { event: { ...event, pdu: redact(event.pdu, room.rules) }, redactedBy: redaction }
   }
   return { event, redactedBy: undefined }
 }
 
-/** By the power levels in force where the redaction was sent. */
-async function isEntitled(
+/** By the power levels in force where the redaction was sent; where they are not known, by the servers alone. */
+export async function isEntitled(
   ctx: Engine,
   room: HotRoom,
   redaction: RoomEvent,
-  before: RoomState,
+  before: RoomState | undefined,
   target: RoomEvent,
 ): Promise<boolean> {
   // Pruning the create event would unmake the room.
   if (target.pdu.type === 'm.room.create') return false
+  if (!before) return serverNameOf(redaction.pdu.sender) === serverNameOf(target.pdu.sender)
   const { entries } = await entriesIn(ctx, room, before, [
     ['m.room.power_levels', ''],
     ['m.room.create', ''],

@@ -20,7 +20,13 @@ import {
 } from '../storage/events.ts'
 import type { Fact, StateChangeFact } from '../storage/facts.ts'
 import { closeRoomState, insertRelations, openRoomState } from '../storage/room-state.ts'
-import { insertPushExceptions, type Membership, membershipCodes, saveMemberships, saveReadPositions } from '../storage/room-users.ts'
+import {
+  insertPushExceptions,
+  type Membership,
+  membershipCodes,
+  saveMemberships,
+  saveReadPositions,
+} from '../storage/room-users.ts'
 import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import type { Appended, Arrival, StateChange } from './place-event.ts'
@@ -36,6 +42,11 @@ export type Transaction = {
   readonly txnId: string
 }
 
+/** Gives an event its number: that of its position, unless it has one already. */
+export function numberEvent({ ref, arrival }: Appended, position: number): void {
+  ref.nid = arrival?.promotes?.nid ?? position
+}
+
 /** Adds everything an event brings with it to a batch, now that its position is known. */
 export function writeEvent(
   ctx: Engine,
@@ -45,7 +56,6 @@ export function writeEvent(
 ): void {
   const { position, seen, transaction } = unit
   const { ref, room, after, arrival } = appended
-  ref.nid = arrival?.promotes?.nid ?? position
   const stored: StoredEvent = {
     nid: ref.nid,
     room: room.room,
@@ -56,7 +66,7 @@ export function writeEvent(
     stateDelta: appended.stateDelta,
     kind: ref.kind,
     senderNid: ref.senderNid,
-    redactedBy: arrival?.redactedBy ?? null,
+    redactedBy: arrival?.redactedBy?.nid ?? null,
     inColumns: { edges: true, proof: true },
     event: ref.event,
   }
@@ -143,7 +153,7 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
     event_nid: ref.nid,
     content: JSON.stringify(pdu.content),
     rest: restOf(pdu, { edges: false, proof: false }),
-    redacted_by: arrival.redactedBy,
+    redacted_by: arrival.redactedBy.nid,
   })
   batch.add(deletePendingRedactions, { room: room.room, event_id: eventId })
 }

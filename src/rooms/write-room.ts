@@ -6,7 +6,7 @@ import { insertTransactions, saveRooms } from '../storage/room-state.ts'
 import { arrayText, type Batch, type Unit } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import type { Appended } from './place-event.ts'
-import { type Transaction, writeEvent } from './write-event.ts'
+import { numberEvent, type Transaction, writeEvent } from './write-event.ts'
 
 export type { Transaction } from './write-event.ts'
 
@@ -112,6 +112,10 @@ export function unitOf(
     positions: appended.length,
     ...(seen !== undefined && { room: { room: room.room, seen, lineage: room } }),
     write(batch, first) {
+      // All of them first: they may name each other.
+      appended.forEach((event, index) => {
+        numberEvent(event, first + index)
+      })
       appended.forEach((event, index) => {
         writeEvent(ctx, batch, event, { position: first + index, seen, transaction: write.transaction })
       })

@@ -47,11 +47,16 @@ export const deletePendingRedactions = operation<{ room: number; event_id: Buffe
 )
 
 /** What a room heard of events before it had them: redactions of them, and events that follow them. */
-export const tracesOfEvents = statement<{ event_id: Buffer; redaction: number | null }>(
+export const tracesOfEvents = statement<{
+  event_id: Buffer
+  redaction: number | null
+  referenced_by: number | null
+}>(
   'traces of events',
-  `select event_id, redaction from pending_redactions where room = $1 and event_id = any($2::bytea[])
+  `select event_id, redaction, null as referenced_by from pending_redactions
+   where room = $1 and event_id = any($2::bytea[])
    union all
-   select event_id, null from missing_events where room = $1 and event_id = any($2::bytea[])`,
+   select event_id, null, referenced_by from missing_events where room = $1 and event_id = any($2::bytea[])`,
 )
 
 /** The state events of a room after a number, as the graph of their auth_events needs them. */

@@ -1,0 +1,103 @@
+import type { Context } from '../context.ts'
+import { authTypesFor } from '../matrix/auth-rules/index.ts'
+import type { RoomEvent } from '../matrix/event.ts'
+import { buildEvent } from '../matrix/event-format.ts'
+import { referenceHash } from '../matrix/hashes.ts'
+import { type EventId, serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { MAX_DEPTH } from '../matrix/limits.ts'
+import { kindKey } from '../storage/dictionaries.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
+import type { StateTuple } from './hot-rooms.ts'
+import { mentionedIn } from './unread.ts'
+
+/** An event that one of our users wants to have, before it has its place in the room. */
+export type EventDraft = {
+  readonly type: string
+  readonly sender: UserId
+  readonly stateKey?: string
+  readonly content: JsonObject
+  /** Milliseconds since the epoch; now, when absent. */
+  readonly originServerTs?: number
+  readonly redacts?: EventId
+}
+
+type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'audiences'>
+
+/** The state that must be in memory before a draft can be appended. */
+export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
+  const needed: StateTuple[] = [...authTypesFor(draft, room.rules), ['m.room.member', draft.sender]]
+  if (draft.stateKey !== undefined) needed.push([draft.type, draft.stateKey])
+  for (const userId of mentionedIn(draft.content)) needed.push(['m.room.member', userId])
+  return needed
+}
+
+/** Loads and numbers everything that is looked at when events like these are placed in a room, so that nothing has to wait. */
+export async function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
+  const users = new Set<UserId>()
+  for (const draft of drafts) {
+    users.add(draft.sender)
+    if (draft.type === 'm.room.member' && draft.stateKey !== undefined) users.add(draft.stateKey as UserId)
+  }
+  const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
+  await Promise.all([
+    ctx.audiences.load(room),
+    findMentioned(ctx, drafts),
+    [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
+    kinds.every((kind) => ctx.dictionaries.cachedKind(kindKey(kind.type, kind.stateKey))) ||
+      ctx.dictionaries.internKinds(kinds),
+    ctx.hotRooms.load(
+      room,
+      drafts.flatMap((draft) => stateNeededBy(room, draft)),
+    ),
+  ])
+}
+
+/** Their numbers must be known; who has none is in no room here. */
+async function findMentioned(ctx: Pick<Engine, 'dictionaries'>, drafts: readonly EventDraft[]): Promise<void> {
+  const mentioned = drafts.flatMap((draft) => mentionedIn(draft.content))
+  if (mentioned.some((userId) => ctx.dictionaries.cachedUser(userId) === undefined)) {
+    await ctx.dictionaries.findUsers(mentioned)
+  }
+}
+
+/**
+ * Builds and signs the event of a draft.
+ *
+ * @throws MatrixError M_TOO_LARGE; M_BAD_JSON
+ */
+export function buildLocalEvent(
+  ctx: Pick<Engine, 'domains' | 'clock' | 'random'>,
+  room: HotRoom,
+  draft: EventDraft,
+  cited: { readonly prev: readonly EventRef[]; readonly auth: readonly EventRef[] },
+): RoomEvent {
+  const serverName = serverNameOf(draft.sender)
+  const { prev, auth } = cited
+  return buildEvent(
+    {
+      type: draft.type,
+      sender: draft.sender,
+      ...(!isCreateOf(room, draft) && { roomId: room.roomId }),
+      ...(draft.stateKey !== undefined && { stateKey: draft.stateKey }),
+      content: draft.content,
+      originServerTs: draft.originServerTs ?? ctx.clock.now(),
+      depth: Math.min(room.depth + 1, MAX_DEPTH),
+      prevEvents: prev.map(({ event }) => event.eventId),
+      authEvents: auth.map(({ event }) => event.eventId),
+      ...(draft.redacts !== undefined && { redacts: draft.redacts }),
+      ...(room.rules.eventFormat === 'v1' && {
+        eventIdLocalpart: ctx.random.token(18),
+        hashesOf: new Map([...prev, ...auth].map(({ event }) => [event.eventId, referenceHash(event.pdu, room.rules)])),
+      }),
+    },
+    room.rules,
+    serverName,
+    ctx.domains.keyOf(serverName),
+  )
+}
+
+/** From room version 12 on the create event does not name its room, whose id is made of it. */
+function isCreateOf(room: HotRoom, draft: EventDraft): boolean {
+  return room.rules.createEventIsRoomId && draft.type === 'm.room.create' && draft.stateKey === ''
+}

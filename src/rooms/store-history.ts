@@ -1,0 +1,284 @@
+import { checkAuth, type Verdict } from '../matrix/auth-rules/index.ts'
+import { MatrixError } from '../matrix/errors.ts'
+import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
+import type { EventId, RoomId } from '../matrix/ids.ts'
+import { redact, redactionTarget } from '../matrix/redaction.ts'
+import { oldestHistory } from '../storage/event-graph.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
+import { internStateDelta } from '../storage/state-deltas.ts'
+import type { Acceptance, AcceptEngine } from './accept-event.ts'
+import { authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
+import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
+import { draftOf, newRef, uncounted } from './decide-event.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
+import { refOf } from './hot-rooms.ts'
+import { loadForDrafts } from './local-event.ts'
+import { type Appended, type Placement, place } from './place-event.ts'
+import { isEntitled, pruneIfRedacted, targetOfRedaction } from './redactions.ts'
+import { createResolver } from './resolve-states.ts'
+import { type RoomState, statesAfter, statesBefore, withEntry } from './state-at.ts'
+import { givenState } from './state-changes.ts'
+import { inOrder, storeOutliers } from './store-outliers.ts'
+import { writeOnce } from './write-room.ts'
+
+export type HistoryOptions = {
+  /** The states before some of the events, as another server told them; their events must be stored. */
+  readonly statesBefore?: ReadonlyMap<EventId, readonly EventId[]>
+}
+
+const attempts = 20
+
+/**
+ * Stores events from before what a room has, newest first: they get negative positions in its timeline, each lower than
+ * all before. Nobody is told and nothing is counted. Where the state before an event can be found it is checked against it;
+ * otherwise against its auth events only, which must be stored or among the events.
+ *
+ * Spec: Server-Server API, "Backfilling and retrieving missing events".
+ *
+ * @returns what became of each, in the order given.
+ * @throws MatrixError M_NOT_FOUND for a room that is not known here.
+ */
+export async function storeHistory(
+  ctx: AcceptEngine,
+  roomId: RoomId,
+  events: readonly RoomEvent[],
+  options: HistoryOptions = {},
+): Promise<readonly Acceptance[]> {
+  // States name events by numbers, so state events need theirs before the states are known.
+  await storeOutliers(
+    ctx,
+    roomId,
+    events.filter(({ pdu }) => pdu.state_key !== undefined),
+  )
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const room = await ctx.hotRooms.get(roomId)
+    if (!room) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
+    const release = await room.hold()
+    try {
+      if (!room.failed) {
+        const history = new History(ctx, room, events, await loadCitedEvents(ctx, room, events))
+        const outcomes = await history.store(options)
+        if (outcomes) return outcomes
+      }
+    } finally {
+      release()
+    }
+    ctx.hotRooms.drop(room)
+  }
+  throw new MatrixError('M_LIMIT_EXCEEDED', 'The room is too busy', { status: 503 })
+}
+
+type Found = {
+  readonly event: RoomEvent
+  readonly ref: EventRef
+  readonly promotes: StoredEvent | undefined
+  readonly before: RoomState | undefined
+  readonly verdict: Verdict
+  redactedBy: { readonly nid: number } | undefined
+}
+
+class History {
+  readonly #ctx: AcceptEngine
+  readonly #room: HotRoom
+  /** Newest first. */
+  readonly #events: readonly RoomEvent[]
+  readonly #cited: CitedEvents
+  readonly #outcomes = new Map<EventId, Acceptance>()
+  readonly #found = new Map<EventId, Found>()
+  /** The states after events, given or found. */
+  readonly #after = new Map<EventId, RoomState>()
+
+  constructor(ctx: AcceptEngine, room: HotRoom, events: readonly RoomEvent[], cited: CitedEvents) {
+    this.#ctx = ctx
+    this.#room = room
+    this.#events = events
+    this.#cited = cited
+  }
+
+  /** Undefined when the room moved on. */
+  async store(options: HistoryOptions): Promise<readonly Acceptance[] | undefined> {
+    const oldestFirst = inOrder([...this.#events].reverse(), (event) => event.prevEvents).filter((event) =>
+      this.#isWanted(event),
+    )
+    await loadForDrafts(this.#ctx, this.#room, oldestFirst.map(draftOf))
+    const implied = await this.#impliedStates(oldestFirst)
+    for (const event of oldestFirst) await this.#find(event, options, implied.get(event.eventId))
+    await this.#applyRedactions()
+    const placements = await this.#placements()
+    if (this.#room.failed) return undefined
+    const room = this.#room
+    const append = (): Appended[] =>
+      placements.map((placement) => place(room, { ...placement, extremities: room.extremities }))
+    if (!(await writeOnce(this.#ctx, room, { append }))) return undefined
+    return this.#events.map(({ eventId }) => this.#outcomes.get(eventId)!)
+  }
+
+  #isWanted(event: RoomEvent): boolean {
+    const known = this.#cited.get(event.eventId)
+    if (known?.room === this.#room.room && (known.flags & EventFlags.outlier) === 0) {
+      this.#outcomes.set(event.eventId, { outcome: 'known' })
+      return false
+    }
+    if (isStorable(event) && event.roomId === this.#room.roomId && (!known || known.room === this.#room.room))
+      return true
+    this.#outcomes.set(event.eventId, { outcome: 'rejected', reason: 'The event cannot be stored in this room' })
+    return false
+  }
+
+  /** Backwards: what is no state event changes nothing, so the state before it is that before the only one that follows it. */
+  async #impliedStates(oldestFirst: readonly RoomEvent[]): Promise<Map<EventId, RoomState>> {
+    const followers = oldestFirst.flatMap(({ eventId }) => this.#cited.followersOf(eventId))
+    const stored = await this.#ctx.events.byNids(followers, { edges: true })
+    const states = await statesBefore(this.#ctx, stored)
+    const before = new Map<EventId, RoomState>()
+    const imply = ({ prevEvents }: RoomEvent, state: RoomState | undefined): void => {
+      if (state && prevEvents.length === 1) this.#after.set(prevEvents[0]!, state)
+    }
+    for (const one of stored) {
+      const state = states.get(one.nid)!
+      imply(one.event, state.known ? state.value : undefined)
+    }
+    for (const event of oldestFirst.toReversed()) {
+      const after = this.#after.get(event.eventId)
+      if (!after || event.pdu.state_key !== undefined) continue
+      before.set(event.eventId, after)
+      imply(event, after)
+    }
+    return before
+  }
+
+  async #find(event: RoomEvent, options: HistoryOptions, implied: RoomState | undefined): Promise<void> {
+    const auth = event.authEvents.map((eventId) => this.#citedAuth(eventId))
+    const missing = event.authEvents.filter((_, index) => auth[index] === undefined)
+    if (missing.length > 0) {
+      this.#outcomes.set(event.eventId, { outcome: 'missing', prevEvents: [], authEvents: missing })
+      return
+    }
+    const cited = auth.map((one) => one!)
+    const promotes = this.#cited.get(event.eventId)
+    const before = (await this.#stateBefore(event, options)) ?? implied
+    const verdict = await this.#check(event, cited, before)
+    const pruned = await pruneIfRedacted(this.#ctx, this.#room, event, this.#cited.redactionsOf(event.eventId))
+    const ref = newRef(this.#ctx, pruned.event, promotes?.nid)
+    const found = { event: pruned.event, ref, promotes, before, verdict, redactedBy: pruned.redactedBy }
+    this.#found.set(event.eventId, found)
+    if (before) {
+      const changes = verdict.allowed && event.pdu.state_key !== undefined
+      this.#after.set(event.eventId, changes ? withEntry(before, ref.kind, ref.nid) : before)
+    }
+  }
+
+  #citedAuth(eventId: EventId): (CitedAuthEvent & { ref: EventRef }) | undefined {
+    const found = this.#found.get(eventId)
+    if (found) return { event: found.event, rejected: !found.verdict.allowed, ref: found.ref }
+    const stored = this.#cited.get(eventId)
+    return stored && { event: stored.event, rejected: (stored.flags & EventFlags.rejected) !== 0, ref: refOf(stored) }
+  }
+
+  /** From what another server told, or from all predecessors, if the states after them are known. */
+  async #stateBefore(event: RoomEvent, options: HistoryOptions): Promise<RoomState | undefined> {
+    const told = options.statesBefore?.get(event.eventId)
+    const given = told && (await givenState(this.#ctx, this.#room, told))
+    if (given && 'state' in given) return given.state
+    if (event.prevEvents.length === 0) return { base: 0, entries: new Map() }
+    const stored = event.prevEvents.map((eventId) => this.#cited.get(eventId)).filter((one) => one !== undefined)
+    const after = await statesAfter(
+      this.#ctx,
+      stored.filter(({ room }) => room === this.#room.room),
+    )
+    const nidOf = new Map(stored.map((one) => [one.event.eventId, one.nid]))
+    const states = event.prevEvents.map((eventId) => {
+      const state = after.get(nidOf.get(eventId) ?? 0)
+      return this.#after.get(eventId) ?? (state?.known ? state.value : undefined)
+    })
+    if (states.includes(undefined)) return undefined
+    return createResolver(this.#ctx, this.#room)(states.map((state) => state!))
+  }
+
+  async #check(event: RoomEvent, cited: readonly CitedAuthEvent[], before: RoomState | undefined): Promise<Verdict> {
+    const { rules, roomId } = this.#room
+    const create = rules.createEventIsRoomId ? this.#citedAuth(createEventIdOf(roomId))?.event : undefined
+    const byAuthEvents = checkCitedAuth(event, cited, create, rules)
+    if (!byAuthEvents.allowed || !before) return byAuthEvents
+    return checkAuth(event, await authStateIn(this.#ctx, this.#room, before, event, cited), rules)
+  }
+
+  /** Redactions that come together with what they redact. */
+  async #applyRedactions(): Promise<void> {
+    for (const redaction of this.#found.values()) {
+      const { event, before, verdict } = redaction
+      if (event.pdu.type !== 'm.room.redaction' || !verdict.allowed) continue
+      const target = this.#found.get(redactionTarget(event.pdu, this.#room.rules) ?? '$')
+      if (!target || target.redactedBy) continue
+      if (!(await isEntitled(this.#ctx, this.#room, event, before, target.event))) continue
+      const pruned = { ...target.event, pdu: redact(target.event.pdu, this.#room.rules) }
+      const ref = { ...target.ref, event: pruned }
+      this.#found.set(pruned.eventId, { ...target, event: pruned, ref, redactedBy: redaction.ref })
+    }
+  }
+
+  async #placements(): Promise<Omit<Placement, 'extremities'>[]> {
+    let position = await this.#oldestPosition()
+    const placements: Omit<Placement, 'extremities'>[] = []
+    for (const { eventId } of this.#events) {
+      const found = this.#found.get(eventId)
+      if (!found) continue
+      const { verdict } = found
+      this.#outcomes.set(
+        eventId,
+        verdict.allowed ? { outcome: 'accepted' } : { outcome: 'rejected', reason: verdict.reason },
+      )
+      if (verdict.allowed) position--
+      placements.push(await this.#placement(found, verdict.allowed ? position : undefined))
+    }
+    return placements
+  }
+
+  async #oldestPosition(): Promise<number> {
+    const { oldestPosition, room } = this.#room
+    if (oldestPosition !== undefined) return oldestPosition
+    const [row] = await this.#ctx.database.read(oldestHistory, [room])
+    return Math.min(0, row?.timeline ?? 0)
+  }
+
+  async #placement(found: Found, position: number | undefined): Promise<Omit<Placement, 'extremities'>> {
+    const { event, ref, promotes, before, redactedBy } = found
+    const isState = event.pdu.state_key !== undefined
+    const prev = event.prevEvents.map((eventId) => this.#prev(eventId))
+    const redaction =
+      position === undefined ? {} : await targetOfRedaction(this.#ctx, this.#room, event, before, this.#cited)
+    const isTogether = redaction.awaits !== undefined && this.#found.has(redaction.awaits)
+    return {
+      ref,
+      flags: (isState ? EventFlags.state : 0) | (position === undefined ? EventFlags.rejected : 0),
+      timeline: false,
+      ...(position !== undefined && { historyPosition: position }),
+      prev: prev.map((one) => one?.ref),
+      auth: event.authEvents.map((eventId) => this.#citedAuth(eventId)?.ref),
+      stateDelta: await this.#stateDelta(before, position),
+      changes: [],
+      unread: uncounted,
+      redacts: redaction.target,
+      arrival: {
+        promotes,
+        redactedBy,
+        awaits: isTogether ? undefined : redaction.awaits,
+        missing: position === undefined ? [] : event.prevEvents.filter((_, index) => !prev[index]?.isPlaced),
+      },
+    }
+  }
+
+  /** A rejected event without a place is understood by its state alone, so an unknown one becomes the empty state. */
+  async #stateDelta(before: RoomState | undefined, position: number | undefined): Promise<number | null> {
+    const state = before ?? (position === undefined ? { base: 0, entries: new Map() } : undefined)
+    return state ? internStateDelta(this.#ctx.database, this.#room.room, state) : null
+  }
+
+  #prev(eventId: EventId): { ref: EventRef; isPlaced: boolean } | undefined {
+    const found = this.#found.get(eventId)
+    if (found) return { ref: found.ref, isPlaced: true }
+    const stored = this.#cited.get(eventId)
+    if (!stored || stored.room !== this.#room.room) return undefined
+    return { ref: refOf(stored), isPlaced: (stored.flags & EventFlags.outlier) === 0 }
+  }
+}
