@@ -200,7 +200,9 @@ create index to_device_position on to_device (position);
 -- Whose device list changed last when: who shared a room with them must fetch it again.
 create table device_list_changes (
   position bigint primary key,
-  user_nid integer not null
+  user_nid integer not null,
+  -- Where only one user sees the change: somebody whose signature on the keys is new.
+  reader_nid integer
 );
 create index device_list_changes_user on device_list_changes (user_nid, position);
 

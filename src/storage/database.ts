@@ -114,6 +114,8 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
     async close() {
       await Promise.all(pipelines.map((pipeline) => pipeline.end()))
       await db.destroy()
+      // Kysely ends a pool only once it has used it.
+      if (!pool.ended) await pool.end()
     },
   }
 }

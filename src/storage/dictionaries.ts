@@ -29,6 +29,11 @@ export type Dictionaries = {
 const cachedUsers = 200_000
 const cachedKinds = 200_000
 
+/** Bounds a cache without setting its whole size aside at the start, as `max` would. */
+function upTo(entries: number) {
+  return { maxSize: entries, sizeCalculation: () => 1 }
+}
+
 /** A key that is different for different kinds: no type contains NUL, since PostgreSQL cannot store it. */
 export function kindKey(type: string, stateKey: string | undefined): string {
   return stateKey === undefined ? type : `${type}\0${stateKey}`
@@ -65,10 +70,10 @@ const insertKinds = statement<KindRow>(
 )
 
 export function createDictionaries(database: Pick<Database, 'read'>): Dictionaries {
-  const nidOfUser = new LRUCache<UserId, number>({ max: cachedUsers })
-  const userOfNid = new LRUCache<number, UserId>({ max: cachedUsers })
-  const kindOfKey = new LRUCache<string, number>({ max: cachedKinds })
-  const kindOfNid = new LRUCache<number, EventKind>({ max: cachedKinds })
+  const nidOfUser = new LRUCache<UserId, number>(upTo(cachedUsers))
+  const userOfNid = new LRUCache<number, UserId>(upTo(cachedUsers))
+  const kindOfKey = new LRUCache<string, number>(upTo(cachedKinds))
+  const kindOfNid = new LRUCache<number, EventKind>(upTo(cachedKinds))
 
   const rememberUsers = (rows: readonly UserRow[]): void => {
     for (const row of rows) {

@@ -82,7 +82,14 @@ export type ToDeviceFact = {
   readonly content: string
 }
 
-export type DeviceListFact = { readonly kind: 'deviceList'; readonly position: number; readonly userNid: number }
+export type DeviceListFact = {
+  readonly kind: 'deviceList'
+  readonly position: number
+  /** Whose devices or keys changed. */
+  readonly userNid: number
+  /** Who alone sees the change; otherwise all who share a room do. */
+  readonly readerNid?: number
+}
 
 /** What followers of the stream are told after a commit. Each has the position it was committed at. */
 export type Fact = EventFact | ReceiptFact | ReadFact | AccountDataFact | ToDeviceFact | DeviceListFact

@@ -48,9 +48,9 @@ const toDevice = statement<ToDeviceRow>(
   'to-device messages of a span',
   'select position, user_nid, device_id, content from to_device where position > $1 and position <= $2',
 )
-const deviceLists = statement<{ position: number; user_nid: number }>(
+const deviceLists = statement<{ position: number; user_nid: number; reader_nid: number | null }>(
   'device lists of a span',
-  'select position, user_nid from device_list_changes where position > $1 and position <= $2',
+  'select position, user_nid, reader_nid from device_list_changes where position > $1 and position <= $2',
 )
 
 export function createReadFacts(
@@ -76,7 +76,9 @@ export function createReadFacts(
     for (const { position, user_nid: userNid, device_id: deviceId, content } of toDeviceRows) {
       facts.push({ kind: 'toDevice', position, userNid, deviceId, content })
     }
-    for (const { position, user_nid: userNid } of deviceListRows) facts.push({ kind: 'deviceList', position, userNid })
+    for (const { position, user_nid: userNid, reader_nid: readerNid } of deviceListRows) {
+      facts.push({ kind: 'deviceList', position, userNid, ...(readerNid !== null && { readerNid }) })
+    }
     return facts.sort((one, other) => one.position - other.position)
   }
 }

@@ -100,7 +100,7 @@ type CoreTables = {
   }
   account_data: { user_nid: number; room: number; type: string; content: string; position: number }
   to_device: { position: number; user_nid: number; device_id: string; content: string }
-  device_list_changes: { position: number; user_nid: number }
+  device_list_changes: { position: number; user_nid: number; reader_nid: number | null }
   room_aliases: { alias: string; room: number; creator: number; created: number }
   filters: { user_nid: number; filter_id: number; content: string }
   profiles: { user_nid: number; fields: string }

@@ -53,10 +53,10 @@ export const insertToDevice = insertInto<ToDeviceRow>('to_device', {
   content: 'text',
 })
 
-export const insertDeviceListChanges = insertInto<{ position: number; user_nid: number }>('device_list_changes', {
-  position: 'int8',
-  user_nid: 'int4',
-})
+export const insertDeviceListChanges = insertInto<{ position: number; user_nid: number; reader_nid: number | null }>(
+  'device_list_changes',
+  { position: 'int8', user_nid: 'int4', reader_nid: 'int4' },
+)
 
 export const accountDataOf = statement<AccountDataRow>(
   'account data of a user',
@@ -93,7 +93,8 @@ export const deleteToDevice = statement<never>(
 export const deviceListChangesFor = statement<{ user_nid: number }>(
   'device list changes',
   `select distinct c.user_nid from device_list_changes c
-   where c.position > $2 and c.position <= $3 and (c.user_nid = $1 or exists (
+   where c.position > $2 and c.position <= $3 and coalesce(c.reader_nid, $1) = $1
+   and (c.user_nid = $1 or c.reader_nid = $1 or exists (
      select 1 from room_users a join room_users b on b.room = a.room and b.membership = 1
      where a.user_nid = $1 and a.membership = 1 and b.user_nid = c.user_nid))`,
 )

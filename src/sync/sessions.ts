@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { AccountDataFact, DeviceListFact, EventFact, Fact, ToDeviceFact } from '../storage/facts.ts'
 import { type Membership, membershipCodes, membershipOf, roomsOfUser } from '../storage/room-users.ts'
-import type { Fact } from '../storage/stream.ts'
 
 /** A room in the life of a user, as the stream has told so far. */
 export type UserRoom = {
@@ -20,16 +20,18 @@ export type UserRoom = {
   readHighlightIndex: number
   /** The position of the last change of what the user has read. */
   readAt: number
+  /** Events that count otherwise for this user: summed up at the time of loading, and one by one since. */
+  earlier: { notify: number; highlight: number }
+  later: { position: number; userNid: number; notify: number; highlight: number }[]
 }
-
-type AccountDataFact = Extract<Fact, { kind: 'accountData' }>
-type ToDeviceFact = Extract<Fact, { kind: 'toDevice' }>
 
 /** A user who asked for something lately: rooms, and what happened since. */
 export type Session = {
   readonly userId: UserId
   readonly userNid: number
   readonly rooms: Map<number, UserRoom>
+  /** The position at which it was read from the database. */
+  readonly loadedAt: number
   /** Everything that concerns the user alone and came after this position is here. */
   completeAfter: number
   /** The position of the last thing the user is told that is not of a room. */
@@ -52,7 +54,7 @@ export type Sessions = {
 const sessionsMax = 20_000
 const recentMax = 200
 
-export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dictionaries'>): Sessions {
+export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dictionaries' | 'unread'>): Sessions {
   const byRoom = new Map<number, Set<Session>>()
   const sessions = new LRUCache<number, Session>({
     max: sessionsMax,
@@ -62,6 +64,8 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
     },
   })
   const loading = new Map<number, { facts: Fact[]; session: Promise<Session> }>()
+  /** Positions of changes of device lists of which it is not known yet whom they concern. */
+  const unresolved = new Set<number>()
 
   const enterIndex = (session: Session, room: number): void => {
     const set = byRoom.get(room)
@@ -76,7 +80,11 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
 
   const load = async (user: { userId: UserId; userNid: number }, facts: Fact[]): Promise<Session> => {
     const position = ctx.stream.position
-    const rows = await ctx.database.read(roomsOfUser, [user.userNid])
+    const [rows, exceptions] = await Promise.all([
+      ctx.database.read(roomsOfUser, [user.userNid]),
+      ctx.unread.load(user.userNid, position),
+    ])
+    let completeAfter = position
     const session: Session = {
       ...user,
       rooms: new Map(
@@ -94,17 +102,34 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
             readNotifyIndex: row.read_notify_index,
             readHighlightIndex: row.read_highlight_index,
             readAt: row.read_position,
+            earlier: exceptions.get(row.room) ?? { notify: 0, highlight: 0 },
+            later: [],
           },
         ]),
       ),
-      completeAfter: position,
+      loadedAt: position,
+      get completeAfter() {
+        let after = completeAfter
+        for (const unsure of unresolved) if (unsure > after) after = unsure
+        return after
+      },
+      set completeAfter(after) {
+        completeAfter = after
+      },
       last: position,
       accountData: [],
       toDevice: [],
       deviceLists: [],
       waiters: new Set(),
     }
-    for (const fact of facts) applyFact(session, fact)
+    for (const fact of facts) {
+      applyFact(session, fact)
+      if (fact.kind === 'event') applyException(session, fact)
+      // Whom these concern was decided while this session was not there.
+      if (fact.kind === 'deviceList' || (fact.kind === 'event' && fact.memberships.length > 0)) {
+        completeAfter = fact.position
+      }
+    }
     for (const room of session.rooms.values()) if (room.membership === 'join') enterIndex(session, room.room)
     // In the same turn as the last look at the waiting facts, so that none falls in between.
     loading.delete(user.userNid)
@@ -119,14 +144,15 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
       }
       // Whoever sends has read what came before.
       const room = fact.stored.senderNid === session.userNid ? session.rooms.get(fact.stored.room) : undefined
-      if (room && fact.stored.timeline !== null) readUpTo(room, fact.position, fact.room, fact.position)
+      if (room && fact.stored.timeline !== null)
+        readUpTo(room, fact.position, fact.room, fact.position, session.loadedAt)
       return
     }
     if (fact.kind === 'receipt' || fact.userNid !== session.userNid) return
     if (fact.kind === 'read') {
       const room = session.rooms.get(fact.room)
       const index = { notifyCount: fact.notifyIndex, highlightCount: fact.highlightIndex }
-      if (room) readUpTo(room, fact.readPosition, index, fact.position)
+      if (room) readUpTo(room, fact.readPosition, index, fact.position, session.loadedAt)
     } else if (fact.kind === 'accountData') remember(session, session.accountData, fact)
     else if (fact.kind === 'toDevice') remember(session, session.toDevice, fact)
   }
@@ -139,7 +165,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
   const sharers = (room: number): Iterable<Session> => byRoom.get(room) ?? []
 
   /** Who may see each other's devices changes with every join and leave: client-server API, "Tracking device lists". */
-  const deviceListsAfter = (fact: Extract<Fact, { kind: 'event' }>): void => {
+  const deviceListsAfter = (fact: EventFact): void => {
     for (const { userNid, membership } of fact.memberships) {
       for (const session of sharers(fact.stored.room)) {
         const left = membership !== 'join'
@@ -147,6 +173,35 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
           remember(session, session.deviceLists, { position: fact.position, userNid, left })
         }
       }
+    }
+  }
+
+  /** Remembers a change of a user's device list for the sessions that share one of the user's rooms, and the user's own. */
+  const tellDeviceList = (fact: DeviceListFact, rooms: readonly { readonly room: number }[]): Set<Session> => {
+    const told = new Set<Session>()
+    const own = sessions.peek(fact.userNid)
+    if (own) told.add(own)
+    for (const { room } of rooms) for (const session of sharers(room)) told.add(session)
+    for (const session of told) {
+      remember(session, session.deviceLists, { position: fact.position, userNid: fact.userNid, left: false })
+    }
+    return told
+  }
+
+  /**
+   * The same for a user who has no session here, and whose rooms have to be read first. Until then nobody relies on memory
+   * for what came up to this fact.
+   */
+  const resolveDeviceList = async (fact: DeviceListFact): Promise<void> => {
+    unresolved.add(fact.position)
+    try {
+      const rooms = await ctx.database.read(roomsOfUser, [fact.userNid])
+      const joined = rooms.filter(({ membership }) => membership === membershipCodes.join)
+      const told = tellDeviceList(fact, joined)
+      unresolved.delete(fact.position)
+      told.forEach(wake)
+    } catch {
+      // It stays unresolved: those whose token is older ask the database.
     }
   }
 
@@ -163,20 +218,26 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
           else leaveIndex(session, fact.stored.room)
           woken.add(session)
         }
+        for (const { userNid } of fact.exceptions ?? []) {
+          const session = sessions.peek(userNid)
+          if (session) applyException(session, fact)
+        }
         const sender = sessions.peek(fact.stored.senderNid)
         if (sender) applyFact(sender, fact)
         if (fact.memberships.length > 0) deviceListsAfter(fact)
         for (const session of sharers(fact.stored.room)) woken.add(session)
       } else if (fact.kind === 'receipt') {
         for (const session of sharers(fact.room)) woken.add(session)
+      } else if (fact.kind === 'deviceList' && fact.readerNid !== undefined) {
+        const reader = sessions.peek(fact.readerNid)
+        if (!reader) continue
+        remember(reader, reader.deviceLists, { position: fact.position, userNid: fact.userNid, left: false })
+        woken.add(reader)
       } else if (fact.kind === 'deviceList') {
-        for (const session of sessions.values()) {
-          // @TODO an index from users to the sessions that share a room with them
-          const shares = session.userNid === fact.userNid || sharesRoom(session, fact.userNid)
-          if (!shares) continue
-          remember(session, session.deviceLists, { position: fact.position, userNid: fact.userNid, left: false })
-          woken.add(session)
-        }
+        const own = sessions.peek(fact.userNid)
+        if (own)
+          for (const session of tellDeviceList(fact, [...own.rooms.values()].filter(isJoined))) woken.add(session)
+        else void resolveDeviceList(fact)
       } else {
         const session = sessions.peek(fact.userNid)
         if (!session) continue
@@ -187,16 +248,6 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
     // After the position has moved on, or they would find nothing.
     if (woken.size > 0) queueMicrotask(() => woken.forEach(wake))
   })
-
-  /** Whether a user whose session is here shares a room; for others the database is asked when they sync. */
-  const sharesRoom = (session: Session, userNid: number): boolean => {
-    const other = sessions.peek(userNid)
-    if (!other) return true
-    for (const room of other.rooms.values()) {
-      if (room.membership === 'join' && session.rooms.get(room.room)?.membership === 'join') return true
-    }
-    return false
-  }
 
   return {
     async of(user) {
@@ -217,17 +268,27 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
   }
 }
 
+function isJoined({ membership }: UserRoom): boolean {
+  return membership === 'join'
+}
+
 function remember<Entry extends { position: number }>(session: Session, list: Entry[], entry: Entry): void {
   list.push(entry)
-  session.last = entry.position
+  session.last = Math.max(session.last, entry.position)
   if (list.length > recentMax) session.completeAfter = Math.max(session.completeAfter, list.shift()!.position)
+}
+
+function applyException(session: Session, fact: EventFact): void {
+  const exception = fact.exceptions?.find(({ userNid }) => userNid === session.userNid)
+  if (!exception || fact.position <= session.loadedAt) return
+  session.rooms.get(fact.stored.room)?.later.push({ position: fact.position, ...exception })
 }
 
 function applyMembership(
   session: Session,
   room: number,
   change: { membership: Membership; eventNid: number },
-  fact: Extract<Fact, { kind: 'event' }>,
+  fact: EventFact,
 ): void {
   const known = session.rooms.get(room)
   if (known && known.since >= fact.position) return
@@ -244,6 +305,8 @@ function applyMembership(
     readNotifyIndex: joins ? fact.room.notifyCount : (known?.readNotifyIndex ?? 0),
     readHighlightIndex: joins ? fact.room.highlightCount : (known?.readHighlightIndex ?? 0),
     readAt: known?.readAt ?? 0,
+    earlier: joins || !known ? { notify: 0, highlight: 0 } : known.earlier,
+    later: joins || !known ? [] : known.later,
   })
   session.last = fact.position
 }
@@ -253,12 +316,15 @@ function readUpTo(
   readPosition: number,
   index: { notifyCount: number; highlightCount: number },
   at: number,
+  loadedAt: number,
 ): void {
   if (room.readPosition > readPosition) return
   room.readPosition = readPosition
   room.readNotifyIndex = index.notifyCount
   room.readHighlightIndex = index.highlightCount
   room.readAt = at
+  room.later = room.later.filter((exception) => exception.position > readPosition)
+  if (readPosition >= loadedAt) room.earlier = { notify: 0, highlight: 0 }
 }
 
 export const joinedCode = membershipCodes.join

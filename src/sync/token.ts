@@ -9,7 +9,7 @@ export type SyncToken = {
   readonly ephemeral?: { readonly process: string; readonly counter: number }
 }
 
-const pattern = /^s(\d{1,16})(?:_([A-Za-z0-9-]{1,16})_(\d{1,16}))?$/
+const pattern = /^s(\d{1,16})(?:_([\w-]{1,24})_(\d{1,16}))?$/
 
 /** @throws MatrixError M_INVALID_PARAM for what no server of ours gave out. */
 export function parseSyncToken(text: string): SyncToken {
