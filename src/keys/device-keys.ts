@@ -19,8 +19,6 @@ export type DeviceKeys = {
   changed(device: Device): void
   /** What users show to others. */
   readonly published: PublishedKeyStore
-  /** A user signed keys of others: every process looks again. Call it after the commit. */
-  signedOthers(userNid: number): void
   /** Resolves once what a process that died left to announce is announced. */
   readonly recovered: Promise<void>
   readonly remote: RemoteKeys
@@ -36,9 +34,6 @@ export type KeyCounts = {
 
 const devicesMax = 100_000
 
-/** Of the key of an invalidation that is about what a user signed. */
-const signerPrefix = 'signer '
-
 const none: KeyCounts = { oneTime: { signed_curve25519: 0 }, unusedFallback: [] }
 
 export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' | 'stream' | 'log'>): DeviceKeys {
@@ -51,10 +46,7 @@ export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' 
   )
 
   ctx.invalidations.subscribe('device-keys', (key: Invalidated) => {
-    if (key === undefined) {
-      known.clear()
-      published.forgetOnOthers(undefined)
-    } else if (key.startsWith(signerPrefix)) published.forgetOnOthers(Number(key.slice(signerPrefix.length)))
+    if (key === undefined) known.clear()
     else known.delete(key)
   })
 
@@ -85,7 +77,6 @@ export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' 
     },
     changed: (device) => ctx.invalidations.publish('device-keys', keyOf(device)),
     published,
-    signedOthers: (userNid) => ctx.invalidations.publish('device-keys', `${signerPrefix}${userNid}`),
     recovered,
     get remote() {
       return remote

@@ -27,8 +27,6 @@ export type PublishedKeyStore = {
   of(userIds: ReadonlyMap<number, UserId>): Promise<ReadonlyMap<number, PublishedKeys>>
   /** Signatures that a user made on the keys of others: by number of the other, then by public key. */
   onOthers(userNid: number): Promise<SignaturesOnOthers>
-  /** `undefined`: of everybody. */
-  forgetOnOthers(userNid: number | undefined): void
 }
 
 export type SignaturesOnOthers = ReadonlyMap<number, ReadonlyMap<string, ReadonlyMap<string, string>>>
@@ -40,8 +38,8 @@ const signersMax = 20_000
 type Ctx = Pick<Context, 'database' | 'stream' | 'invalidations'>
 
 /**
- * Every change of what is remembered here is on the stream as a change of the user's device list, so whoever is told to
- * look again finds it forgotten.
+ * Every change of what is remembered here is on the stream as a change of a device list, so whoever is told to look again
+ * finds it forgotten.
  */
 export function createPublishedKeys(ctx: Ctx): PublishedKeyStore {
   // Promises under way are remembered too: one that was forgotten meanwhile is not put back.
@@ -54,8 +52,9 @@ export function createPublishedKeys(ctx: Ctx): PublishedKeyStore {
   ctx.stream.follow((facts) => {
     for (const fact of facts) {
       if (fact.kind !== 'deviceList') continue
-      known.delete(fact.userNid)
-      signers.delete(fact.userNid)
+      // A change for one reader alone is that reader's signature.
+      if (fact.readerNid === undefined) known.delete(fact.userNid)
+      signers.delete(fact.readerNid ?? fact.userNid)
     }
   })
 
@@ -97,10 +96,6 @@ export function createPublishedKeys(ctx: Ctx): PublishedKeyStore {
         loading.catch(() => signers.peek(userNid) === loading && signers.delete(userNid))
       }
       return signatures
-    },
-    forgetOnOthers(userNid) {
-      if (userNid === undefined) signers.clear()
-      else signers.delete(userNid)
     },
   }
 }

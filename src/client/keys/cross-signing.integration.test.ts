@@ -201,7 +201,7 @@ test('forged, malformed and unrelated signatures fail one by one, and are not st
   }
 })
 
-test('the master key is told to those who share a room, signatures on others to nobody', async () => {
+test('signatures on own keys are told to those who share a room, signatures on keys of others to their maker', async () => {
   await using server = await startTestServer()
   const a = await signedUser(server, 'alice')
   const b = await signedUser(server, 'bob')
@@ -209,11 +209,33 @@ test('the master key is told to those who share a room, signatures on others to 
   const room = await alice.createRoom({ preset: 'public_chat' })
   await bob.join(room)
   const { next_batch: since } = await bob.sync({ timeout: 0 })
+  const before = await alice.sync({ timeout: 0 })
   const signed = signJson(a.body.master_key, bob.userId, b.userSigning)
   await bob.post('/keys/signatures/upload', { [alice.userId]: { [publicKeyOf(a.master)]: signed } })
+  const told = await bob.sync({ since, timeout: 0 })
+  expect(told.device_lists.changed).toEqual([alice.userId])
+  expect((await alice.sync({ since: before.next_batch, timeout: 0 })).device_lists).toBeUndefined()
   const quiet = await alice.sync({ timeout: 0 })
   const device = signJson(a.device, alice.userId, a.selfSigning)
   await alice.post('/keys/signatures/upload', { [alice.userId]: { [alice.deviceId]: device } })
-  expect((await bob.sync({ since, timeout: 0 })).device_lists.changed).toEqual([alice.userId])
+  expect((await bob.sync({ since: told.next_batch, timeout: 0 })).device_lists.changed).toEqual([alice.userId])
   expect((await alice.sync({ since: quiet.next_batch, timeout: 0 })).device_lists.changed).toEqual([alice.userId])
+})
+
+test('what is remembered costs no statement, and is forgotten in every process when a user signs', async () => {
+  await using server = await startTestServer({ redis: true })
+  await using second = await startTestServer({ sharing: server })
+  const [a, b] = [await signedUser(server, 'alice'), await signedUser(server, 'bob')]
+  const elsewhere = second.adopt(a.client)
+  await query(elsewhere, a.client, b.client)
+  const { cost } = second.ctx.database
+  const before = cost.statements
+  expect((await query(elsewhere, a.client, b.client)).master_keys[b.client.userId].signatures).toEqual({})
+  expect(cost.statements).toBe(before)
+  const since = (await elsewhere.sync({ timeout: 0 })).next_batch
+  const signed = signJson(b.body.master_key, a.client.userId, a.userSigning)
+  await a.client.post('/keys/signatures/upload', { [b.client.userId]: { [publicKeyOf(b.master)]: signed } })
+  expect((await query(a.client, b.client)).master_keys[b.client.userId]).toEqual(signed)
+  expect((await elsewhere.sync({ since, timeout: 20_000 })).device_lists.changed).toEqual([b.client.userId])
+  expect((await query(elsewhere, b.client)).master_keys[b.client.userId]).toEqual(signed)
 })

@@ -69,9 +69,15 @@ test('changes are told by another process too, whose sessions never heard of the
   const room = await alice.createRoom({ preset: 'public_chat' })
   await bob.join(room)
   const [since, sinceCarol] = [await tokenOf(bob), await tokenOf(carol)]
+  const devicesOfAlice = async () => {
+    const { device_keys: keys } = await bob.post('/keys/query', { device_keys: { [alice.userId]: [] } })
+    return Object.keys(keys[alice.userId])
+  }
+  expect(await devicesOfAlice()).toEqual([])
   const waiting = bob.sync({ since, timeout: 20_000 })
   await alice.post('/keys/upload', { device_keys: signedDeviceKeys(alice) })
   expect((await waiting).device_lists.changed).toEqual([alice.userId])
+  expect(await devicesOfAlice()).toEqual([alice.deviceId])
   await bob.send(room, 'm.room.message', { body: 'so that positions move', msgtype: 'm.text' })
   expect((await changesSince(carol, sinceCarol)).lists).toEqual({})
 })

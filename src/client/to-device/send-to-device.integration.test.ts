@@ -94,3 +94,16 @@ test('deactivated users get none', async () => {
   expect((await send(alice, '1', { [bob.userId]: { '*': {}, [bob.deviceId]: {} } })).status).toBe(200)
   expect(await server.ctx.database.db.selectFrom('to_device').selectAll().execute()).toEqual([])
 })
+
+test('a message to many devices is one read and one transaction', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  for (let index = 0; index < 5; index++) await server.logIn('alice')
+  await send(alice, 'warm', { [alice.userId]: { '*': {} } })
+  const { cost } = server.ctx.database
+  const [statements, log] = [cost.statements, (cost.log = [] as string[])]
+  await send(alice, 'cold', { [alice.userId]: { '*': {} } })
+  expect(log).toHaveLength(4)
+  expect(cost.statements - statements).toBe(4)
+  expect(await server.ctx.database.db.selectFrom('to_device').selectAll().execute()).toHaveLength(12)
+})
