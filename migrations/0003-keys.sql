@@ -26,14 +26,13 @@ create table one_time_keys (
 create index one_time_keys_order on one_time_keys (user_nid, device_id, algorithm, uploaded);
 
 -- Keys that were given out. A device whose upload was not answered uploads them again, and they must not be given out
--- again.
+-- again. No foreign key: a claim would wait for a device that is being removed, which waits for the keys of the claim.
 create table claimed_keys (
   user_nid integer not null,
   device_id text collate "C" not null,
   digest bytea not null,
   claimed_at bigint not null,
-  primary key (user_nid, device_id, digest),
-  foreign key (user_nid, device_id) references devices on delete cascade
+  primary key (user_nid, device_id, digest)
 );
 
 create table fallback_keys (

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import type { Tx } from '../storage/database.ts'
 import {
-  deleteMessagesToDevices,
+  deleteLeftovers,
   deleteSignaturesOfKeys,
   deleteUnannounced,
   deviceIdsWithKeys,
@@ -76,7 +76,7 @@ export async function announceLeftChanges(ctx: Announcer): Promise<void> {
  */
 export async function deleteKeysOfDevices(tx: Tx, userNid: number, deviceIds: readonly string[]): Promise<void> {
   if (deviceIds.length === 0) return
-  await deleteMessagesToDevices(tx, userNid, deviceIds)
+  await deleteLeftovers(tx, userNid, deviceIds)
   const withKeys = await deviceIdsWithKeys(tx, userNid, deviceIds)
   if (withKeys.length === 0) return
   await deleteSignaturesOfKeys(tx, userNid, withKeys)

@@ -175,8 +175,11 @@ export async function lockDevices(
   return rows.map((row) => row.device_id)
 }
 
-export async function deleteMessagesToDevices(tx: Tx, userNid: number, deviceIds: readonly string[]): Promise<void> {
-  await tx.deleteFrom('to_device').where('user_nid', '=', userNid).where('device_id', 'in', deviceIds).execute()
+/** Forgets the messages that wait for devices, and which of their keys were claimed. */
+export async function deleteLeftovers(tx: Tx, userNid: number, deviceIds: readonly string[]): Promise<void> {
+  for (const table of ['to_device', 'claimed_keys'] as const) {
+    await tx.deleteFrom(table).where('user_nid', '=', userNid).where('device_id', 'in', deviceIds).execute()
+  }
 }
 
 // -- changes of device lists that are not on the stream yet ---------------------------------------------------------

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { oneTimeKeys } from '../../keys/fixtures.ts'
+import { oneTimeKeys, signedDeviceKeys } from '../../keys/fixtures.ts'
 import { startTestServer, type TestClient } from '../../testing/index.ts'
 
 async function claim(by: TestClient, of: TestClient, algorithm = 'signed_curve25519') {
@@ -109,4 +109,33 @@ test('counts cost nothing when nothing changed, and claims elsewhere change them
   await claim(alice, bob)
   await heard
   expect((await first.ctx.deviceKeys.counts(device)).oneTime.signed_curve25519).toBe(1)
+})
+
+test('claims of many devices at once, while devices are removed, keep nobody waiting', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  const devices = await Promise.all(Array.from({ length: 6 }, () => server.logIn('alice')))
+  for (const device of devices) {
+    const [fallback] = Object.values(oneTimeKeys(device, 1, 'f'))
+    await device.post('/keys/upload', {
+      device_keys: signedDeviceKeys(device),
+      one_time_keys: oneTimeKeys(device, 20),
+      fallback_keys: { 'signed_curve25519:f': fallback },
+    })
+  }
+  const claimAll = (index: number) => {
+    const ids = devices.map((device) => device.deviceId)
+    const order = index % 2 === 0 ? ids : ids.reverse()
+    const wanted = Object.fromEntries(order.map((id) => [id, 'signed_curve25519']))
+    return alice.post('/keys/claim', { one_time_keys: { [alice.userId]: wanted } })
+  }
+  const claims = Array.from({ length: 60 }, (_, index) => claimAll(index))
+  await Promise.all([...claims, ...devices.slice(0, 3).map((device) => device.post('/logout'))])
+  const { one_time_keys: keys } = await claimAll(0)
+  expect(Object.keys(keys[alice.userId]).sort()).toEqual(
+    devices
+      .slice(3)
+      .map((device) => device.deviceId)
+      .sort(),
+  )
 })
