@@ -29,6 +29,8 @@ export type { Acceptance, AcceptOptions } from './decide-event.ts'
 export type AcceptEngine = DecisionEngine & Pick<Context, 'writer' | 'sentTransactions'>
 
 const attempts = 20
+/** Times an event that needs no holding lets those who hold the room go first. */
+const patience = 3
 const uniqueViolation = '23505'
 
 /**
@@ -116,14 +118,15 @@ class AcceptRun {
   /** Decides about an event and hands it to the writer; false when the room moved on meanwhile. */
   async take(event: RoomEvent): Promise<boolean> {
     const room = this.#room
-    if (this.#isPlain(event)) {
+    for (let waited = 0; waited < patience && this.#isPlain(event); waited++) {
+      if (room.isHeld) await room.released()
       await this.#prepare(event)
       // Without waiting from here on: what is true now is true of the room that the event is placed in.
       if (room.failed) return false
-      if (!room.isHeld && this.#isNext(event)) {
-        this.#write(event, this.#decideNext(event))
-        return true
-      }
+      if (!this.#isNext(event)) break
+      if (room.isHeld) continue
+      this.#write(event, this.#decideNext(event))
+      return true
     }
     const release = await room.hold()
     try {
@@ -186,7 +189,7 @@ class AcceptRun {
     const create = room.get('m.room.create', '')
     const byAuthEvents = checkCitedAuth(event, auth, create, room.rules)
     const verdict = byAuthEvents.allowed ? checkAuth(event, room, room.rules) : byAuthEvents
-    const ref = newRef(this.#ctx, event)
+    const ref: EventRef = { ...newRef(this.#ctx, event), before: 'implied' }
     const { type, state_key: stateKey } = event.pdu
     const common = {
       ref,

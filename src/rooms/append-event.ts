@@ -25,8 +25,10 @@ const onCrowds = new WeakMap<EventDraft, { room: HotRoom; version: number; place
  * @throws MatrixError what `appendLocalEvent` throws, if it is known already.
  */
 export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
+  // Asked first: whoever finds the room crowded holds it.
+  const isCrowded = room.extremities.length > MAX_PREV_EVENTS
   await loadForDrafts(ctx, room, drafts)
-  if (room.extremities.length <= MAX_PREV_EVENTS || !room.isHeld) return
+  if (!isCrowded) return
   const { version } = room
   // Once the first has its place, those after it find the room less crowded, so one is prepared at a time.
   const draft = drafts[0]!
@@ -78,7 +80,7 @@ function placeLocal(
 ): Appended {
   const { type, state_key: stateKey, sender } = event.pdu
   const kind = ctx.dictionaries.cachedKind(kindKey(type, stateKey))!
-  const ref: EventRef = { nid: 0, kind, senderNid: ctx.dictionaries.cachedUser(sender)!, event }
+  const ref: EventRef = { nid: 0, kind, senderNid: ctx.dictionaries.cachedUser(sender)!, event, before: 'implied' }
   const changes: StateChange[] = []
   if (stateKey !== undefined) {
     changes.push({ type, stateKey, kind, from: room.entry(type, stateKey), to: { ref, since: 0 } })

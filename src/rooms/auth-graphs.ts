@@ -8,8 +8,12 @@ import type { EventRef, HotRoom } from './hot-room.ts'
 
 /** The graphs of the rooms in which states diverged lately. */
 export type AuthGraphs = {
-  /** The graph of all state events of a room that are in the database. A known one costs what came since. */
+  /** The graph of all state events of a room that are in the database. A known one costs what came since. The room must be
+   * held. */
   of(room: HotRoom): Promise<RoomAuthGraph>
+  /** The numbers of the auth chains of state events, those included, ascending. From room version 12 on nothing cites the
+   * create event, so it is not among them. */
+  chainOf(room: HotRoom, nids: readonly number[]): Promise<number[]>
 }
 
 /** State events of all rooms together that stay in memory, at about 40 bytes each. */
@@ -103,23 +107,34 @@ export function createAuthGraphs(ctx: { database: Pick<Database, 'read'>; dictio
     maxEntrySize: Number.MAX_SAFE_INTEGER,
     sizeCalculation: (graph) => graph.size + 1,
   })
+  const of = async (room: HotRoom): Promise<RoomAuthGraph> => {
+    const known = graphs.get(room.room)
+    const graph = known ?? new RoomAuthGraph()
+    graph.settle()
+    const rows = await ctx.database.read(stateEventEdges, [room.room, graph.loadedUpTo])
+    const powerLevels = (await ctx.dictionaries.findKinds([{ type: 'm.room.power_levels', stateKey: '' }]))
+      .values()
+      .next().value
+    for (const { event_nid: nid, kind, edges } of rows) {
+      // Somebody else asked in the meantime.
+      if (nid <= graph.loadedUpTo) continue
+      const auth = edges ? decodeEdges(nid, edges).auth : []
+      graph.add(nid, kind, auth, kind === powerLevels)
+    }
+    if (!known || rows.length > 0) graphs.set(room.room, graph)
+    return graph
+  }
   return {
-    async of(room) {
-      const known = graphs.get(room.room)
-      const graph = known ?? new RoomAuthGraph()
-      graph.settle()
-      const rows = await ctx.database.read(stateEventEdges, [room.room, graph.loadedUpTo])
-      const powerLevels = (await ctx.dictionaries.findKinds([{ type: 'm.room.power_levels', stateKey: '' }]))
-        .values()
-        .next().value
-      for (const { event_nid: nid, kind, edges } of rows) {
-        // Somebody else asked in the meantime.
-        if (nid <= graph.loadedUpTo) continue
-        const auth = edges ? decodeEdges(nid, edges).auth : []
-        graph.add(nid, kind, auth, kind === powerLevels)
+    of,
+    async chainOf(room, nids) {
+      const release = await room.hold()
+      try {
+        const graph = await of(room)
+        const chain = graph.graph.chain(nids.map((nid) => graph.ordinalOf(nid)))
+        return Array.from(chain, (ordinal) => graph.nidOf(ordinal))
+      } finally {
+        release()
       }
-      if (!known || rows.length > 0) graphs.set(room.room, graph)
-      return graph
     },
   }
 }

@@ -5,7 +5,7 @@ import type { EventId } from '../matrix/ids.ts'
 import { redactionTarget } from '../matrix/redaction.ts'
 import { eventIdBytes, eventIdText } from '../storage/event-codec.ts'
 import { tracesOfEvents } from '../storage/event-graph.ts'
-import type { StoredEvent } from '../storage/events.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { HotRoom } from './hot-room.ts'
 
 /** What the database knows about events that arrive and about those that they name. */
@@ -56,4 +56,35 @@ function namedBy(event: RoomEvent, { rules }: HotRoom): EventId[] {
   if (redacted !== undefined) names.push(redacted)
   if (rules.createEventIsRoomId) names.push(createEventIdOf(event.roomId))
   return names
+}
+
+/** The events that an event names; undefined: not known here. */
+export type NamedEvents = {
+  readonly prev: readonly (StoredEvent | undefined)[]
+  readonly auth: readonly (StoredEvent | undefined)[]
+  /** Those whose state afterwards is not known. */
+  readonly missingPrev: readonly EventId[]
+  readonly missingAuth: readonly EventId[]
+}
+
+/** An outlier says nothing of the state after it, and an event of another room nothing at all. */
+export function namedEvents(event: RoomEvent, room: Pick<HotRoom, 'room'>, cited: CitedEvents): NamedEvents {
+  const prev = event.prevEvents.map((eventId) => {
+    const stored = cited.get(eventId)
+    return stored?.room === room.room ? stored : undefined
+  })
+  const auth = event.authEvents.map((eventId) => cited.get(eventId))
+  const isPlaced = (stored: StoredEvent | undefined): boolean =>
+    stored !== undefined && (stored.flags & EventFlags.outlier) === 0 && hasState(stored)
+  return {
+    prev,
+    auth,
+    missingPrev: event.prevEvents.filter((_, index) => !isPlaced(prev[index])),
+    missingAuth: event.authEvents.filter((_, index) => auth[index] === undefined),
+  }
+}
+
+/** Of some back-filled events the state is not known. */
+function hasState({ timeline, stateDelta }: StoredEvent): boolean {
+  return timeline === null || timeline > 0 || stateDelta !== null
 }

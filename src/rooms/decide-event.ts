@@ -4,16 +4,15 @@ import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
 import type { EventId } from '../matrix/ids.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
-import { internStateDelta } from '../storage/state-deltas.ts'
 import { authKeysOf, authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
-import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
+import { type CitedEvents, loadCitedEvents, type NamedEvents, namedEvents } from './cited-events.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import { refOf } from './hot-rooms.ts'
 import { type EventDraft, loadForDrafts } from './local-event.ts'
 import type { Arrival, Placement, StateChange } from './place-event.ts'
 import { pruneIfRedacted, targetOfRedaction } from './redactions.ts'
 import { compareStates, createResolver, ownNumber } from './resolve-states.ts'
-import { now, type RoomState, statesAfter, withEntry } from './state-at.ts'
+import { now, type RoomState, stateAfterRef, statesAfter, withEntry } from './state-at.ts'
 import { changesOf, givenChanges, givenState } from './state-changes.ts'
 import { countsAsUnread, type UnreadOutcome } from './unread.ts'
 
@@ -98,34 +97,8 @@ export function draftOf({ pdu }: RoomEvent): EventDraft {
   return { type, sender, ...(stateKey !== undefined && { stateKey }), content }
 }
 
-type NamedEvents = {
-  readonly prev: readonly (StoredEvent | undefined)[]
-  readonly auth: readonly (StoredEvent | undefined)[]
-  readonly missingPrev: readonly EventId[]
-  readonly missingAuth: readonly EventId[]
-}
-
-/** An outlier says nothing of the state after it, and an event of another room nothing at all. */
-function namedEvents(event: RoomEvent, room: HotRoom, cited: CitedEvents): NamedEvents {
-  const prev = event.prevEvents.map((eventId) => {
-    const stored = cited.get(eventId)
-    return stored?.room === room.room ? stored : undefined
-  })
-  const auth = event.authEvents.map((eventId) => cited.get(eventId))
-  const isPlaced = (stored: StoredEvent | undefined): boolean =>
-    stored !== undefined && (stored.flags & EventFlags.outlier) === 0 && hasState(stored)
-  return {
-    prev,
-    auth,
-    missingPrev: event.prevEvents.filter((_, index) => !isPlaced(prev[index])),
-    missingAuth: event.authEvents.filter((_, index) => auth[index] === undefined),
-  }
-}
-
-/** Of some back-filled events the state is not known. */
-function hasState({ timeline, stateDelta }: StoredEvent): boolean {
-  return timeline === null || timeline > 0 || stateDelta !== null
-}
+/** Events that were not accepted, one after the other, past which extremities are looked for: one too many does no harm. */
+const mostSteps = 50
 
 type Arriving = {
   readonly cited: CitedEvents
@@ -168,9 +141,13 @@ class EventDecision {
 
   /** The state after all predecessors, resolved. */
   async #stateBefore(given: RoomState | undefined): Promise<RoomState> {
+    const inMemory = new Map(this.#room.extremities.map((ref) => [ref.nid, stateAfterRef(ref)]))
     const prev = this.#arriving.named.prev.filter((stored) => stored !== undefined)
-    const after = await statesAfter(this.#ctx, prev)
-    const states: RoomState[] = []
+    const states = prev.flatMap(({ nid }) => inMemory.get(nid) ?? [])
+    const after = await statesAfter(
+      this.#ctx,
+      prev.filter(({ nid }) => !inMemory.get(nid)),
+    )
     for (const state of after.values()) if (state.known) states.push(state.value)
     if (given) states.push(given)
     // Only the create event has no predecessors: there was nothing before.
@@ -225,6 +202,7 @@ class EventDecision {
     const { state_key: stateKey } = this.#event.pdu
     const ownNid = this.#arriving.promotes?.nid ?? ownNumber
     const after = stateKey === undefined ? before : withEntry(before, ref.kind, ownNid)
+    if (!isFirst) ref.before = before
     const extremities = await this.#extremities()
     const changes = isFirst
       ? await this.#firstChanges(before)
@@ -263,12 +241,15 @@ class EventDecision {
   }
 
   async #statesAfter(refs: readonly EventRef[]): Promise<RoomState[]> {
-    const stored = await this.#ctx.events.byNids(refs.map(({ nid }) => nid))
+    const inMemory = refs.map(stateAfterRef)
+    const others = refs.filter((_, index) => inMemory[index] === undefined)
+    const stored = await this.#ctx.events.byNids(others.map(({ nid }) => nid))
     const states = await statesAfter(this.#ctx, stored)
-    return [...states.values()].map((state) => {
+    const loaded = [...states.values()].map((state) => {
       if (!state.known) throw new Error('the state after a forward extremity is not known')
       return state.value
     })
+    return [...inMemory.filter((state) => state !== undefined), ...loaded]
   }
 
   /**
@@ -279,7 +260,7 @@ class EventDecision {
     const { named, ref, cited } = this.#arriving
     const superseded = new Set<number>()
     let open = named.prev.filter((stored) => stored !== undefined)
-    while (open.length > 0) {
+    for (let steps = 0; open.length > 0 && steps < mostSteps; steps++) {
       for (const { nid } of open) superseded.add(nid)
       const passed = open.filter(({ flags }) => (flags & (EventFlags.rejected | EventFlags.softFailed)) !== 0)
       const withEdges = await this.#ctx.events.byNids(
@@ -297,7 +278,7 @@ class EventDecision {
     const isCurrent = await isSame(this.#ctx, this.#room, before)
     // The position of an outlier that gets no place in the timeline is not remembered, so its state has to say.
     const isImplied = isCurrent && (flag === 0 || !this.#arriving.promotes)
-    return this.#base(isImplied ? null : await internStateDelta(this.#ctx.database, this.#room.room, before), flag)
+    return this.#base(isImplied ? null : await this.#ctx.hotRooms.stateDeltas.idOf(this.#room, before), flag)
   }
 
   #base(stateDelta: number | null, flag: number) {

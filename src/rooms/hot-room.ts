@@ -5,6 +5,7 @@ import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import type { RoomRow } from '../storage/rooms.ts'
+import type { StateDelta } from '../storage/state-deltas.ts'
 
 /** An event that a room holds on to. Its number is 0 until the batch it is written with has its positions. */
 export type EventRef = {
@@ -12,6 +13,11 @@ export type EventRef = {
   readonly kind: number
   readonly senderNid: number
   readonly event: RoomEvent
+  /**
+   * The state before it, where this process decided about it; `implied`: the resolved state at the position before its
+   * number.
+   */
+  before?: StateDelta | 'implied'
 }
 
 /** The event at a key of the current state, and the position since which it is there (0 until it is written). */
@@ -94,6 +100,11 @@ export class HotRoom implements AuthState {
       this.#holders--
       leave()
     }
+  }
+
+  /** Resolves when those who hold the room or wait for it now have let it go. */
+  released(): Promise<void> {
+    return this.#lane
   }
 
   /** Resolves when nothing is on its way to the database. */

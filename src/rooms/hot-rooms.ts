@@ -6,6 +6,7 @@ import type { Dictionaries } from '../storage/dictionaries.ts'
 import type { EventStore, StoredEvent } from '../storage/events.ts'
 import type { EventFact } from '../storage/facts.ts'
 import { type RoomRow, roomById, roomsByNid, roomVersionNumber } from '../storage/rooms.ts'
+import { createStateDeltaIds, type StateDeltaIds } from '../storage/state-deltas.ts'
 import type { Stream } from '../storage/stream.ts'
 import { type AuthGraphs, createAuthGraphs } from './auth-graphs.ts'
 import { followRoom } from './follow-room.ts'
@@ -31,6 +32,7 @@ export type HotRooms = {
   /** Whether the room in memory is what the database holds; asked before a refusal that another process may have made void. */
   isCurrent(room: HotRoom): Promise<boolean>
   readonly authGraphs: AuthGraphs
+  readonly stateDeltas: StateDeltaIds
 }
 
 const hotRoomsMax = 10_000
@@ -154,5 +156,6 @@ export function createHotRooms(ctx: {
     adopt: remember,
     isCurrent,
     authGraphs: createAuthGraphs(ctx),
+    stateDeltas: createStateDeltaIds(ctx.database),
   }
 }

@@ -4,7 +4,7 @@ import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import { stateNumbers, wholeStateNumbers } from '../storage/room-state.ts'
 import { loadStateDeltas, type StateDelta } from '../storage/state-deltas.ts'
-import type { HotRoom } from './hot-room.ts'
+import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
 
 /** A state of a room, as what it differs in from the resolved state at a position. */
@@ -56,6 +56,13 @@ export async function statesAfter(
     }
   }
   return states
+}
+
+/** The state after an accepted event that is in memory, if memory holds it. */
+export function stateAfterRef(ref: EventRef): RoomState | undefined {
+  if (ref.before === undefined || ref.nid === 0) return undefined
+  const before = ref.before === 'implied' ? { base: ref.nid - 1, entries: nothing } : ref.before
+  return ref.event.pdu.state_key === undefined ? before : withEntry(before, ref.kind, ref.nid)
 }
 
 export function withEntry(state: RoomState, kind: number, nid: number): RoomState {

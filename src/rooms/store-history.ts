@@ -5,7 +5,6 @@ import type { EventId, RoomId } from '../matrix/ids.ts'
 import { redact, redactionTarget } from '../matrix/redaction.ts'
 import { oldestHistory } from '../storage/event-graph.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
-import { internStateDelta } from '../storage/state-deltas.ts'
 import type { Acceptance, AcceptEngine } from './accept-event.ts'
 import { authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
 import { type CitedEvents, loadCitedEvents } from './cited-events.ts'
@@ -271,7 +270,7 @@ class History {
   /** A rejected event without a place is understood by its state alone, so an unknown one becomes the empty state. */
   async #stateDelta(before: RoomState | undefined, position: number | undefined): Promise<number | null> {
     const state = before ?? (position === undefined ? { base: 0, entries: new Map() } : undefined)
-    return state ? internStateDelta(this.#ctx.database, this.#room.room, state) : null
+    return state ? this.#ctx.hotRooms.stateDeltas.idOf(this.#room, state) : null
   }
 
   #prev(eventId: EventId): { ref: EventRef; isPlaced: boolean } | undefined {

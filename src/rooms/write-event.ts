@@ -108,7 +108,8 @@ export function writeEvent(
     batch.add(insertPushExceptions, {
       user_nid: exception.userNid,
       room: room.room,
-      event_nid: ref.nid,
+      // Compared with read positions, so it is where the event is in the timeline.
+      event_nid: position,
       notify: exception.notify,
       highlight: exception.highlight,
     })
@@ -128,7 +129,8 @@ export function writeEvent(
     room: {
       ...after,
       extremities: after.extremities.map(({ nid }) => nid),
-      seen: seen ?? 0,
+      // Who has the room in memory without the state that we are given here must load it again.
+      seen: appended.changes.some(({ isGiven }) => isGiven) ? undefined : (seen ?? 0),
       version: (seen ?? 0) + 1,
     },
   } satisfies Fact)

@@ -45,25 +45,31 @@ export async function writeRoom(ctx: Engine, roomId: RoomId, write: RoomWrite): 
   throw new MatrixError('M_LIMIT_EXCEEDED', 'The room is too busy', { status: 503 })
 }
 
+/** Times a writer lets those who hold the room go first, before it holds the room itself. */
+const patience = 3
+
 async function prepareAndWrite(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<readonly Appended[] | undefined> {
   // An event cannot name more predecessors than this, so the state before it has to be worked out.
-  const isCrowded = room.extremities.length > MAX_PREV_EVENTS
-  let release = isCrowded || room.isHeld ? await room.hold() : undefined
+  const isCrowded = (): boolean => room.extremities.length > MAX_PREV_EVENTS
+  for (let waited = 0; waited < patience && !isCrowded(); waited++) {
+    if (room.isHeld) await room.released()
+    if (room.failed) return undefined
+    await write.prepare(room)
+    if (room.failed) return undefined
+    if (!room.isHeld && !isCrowded()) return writeOnce(ctx, room, write)
+  }
+  const release = await room.hold()
+  let writing: Promise<readonly Appended[] | undefined>
   try {
     if (room.failed) return undefined
     await write.prepare(room)
-    if (!release && (room.isHeld || room.extremities.length > MAX_PREV_EVENTS)) {
-      release = await room.hold()
-      if (!room.failed) await write.prepare(room)
-    }
     if (room.failed) return undefined
-    const writing = writeOnce(ctx, room, write)
-    release?.()
-    release = undefined
-    return await writing
+    writing = writeOnce(ctx, room, write)
   } finally {
-    release?.()
+    // What is appended needs the room no longer.
+    release()
   }
+  return writing
 }
 
 /**

@@ -9,6 +9,7 @@ export const promoteEvents = operation<{
   timeline: number | null
   flags: number
   notify_index: number
+  highlight_index: number
   state_delta: number | null
   edges: Buffer | null
   rest: string | null
@@ -19,12 +20,13 @@ export const promoteEvents = operation<{
     timeline: 'int8',
     flags: 'int2',
     notify_index: 'int4',
+    highlight_index: 'int4',
     state_delta: 'int8',
     edges: 'bytea',
     rest: 'text',
   },
   `update events set timeline = r.timeline, flags = r.flags, notify_index = r.notify_index,
-     state_delta = r.state_delta, edges = r.edges, rest = r.rest
+     highlight_index = r.highlight_index, state_delta = r.state_delta, edges = r.edges, rest = r.rest
    from $rows where events.event_nid = r.event_nid`,
 )
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { type Database, statement } from './database.ts'
 import { lastStateChange } from './room-state.ts'
 import { arrayText } from './writer.ts'
@@ -40,18 +41,38 @@ export async function loadStateDeltas(
   )
 }
 
+/** The numbers of deltas, with those used lately in memory. */
+export type StateDeltaIds = { idOf(room: { readonly room: number }, delta: StateDelta): Promise<number> }
+
+const cachedIds = 20_000
+
+export function createStateDeltaIds(database: Pick<Database, 'read'>): StateDeltaIds {
+  const ids = new LRUCache<string, number>({ max: cachedIds })
+  return {
+    async idOf({ room }, delta) {
+      const key = digestOf(delta, `${room} ${delta.base}`).toString('base64')
+      const known = ids.get(key) ?? (await internStateDelta(database, room, delta))
+      ids.set(key, known)
+      return known
+    },
+  }
+}
+
+function digestOf({ entries }: StateDelta, prefix: string): Buffer {
+  const sorted = [...entries].sort(([one], [other]) => one - other)
+  return createHash('sha256')
+    .update(`${prefix} ${sorted.join(' ')}`)
+    .digest()
+}
+
 /** The number of a delta; equal ones of a room share it. A delta that no event comes to use does no harm. */
-export async function internStateDelta(
-  database: Pick<Database, 'read'>,
-  room: number,
-  delta: StateDelta,
-): Promise<number> {
+async function internStateDelta(database: Pick<Database, 'read'>, room: number, delta: StateDelta): Promise<number> {
   // The state is the same at every position until the next change, so all of them count as one.
   const [last] = await database.read(lastStateChange, [room, delta.base])
   const base = last?.from_position ?? 0
   const kinds = [...delta.entries.keys()].sort((a, b) => a - b)
   const nids = kinds.map((kind) => delta.entries.get(kind)!)
-  const digest = createHash('sha256').update(`${base} ${kinds} ${nids}`).digest()
+  const digest = digestOf(delta, String(base))
   const [inserted] = await database.read(insertDelta, [room, base, arrayText(kinds), arrayText(nids), digest])
   if (inserted) return inserted.state_delta
   const [known] = await database.read(selectDelta, [room, digest])
