@@ -10,10 +10,12 @@ import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
+import { createMedia, type Media } from './media/media.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { type Random, randomFrom } from './random.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
+import { type Audiences, createAudiences } from './rooms/audience.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
 import { createUnread, type Unread } from './rooms/unread.ts'
@@ -60,12 +62,14 @@ export type Context = {
   readonly profiles: Profiles
   readonly relations: Relations
   readonly unread: Unread
+  readonly audiences: Audiences
   readonly pushRules: PushRules
   readonly deviceKeys: DeviceKeys
   /** What happened lately in the active rooms, and to the active users. */
   readonly feeds: Feeds
   readonly sessions: Sessions
   readonly typing: Typing
+  readonly media: Media
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
@@ -110,21 +114,26 @@ export async function createContext(
   const stop = new AbortController()
   const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
   const storage = await openStorage(base, redis)
+  const unread = createUnread({ database })
+  const hotRooms = createHotRooms({ database, ...storage })
+  const feeds = createFeeds(storage.stream)
   // After the feeds, which must know what those it wakes will ask for.
-  const sessions = createSessions({ database, ...storage })
+  const sessions = createSessions({ database, ...storage, unread })
   const context: Context = {
     ...base,
     ...storage,
-    hotRooms: createHotRooms({ database, ...storage }),
+    hotRooms,
     sentTransactions: createSentTransactions(),
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
-    unread: createUnread(),
+    unread,
+    audiences: createAudiences({ ...base, ...storage, hotRooms }),
     pushRules: createPushRules({ database, ...storage }),
-    deviceKeys: createDeviceKeys({ ...base, ...storage, sessions }),
-    feeds: createFeeds(storage.stream),
+    deviceKeys: createDeviceKeys({ ...base, ...storage }),
+    feeds,
     sessions,
     typing: createTyping(base, (room) => sessions.wakeRoom(room)),
+    media: createMedia(base),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
     requesters: createRequesters(base),
@@ -168,6 +177,7 @@ export function beginClosing(context: Context): void {
 export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
+  await context.media.close()
   await context.writer.close()
   await context.stream.close()
   await context.lastSeen.close()
