@@ -191,6 +191,39 @@ test('a membership that a resolution brings back, or takes away, is that of the 
   expect(room.joinedMembers).toBe(rows.filter((row) => row.membership === 1).length)
 })
 
+test('a key that a resolution takes away is absent, and can come again', async () => {
+  await using server = await startTestServer()
+  const { ctx } = server
+  const alice = await server.register('alice')
+  const { roomId, graph } = await sharedRoom(ctx, alice)
+  const users = { [alice.userId]: 100, [bob]: 50 }
+  await arrive(ctx, graph, state(alice.userId, 'm.room.power_levels', { users }))
+  const base = graph.ends
+  const topic = await arrive(ctx, graph, { ...state(bob, 'm.room.topic', { topic: 'of bob' }), after: base })
+  await arrive(ctx, graph, { ...member(bob, 'ban', alice.userId), after: base })
+  expect(graph.current('m.room.topic')).toBeUndefined()
+  await expectSameState(ctx, roomId, graph)
+  const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/state/m.room.topic/`
+  expect((await alice.attempt('get', path)).status).toBe(404)
+  ctx.hotRooms.drop((await ctx.hotRooms.get(roomId))!)
+  await alice.put(path, { topic: 'of alice' })
+  expect(await alice.get(path)).toEqual({ topic: 'of alice' })
+  const rows = await ctx.database.db
+    .selectFrom('room_state')
+    .innerJoin('event_kinds', 'event_kinds.kind', 'room_state.kind')
+    .select(['from_position', 'to_position', 'event_nid'])
+    .where('type', '=', 'm.room.topic')
+    .orderBy('from_position')
+    .execute()
+  expect(rows.map((row) => row.event_nid === null)).toEqual([false, true, false])
+  expect(rows[0]!.to_position).toBe(rows[1]!.from_position)
+  expect(rows[2]!.to_position).toBe(null)
+  const after = await stateAt(ctx, await storedEvent(ctx, topic.eventId), 'after')
+  expect(after.known && sorted(await storedState(ctx, roomId, after.value))).toEqual(
+    sorted(graph.nodes.get(topic.eventId)!.after),
+  )
+})
+
 test('equal states on forks share a delta', async () => {
   await using server = await startTestServer()
   const { ctx } = server

@@ -4,6 +4,7 @@ import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
 import type { EventId } from '../matrix/ids.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
+import { lastStateChange } from '../storage/room-state.ts'
 import { authKeysOf, authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
 import { type CitedEvents, loadCitedEvents, type NamedEvents, namedEvents } from './cited-events.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
@@ -72,8 +73,19 @@ export async function decideEvent(
   await loadForDrafts(ctx, room, [draftOf(arrived)])
   const event = await pruneIfRedacted(ctx, room, arrived, cited.redactionsOf(arrived.eventId))
   const ref = newRef(ctx, event.event, promotes?.nid)
-  const decision = new EventDecision(ctx, room, { cited, named, ref, promotes, redactedBy: event.redactedBy })
-  return decision.decide(options.stateBefore)
+  const lastChange = await lastChangeOf(ctx, room)
+  const arriving = { cited, named, ref, promotes, redactedBy: event.redactedBy, lastChange }
+  return new EventDecision(ctx, room, arriving).decide(options.stateBefore)
+}
+
+/** The position of the last change of the state of a room that is held. */
+async function lastChangeOf(ctx: DecisionEngine, room: HotRoom): Promise<number> {
+  const { version, lastChange } = room
+  if (lastChange?.version === version) return lastChange.position
+  const [row] = await ctx.database.read(lastStateChange, [room.room, now])
+  const position = row?.from_position ?? 0
+  if (room.version === version) room.lastChange = { version, position }
+  return position
 }
 
 function refused(reason: string): Decision {
@@ -106,6 +118,8 @@ type Arriving = {
   readonly ref: EventRef
   readonly promotes: StoredEvent | undefined
   readonly redactedBy: { readonly nid: number } | undefined
+  /** The position of the last change of the state: from there on, all positions are one. */
+  readonly lastChange: number
 }
 
 /** One event on its way through the checks. */
@@ -151,7 +165,9 @@ class EventDecision {
     for (const state of after.values()) if (state.known) states.push(state.value)
     if (given) states.push(given)
     // Only the create event has no predecessors: there was nothing before.
-    return states.length === 0 ? { base: 0, entries: new Map() } : this.#resolve(states)
+    return states.length === 0
+      ? { base: 0, entries: new Map() }
+      : this.#resolve(states.map((state) => this.#normal(state)))
   }
 
   async #check(before: RoomState): Promise<Verdict> {
@@ -206,7 +222,16 @@ class EventDecision {
     const extremities = await this.#extremities()
     const changes = isFirst
       ? await this.#firstChanges(before)
-      : await changesOf(this.#ctx, room, await this.#resolved(extremities, after), ref, ownNid)
+      : await changesOf(
+          this.#ctx,
+          room,
+          {
+            next: await this.#resolved(extremities, after),
+            current: this.#current,
+          },
+          ref,
+          ownNid,
+        )
     const redaction = await targetOfRedaction(this.#ctx, room, this.#event, before, cited)
     const placement = {
       ...(isFirst ? this.#base(null, 0) : await this.#placement(before, 0)),
@@ -235,7 +260,7 @@ class EventDecision {
     const { ref } = this.#arriving
     const others = extremities.filter((one) => one !== ref)
     // An event that others follow already changes nothing about where the room is now.
-    if (others.length === extremities.length && others.length === this.#room.extremities.length) return current
+    if (others.length === extremities.length && others.length === this.#room.extremities.length) return this.#current
     const states = await this.#statesAfter(others)
     return this.#resolve(others.length < extremities.length ? [...states, after] : states)
   }
@@ -249,7 +274,7 @@ class EventDecision {
       if (!state.known) throw new Error('the state after a forward extremity is not known')
       return state.value
     })
-    return [...inMemory.filter((state) => state !== undefined), ...loaded]
+    return [...inMemory.filter((state) => state !== undefined), ...loaded].map((state) => this.#normal(state))
   }
 
   /**
@@ -275,10 +300,20 @@ class EventDecision {
   }
 
   async #placement(before: RoomState, flag: number) {
-    const isCurrent = await isSame(this.#ctx, this.#room, before)
+    const isCurrent = await isSame(this.#ctx, this.#room, before, this.#current)
     // The position of an outlier that gets no place in the timeline is not remembered, so its state has to say.
     const isImplied = isCurrent && (flag === 0 || !this.#arriving.promotes)
     return this.#base(isImplied ? null : await this.#ctx.hotRooms.stateDeltas.idOf(this.#room, before), flag)
+  }
+
+  get #current(): RoomState {
+    return { base: this.#arriving.lastChange, entries: new Map() }
+  }
+
+  /** The same state for the same positions, so that equal ones look equal. */
+  #normal(state: RoomState): RoomState {
+    const { lastChange } = this.#arriving
+    return state.base > lastChange ? { base: lastChange, entries: state.entries } : state
   }
 
   #base(stateDelta: number | null, flag: number) {
@@ -298,10 +333,8 @@ class EventDecision {
   }
 }
 
-const current: RoomState = { base: now, entries: new Map() }
-
 /** Whether a state is the resolved state of now. */
-async function isSame(ctx: DecisionEngine, room: HotRoom, state: RoomState): Promise<boolean> {
+async function isSame(ctx: DecisionEngine, room: HotRoom, state: RoomState, current: RoomState): Promise<boolean> {
   const { values } = await compareStates(ctx, room.room, [state, current])
   const [one, other] = values
   return [...one!].every(([kind, nid]) => other!.get(kind) === nid)

@@ -47,6 +47,8 @@ export class HotRoom implements AuthState {
   failed = false
   /** Where the back-filled history ends: the lowest position of the timeline, 0 without any. Unknown until asked for. */
   oldestPosition: number | undefined
+  /** The position of the last change of the state, as of a version: nothing else vouches for it. */
+  lastChange: { readonly version: number; readonly position: number } | undefined
   /** Events that have their place here and are on their way to the database. */
   readonly unwritten = new Map<EventId, EventRef>()
   /** Units handed to the writer and not yet ended. */

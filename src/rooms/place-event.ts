@@ -62,6 +62,11 @@ export type Placement = Omit<Appended, 'after' | 'room'> & { readonly extremitie
 
 /** Gives an event its place in the hot room. The one spot where a hot room changes. */
 export function place(room: HotRoom, event: Placement): Appended {
+  const isFollowed = room.lastChange !== undefined && room.lastChange.version >= room.version
+  room.lastChange =
+    isFollowed && event.changes.length === 0
+      ? { version: room.version + 1, position: room.lastChange!.position }
+      : undefined
   for (const change of event.changes) {
     if (change.type === 'm.room.member') countMembers(room, change)
     room.set(change.type, change.stateKey, change.to)

@@ -24,12 +24,11 @@ const eventsAtOnce = 2000
 export async function changesOf(
   ctx: Engine,
   room: HotRoom,
-  state: RoomState,
+  states: { readonly current: RoomState; readonly next: RoomState },
   own: EventRef,
   ownNid: number,
 ): Promise<StateChange[]> {
-  if (state.base === now) return []
-  const { values } = await compareStates(ctx, room.room, [state, { base: now, entries: new Map() }])
+  const { values } = await compareStates(ctx, room.room, [states.next, states.current])
   const [next, current] = values
   const changed = new Map([...next!].filter(([kind, nid]) => current!.get(kind) !== nid))
   const kinds = await ctx.dictionaries.kinds(changed.keys())
