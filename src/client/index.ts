@@ -3,6 +3,7 @@ import { accountEndpoints } from './account/index.ts'
 import { deviceEndpoints } from './devices/index.ts'
 import { directoryEndpoints } from './directory/index.ts'
 import { keyEndpoints } from './keys/index.ts'
+import { mediaEndpoints } from './media/index.ts'
 import { membershipEndpoints } from './membership/index.ts'
 import { profileEndpoints } from './profile/index.ts'
 import { pushRuleEndpoints } from './push-rules/index.ts'
@@ -30,4 +31,5 @@ export const endpoints: readonly Endpoint[] = [
   ...directoryEndpoints,
   ...keyEndpoints,
   ...toDeviceEndpoints,
+  ...mediaEndpoints,
 ]

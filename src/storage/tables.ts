@@ -4,7 +4,7 @@ import type { Generated, GeneratedAlways } from 'kysely'
  * The tables, as rows are read. Columns keep the specification's snake_case names. A test compares this with the
  * migrated database.
  */
-export type Tables = CoreTables & AccountTables & KeyTables
+export type Tables = CoreTables & AccountTables & KeyTables & MediaTables
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -217,5 +217,28 @@ type KeyTables = {
     forwarded_count: number
     is_verified: boolean
     session_data: string
+  }
+}
+
+// -- media (migrations/0005-media.sql) -------------------------------------------------------------------------------
+
+type MediaTables = {
+  blobs: { sha256: Buffer; size: number; created_at: number }
+  media: {
+    server_name: string
+    media_id: string
+    uploader: number | null
+    created_at: number
+    sha256: Buffer | null
+    expires_at: number | null
+    content_type: string | null
+    filename: string | null
+  }
+  thumbnails: {
+    source: Buffer
+    variant: string
+    sha256: Buffer | null
+    content_type: string | null
+    problem: string | null
   }
 }
