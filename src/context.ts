@@ -11,7 +11,6 @@ import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
-import { createMedia, type Media } from './media/media.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { type Random, randomFrom } from './random.ts'
@@ -70,7 +69,6 @@ export type Context = {
   readonly feeds: Feeds
   readonly sessions: Sessions
   readonly typing: Typing
-  readonly media: Media
   readonly media: Media
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
@@ -136,7 +134,6 @@ export async function createContext(
     sessions,
     typing: createTyping(base, (room) => sessions.wakeRoom(room)),
     media: createMedia(base),
-    media: createMedia(base),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
     requesters: createRequesters(base),
@@ -180,7 +177,6 @@ export function beginClosing(context: Context): void {
 export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
-  await context.media.close()
   await context.media.close()
   await context.writer.close()
   await context.stream.close()
