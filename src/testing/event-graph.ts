@@ -42,7 +42,8 @@ export class EventGraph {
   readonly roomId: RoomId
   readonly nodes = new Map<EventId, GraphNode>()
   #ends: readonly RoomEvent[] = []
-  #clock = Date.UTC(2026, 0, 1)
+  /** Later than everything in the graph: conflicts are settled by age. */
+  #clock = 0
 
   constructor(rules: RoomRules, roomId: RoomId) {
     this.rules = rules
@@ -90,6 +91,7 @@ export class EventGraph {
   add(event: RoomEvent): Outcome {
     const before = this.#resolve(event.prevEvents.map((eventId) => this.nodes.get(eventId)!.after))
     const outcome = this.#judge(event, before)
+    this.#clock = Math.max(this.#clock, event.pdu.origin_server_ts)
     const { type, state_key: stateKey } = event.pdu
     const changes = stateKey !== undefined && outcome !== 'rejected'
     const after = changes ? new Map(before).set(stateKeyOf(type, stateKey), event.eventId) : before
