@@ -21,6 +21,11 @@ export default defineConfig({
         extends: true,
         test: { name: 'integration', include: integration, globalSetup: ['src/testing/global-setup.ts'] },
       },
+      {
+        extends: true,
+        // Against the started program, from outside.
+        test: { name: 'black-box', include: ['complement-tests/**/*.test.ts'] },
+      },
     ],
   },
 })

@@ -144,7 +144,7 @@ export async function createContext(
 }
 
 async function openStorage(
-  base: Pick<Context, 'database' | 'log' | 'processId'>,
+  base: Pick<Context, 'config' | 'database' | 'log' | 'processId'>,
   redis: { publisher: Redis; subscriber: Redis } | undefined,
 ): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream'>> {
   const { database, log, processId } = base
@@ -158,7 +158,7 @@ async function openStorage(
     readFacts: createReadFacts(database, dictionaries, events),
     log,
     processId,
-    ...(redis && { redis }),
+    ...(redis && { redis: { ...redis, prefix: base.config.redis.prefix } }),
   })
   const writer = await createWriter(database, {
     order: operations,

@@ -33,7 +33,6 @@ export type ReadFacts = (after: number, upTo: number) => Promise<readonly Fact[]
 
 type Arrived = { readonly last: number; readonly facts: readonly Fact[]; readonly isOurs: boolean }
 
-const channel = 'chappe:stream'
 /** Milliseconds that a gap may last before the database is asked. */
 const patience = 25
 /** Milliseconds between two looks at the database: while Redis is away, and in case a message was lost. */
@@ -50,9 +49,10 @@ export function createStream(options: {
   readonly readFacts: ReadFacts
   readonly log: Logger
   readonly processId: string
-  readonly redis?: { publisher: Redis; subscriber: Redis }
+  readonly redis?: { publisher: Redis; subscriber: Redis; prefix: string }
 }): Stream {
   const { redis, processId } = options
+  const channel = `${redis?.prefix}:stream`
   let position = options.start
   let reading: Promise<void> | undefined
   let impatient: NodeJS.Timeout | undefined
