@@ -276,6 +276,25 @@ test('with the state before it told, an event needs no predecessors, and they ca
   await expectSameState(ctx, roomId, graph)
 })
 
+test('what the database cannot hold, and a second create event, are refused alone', async () => {
+  await using server = await startTestServer()
+  const { ctx } = server
+  const alice = await server.register('alice')
+  const { roomId, graph } = await sharedRoom(ctx, alice)
+  const base = graph.ends
+  const odd = graph.build({ type: 'm.odd\0type', sender: bob, content: {}, after: base })
+  const half = graph.build({ type: 'm.odd', sender: bob, stateKey: '\ud800', content: {}, after: base })
+  const create = { type: 'm.room.create', sender: alice.userId, stateKey: '', content: { creator: alice.userId } }
+  const second = graph.build({ ...create, after: [], auth: [] })
+  const good = graph.append(message(bob, 'good \0 \ud800'))
+  const outcomes = await acceptEvents(ctx, roomId, [odd, half, second, good])
+  expect(outcomes.map(({ outcome }) => outcome)).toEqual(['rejected', 'rejected', 'rejected', 'accepted'])
+  expect(await ctx.events.byIds([odd.eventId, half.eventId])).toEqual([])
+  expect((await storedEvent(ctx, good.eventId)).event.pdu.content).toEqual(good.pdu.content)
+  const room = (await ctx.hotRooms.get(roomId))!
+  expect(room.extremities.map(({ event }) => event.eventId)).toEqual([good.eventId])
+})
+
 test('outliers get their place when they arrive', async () => {
   await using server = await startTestServer()
   const { ctx } = server

@@ -31,6 +31,8 @@ export type AcceptEngine = DecisionEngine & Pick<Context, 'writer' | 'sentTransa
 const attempts = 20
 /** Times an event that needs no holding lets those who hold the room go first. */
 const patience = 3
+/** Changes of the state by one event after which a room is better read again than kept. */
+const mostChanges = 1000
 const uniqueViolation = '23505'
 
 /**
@@ -47,22 +49,27 @@ export async function acceptEvent(
   options: AcceptOptions = {},
 ): Promise<Acceptance> {
   const [acceptance] = await acceptEvents(ctx, event.roomId, [event], options)
-  return acceptance!
+  if (acceptance!.outcome === 'failed') throw acceptance!.error
+  return acceptance as Acceptance
 }
+
+/** Nothing is known about the event, and the others are not concerned: the database refused it, or there is a bug. */
+export type Failure = { readonly outcome: 'failed'; readonly error: unknown }
 
 /**
  * Takes events of one room in, in the order given, which is best that of the graph. They share commits, where each waits only
  * for the decisions about those before it.
  *
- * @throws MatrixError M_NOT_FOUND for a room that is not known here. What is wrong with an event is in its answer.
+ * @throws MatrixError M_NOT_FOUND for a room that is not known here; M_LIMIT_EXCEEDED when it is too busy. What is wrong
+ * with one event is in its answer.
  */
 export async function acceptEvents(
   ctx: AcceptEngine,
   roomId: RoomId,
   events: readonly RoomEvent[],
   options: AcceptOptions = {},
-): Promise<readonly Acceptance[]> {
-  const done = new Map<RoomEvent, Acceptance>()
+): Promise<readonly (Acceptance | Failure)[]> {
+  const done = new Map<RoomEvent, Acceptance | Failure>()
   for (let attempt = 0; attempt < attempts; attempt++) {
     const left = events.filter((event) => !done.has(event))
     if (left.length === 0) return events.map((event) => done.get(event)!)
@@ -79,19 +86,22 @@ async function acceptInto(
   room: HotRoom,
   events: readonly RoomEvent[],
   options: AcceptOptions,
-  done: Map<RoomEvent, Acceptance>,
+  done: Map<RoomEvent, Acceptance | Failure>,
 ): Promise<void> {
   const run = new AcceptRun(ctx, room, options)
-  let failure: unknown
-  try {
-    await run.load(events)
-    for (const event of events) if (!(await run.take(event))) break
-  } catch (error) {
-    failure = error
+  await run.load(events)
+  for (const event of events) {
+    try {
+      if (!(await run.take(event))) break
+    } catch (error) {
+      // What was read while another process wrote to the room may not fit together.
+      await room.written()
+      if (room.failed || !(await ctx.hotRooms.isCurrent(room))) break
+      done.set(event, { outcome: 'failed', error })
+    }
   }
-  const isMoved = await run.settle(done)
-  if (failure !== undefined && !isMoved && (await ctx.hotRooms.isCurrent(room))) throw failure
-  if (isMoved || failure !== undefined) ctx.hotRooms.drop(room)
+  const isWritten = await run.settle(done)
+  if (!isWritten || events.some((event) => !done.has(event))) ctx.hotRooms.drop(room)
 }
 
 type Taken = { event: RoomEvent; acceptance: Acceptance; written: Promise<boolean> }
@@ -134,21 +144,30 @@ class AcceptRun {
       if (room.failed) return false
       const decision = await decideEvent(this.#ctx, room, event, this.#options)
       if (room.failed || room.version !== seen) return false
-      this.#write(event, decision)
-      return true
+      const written = this.#write(event, decision)
+      if ((decision.placement?.changes.length ?? 0) <= mostChanges) return true
+      // More than memory keeps: until it is written, what memory lacks cannot be read anywhere.
+      await written.catch(() => {})
+      this.#ctx.hotRooms.drop(room)
+      return false
     } finally {
       release()
     }
   }
 
-  /** Waits for the writer. True when some events could not be written, because the room moved on. */
-  async settle(done: Map<RoomEvent, Acceptance>): Promise<boolean> {
-    let isMoved = this.#room.failed
+  /** Waits for the writer. False when some events could not be written, mostly because the room moved on. */
+  async settle(done: Map<RoomEvent, Acceptance | Failure>): Promise<boolean> {
+    let isWritten = true
     for (const { event, acceptance, written } of this.#taken) {
-      if (await written) done.set(event, acceptance)
-      else isMoved = true
+      try {
+        if (await written) done.set(event, acceptance)
+        else isWritten = false
+      } catch (error) {
+        done.set(event, { outcome: 'failed', error })
+        isWritten = false
+      }
     }
-    return isMoved
+    return isWritten
   }
 
   /** New here, and naming nothing that has to be looked for. */
@@ -221,11 +240,12 @@ class AcceptRun {
     return { event: ref.event, ref, rejected: (flags & EventFlags.rejected) !== 0 }
   }
 
-  #write(event: RoomEvent, { acceptance, placement }: Decision): void {
+  #write(event: RoomEvent, { acceptance, placement }: Decision): Promise<boolean> {
     const written = placement ? this.#writePlaced(placement) : Promise.resolve(true)
     // Whoever waits for it does so later; until then it must not count as unhandled.
     written.catch(() => {})
     this.#taken.push({ event, acceptance, written })
+    return written
   }
 
   async #writePlaced(placement: Placement): Promise<boolean> {

@@ -328,8 +328,9 @@ class EventDecision {
   }
 
   #arrival(missingPrev: readonly EventId[], awaits: EventId | undefined): Arrival {
-    const { promotes, redactedBy } = this.#arriving
-    return { promotes, redactedBy, awaits, missing: missingPrev }
+    const { promotes, redactedBy, cited } = this.#arriving
+    const hasRedactions = cited.redactionsOf(this.#event.eventId).length > 0
+    return { promotes, redactedBy, hasRedactions, awaits, missing: missingPrev }
   }
 }
 

@@ -21,6 +21,8 @@ export type Arrival = {
   readonly promotes?: StoredEvent | undefined
   /** Its redaction, which came first or comes with it; the event is pruned already. */
   readonly redactedBy?: { readonly nid: number } | undefined
+  /** Redactions came before it, whether they have an effect or not. */
+  readonly hasRedactions?: boolean
   /** What it redacts, when that is not known here yet. */
   readonly awaits?: EventId | undefined
   /** Predecessors that nobody has sent us. */

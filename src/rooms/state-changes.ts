@@ -16,8 +16,7 @@ type Engine = Pick<Context, 'database' | 'dictionaries' | 'events' | 'hotRooms'>
 const eventsAtOnce = 2000
 
 /**
- * What changes when the resolved state of a room becomes another. Everything that the changes touch is in memory
- * afterwards.
+ * What changes when the resolved state of a room that is held becomes another.
  *
  * @param own An event that is not stored yet; the state names it by `ownNid`.
  */
@@ -35,18 +34,22 @@ export async function changesOf(
   const keys = [...kinds.values()].map(({ type, stateKey }): StateTuple => [type, stateKey!])
   const users = keys.filter(([type]) => type === 'm.room.member').map(([, stateKey]) => stateKey as UserId)
   const stored = [...changed.values()].filter((nid) => nid !== 0 && nid !== ownNid)
-  const [events] = await Promise.all([
+  // Read where they are written: memory may not hold as many as can change at once.
+  const [events, replaced] = await Promise.all([
     ctx.events.byNids(stored),
-    ctx.hotRooms.load(room, keys),
+    changed.size === 0 ? [] : ctx.events.currentState(room.room, [...changed.keys()]),
     ctx.dictionaries.internUsers(users),
   ])
+  const before = new Map(replaced.map((entry) => [entry.stored.kind, entry]))
   const refs = new Map(events.map((event) => [event.nid, refOf(event)]))
   refs.set(ownNid, own)
   return [...changed].map(([kind, nid]) => {
     const { type, stateKey } = kinds.get(kind)!
     const ref = refs.get(nid)
     const to = ref && { ref, since: 0 }
-    return { type, stateKey: stateKey!, kind, from: room.entry(type, stateKey!), to }
+    const entry = before.get(kind)
+    const from = entry && { ref: refOf(entry.stored), since: entry.since }
+    return { type, stateKey: stateKey!, kind, from, to }
   })
 }
 

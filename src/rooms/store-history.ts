@@ -261,6 +261,7 @@ class History {
       arrival: {
         promotes,
         redactedBy,
+        hasRedactions: this.#cited.redactionsOf(event.eventId).length > 0,
         awaits: isTogether ? undefined : redaction.awaits,
         missing: position === undefined ? [] : event.prevEvents.filter((_, index) => !prev[index]?.isPlaced),
       },

@@ -149,6 +149,7 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
       redaction: ref.nid,
     })
   }
+  if (arrival.hasRedactions) batch.add(deletePendingRedactions, { room: room.room, event_id: eventId })
   if (arrival.redactedBy === undefined) return
   const { pdu } = ref.event
   batch.add(redactEvents, {
@@ -157,7 +158,6 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
     rest: restOf(pdu, { edges: false, proof: false }),
     redacted_by: arrival.redactedBy.nid,
   })
-  batch.add(deletePendingRedactions, { room: room.room, event_id: eventId })
 }
 
 function replacedBy({ ref, changes, room }: Appended): StoredEvent | undefined {
