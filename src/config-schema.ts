@@ -89,8 +89,17 @@ export const configSchema = section({
   rooms: section({
     default_version: Type.String({ minLength: 1, default: '12' }),
     allow_public_directory: Type.Boolean({ default: true }),
+    directory_requires_login: Type.Boolean({ default: true }),
     encrypt_by_default: Type.Boolean({ default: false }),
     invite_limit_per_creation: Type.Integer({ ...positive, default: 100 }),
+  }),
+  user_directory: section({
+    search_all_users: Type.Boolean({ default: false }),
+  }),
+  turn: section({
+    uris: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    shared_secret: Type.Optional(Type.String({ minLength: 8, ...secret })),
+    lifetime_seconds: Type.Integer({ ...positive, default: 86_400 }),
   }),
   presence: section({
     enabled: Type.Boolean({ default: false }),

@@ -11,9 +11,11 @@ import { receiptEndpoints } from './receipts/index.ts'
 import { roomEndpoints } from './rooms/index.ts'
 import { serverEndpoints } from './server/index.ts'
 import { sessionEndpoints } from './session/index.ts'
+import { spaceEndpoints } from './spaces/index.ts'
 import { syncEndpoints } from './sync/index.ts'
 import { toDeviceEndpoints } from './to-device/index.ts'
 import { userDataEndpoints } from './user-data/index.ts'
+import { userDirectoryEndpoints } from './user-directory/index.ts'
 
 /** Every operation of the client-server API that is served, a list per section of the specification. */
 export const endpoints: readonly Endpoint[] = [
@@ -32,4 +34,6 @@ export const endpoints: readonly Endpoint[] = [
   ...keyEndpoints,
   ...toDeviceEndpoints,
   ...mediaEndpoints,
+  ...userDirectoryEndpoints,
+  ...spaceEndpoints,
 ]

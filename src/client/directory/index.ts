@@ -7,6 +7,8 @@ import {
   setRoomAlias,
   setRoomVisibilityOnDirectory,
 } from './aliases.ts'
+import { getRoomSummary } from './get-room-summary.ts'
+import { getPublicRooms, queryPublicRooms } from './public-rooms.ts'
 
 /** Spec: Client-Server API, "Room aliases", "Published room directory". */
 export const directoryEndpoints: readonly Endpoint[] = [
@@ -16,4 +18,7 @@ export const directoryEndpoints: readonly Endpoint[] = [
   getLocalAliases,
   getRoomVisibilityOnDirectory,
   setRoomVisibilityOnDirectory,
+  getPublicRooms,
+  queryPublicRooms,
+  getRoomSummary,
 ]

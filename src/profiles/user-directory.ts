@@ -1,0 +1,110 @@
+import type { Context } from '../context.ts'
+import { foldText } from '../matrix/fold-text.ts'
+import { localpartOf, type UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import { statement } from '../storage/database.ts'
+import { membershipCodes } from '../storage/room-users.ts'
+
+/** Users in one answer. */
+const maxLimit = 50
+/** Characters of a search term that are looked at. */
+const maxTerm = 100
+
+type Row = { user_id: UserId; fields: string | null; member: string | null; is_near: boolean }
+
+/**
+ * Users whose name or id begins so, of whom the searcher may know: at most 2,000 by each are looked at, so that a single
+ * letter costs no more than a name.
+ *
+ * Where join rules and history visibility stand is known by the text of the event, as the server wrote it.
+ */
+const search = statement<Row>(
+  'user directory',
+  `with mine as materialized (
+     select room from room_users where user_nid = $1 and membership = ${membershipCodes.join}),
+   candidates as (
+     (select user_nid from profiles where searchable_name(fields) @@ to_tsquery('simple', $2) limit 2000)
+     union
+     (select user_nid from users where user_id >= $3 and user_id < $4 limit 2000)),
+   known as (
+     select c.user_nid, u.user_id, a.user_nid is not null as is_ours, exists (
+       select from room_users b where b.user_nid = c.user_nid and b.membership = ${membershipCodes.join}
+         and b.room in (select room from mine)) as is_near
+     from candidates c join users u using (user_nid) left join accounts a using (user_nid)
+     where c.user_nid <> $1 and (a.user_nid is null or (a.deactivated_at is null and not a.is_guest)))
+   select k.user_id, p.fields, m.member, k.is_near
+   from known k left join profiles p using (user_nid)
+   left join lateral (
+     select e.content as member from room_users b join events e using (event_nid)
+     where p.user_nid is null and b.user_nid = k.user_nid and b.membership = ${membershipCodes.join}
+     order by (b.room in (select room from mine)) desc limit 1) m on true
+   where k.is_near or ($5 and k.is_ours) or exists (
+     select from room_users b join room_state s on s.room = b.room and s.kind = any($6::int[]) and s.to_position is null
+       join events e on e.event_nid = s.event_nid
+     where b.user_nid = k.user_nid and b.membership = ${membershipCodes.join}
+       and (e.content like '%"join_rule":"public"%' or e.content like '%"history_visibility":"world_readable"%'))
+   limit 500`,
+)
+
+export type FoundUser = {
+  readonly user_id: UserId
+  readonly display_name?: string
+  readonly avatar_url?: string
+}
+
+/**
+ * Searches the users who share a room with the searcher or are in a public one; where the operator wants it, everybody
+ * who has an account here.
+ *
+ * Spec: Client-Server API, `POST /_matrix/client/v3/user_directory/search` (v1.19).
+ */
+export async function searchUsers(
+  ctx: Pick<Context, 'config' | 'database' | 'dictionaries'>,
+  searcher: { readonly userNid: number },
+  query: { readonly term: string; readonly limit: number },
+): Promise<{ results: FoundUser[]; limited: boolean }> {
+  const limit = Math.min(Math.max(query.limit, 0), maxLimit)
+  const term = foldText(query.term.trim().slice(0, maxTerm).toWellFormed().replaceAll('\0', ''))
+  const words = wordsOf(term)
+  if (words.length === 0) return { results: [], limited: false }
+  const prefix = `@${term.replace(/^@/, '')}`
+  const kinds = await ctx.dictionaries.findKinds([
+    { type: 'm.room.join_rules', stateKey: '' },
+    { type: 'm.room.history_visibility', stateKey: '' },
+  ])
+  const rows = await ctx.database.read(search, [
+    searcher.userNid,
+    words.map((word) => `'${word}':*`).join(' & '),
+    prefix,
+    `${prefix}\u{10ffff}`,
+    ctx.config.user_directory.search_all_users,
+    [...kinds.values()],
+  ])
+  const found = rows.map((row) => ({ user: foundUser(row), isNear: row.is_near }))
+  found.sort((a, b) => rankOf(a, prefix) - rankOf(b, prefix) || (a.user.user_id < b.user.user_id ? -1 : 1))
+  return { results: found.slice(0, limit).map(({ user }) => user), limited: found.length > limit }
+}
+
+/** As the index has them; nothing is left in them that a query could be made of. */
+function wordsOf(term: string): string[] {
+  return term.split(/[\p{Cc}\s!-/:-@[-`{-~]+/u).filter((word) => word !== '')
+}
+
+function foundUser(row: Row): FoundUser {
+  const profile = JSON.parse(row.fields ?? row.member ?? '{}') as JsonObject
+  return {
+    user_id: row.user_id,
+    ...(typeof profile.displayname === 'string' && { display_name: profile.displayname }),
+    ...(typeof profile.avatar_url === 'string' && { avatar_url: profile.avatar_url }),
+  }
+}
+
+/** Who is called exactly so comes first, then whose name begins so; among equals those one shares a room with. */
+function rankOf({ user, isNear }: { user: FoundUser; isNear: boolean }, prefix: string): number {
+  const term = prefix.slice(1)
+  const name = foldText(user.display_name ?? '')
+  const id = foldText(user.user_id)
+  const exact = id === prefix || foldText(localpartOf(user.user_id)) === term || name === term
+  const begins = name.startsWith(term) || id.startsWith(prefix)
+  return (exact ? 0 : begins ? 2 : 4) + (isNear ? 0 : 1)
+}
