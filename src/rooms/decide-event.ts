@@ -70,7 +70,10 @@ export async function decideEvent(
   if (named.missingAuth.length > 0 || (named.missingPrev.length > 0 && !options.stateBefore)) {
     return missing(named.missingPrev, named.missingAuth)
   }
-  await loadForDrafts(ctx, room, [draftOf(arrived)])
+  await Promise.all([
+    loadForDrafts(ctx, room, [draftOf(arrived)]),
+    ctx.hotRooms.load(room, authKeysOf(arrived, room.rules)),
+  ])
   const event = await pruneIfRedacted(ctx, room, arrived, cited.redactionsOf(arrived.eventId))
   const ref = newRef(ctx, event.event, promotes?.nid)
   const lastChange = await lastChangeOf(ctx, room)
@@ -193,7 +196,6 @@ class EventDecision {
       const state = await this.#resolve([...(await this.#statesAfter(extremities)), before])
       return checkAuth(this.#event, await authStateIn(this.#ctx, this.#room, state, this.#event, this.#auth), rules)
     }
-    await this.#ctx.hotRooms.load(this.#room, authKeysOf(this.#event, rules))
     return checkAuth(this.#event, this.#room, rules)
   }
 
