@@ -71,6 +71,8 @@ create table events (
   redacted_by bigint
 ) with (fillfactor = 100);
 create index events_timeline on events (room, timeline) where timeline is not null;
+-- Those whose place in the timeline is not their number: outliers shown later, and back-filled history.
+create index events_placed_later on events (timeline) where timeline <> event_nid;
 
 -- Predecessors that some event names and nobody has sent us: where back-filling starts.
 create table missing_events (

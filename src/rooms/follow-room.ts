@@ -11,6 +11,8 @@ import type { EventRef, HotRoom } from './hot-room.ts'
 export function followRoom(room: HotRoom, fact: EventFact): boolean {
   const { seen, version, extremities } = fact.room
   // The events of one unit come one after the other and leave the same version.
+  // What it redacts may be among the entries in memory.
+  if (fact.stored.event.pdu.type === 'm.room.redaction') return false
   const fits = seen !== undefined && (room.version === seen || room.version === version)
   if (!fits || room.unwritten.size > 0) return false
   const refs = refsOf(room, fact.stored, extremities)

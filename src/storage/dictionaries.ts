@@ -56,8 +56,12 @@ const insertUsers = statement<UserRow>(
 )
 const selectKindsByKey = statement<KindRow>(
   'kinds by key',
+  // In two halves, since "is not distinct from" cannot use the index.
   `select k.kind, k.type, k.state_key from unnest($1::text[], $2::text[]) as r(type, state_key)
-   join event_kinds k on k.type = r.type and k.state_key is not distinct from r.state_key`,
+   cross join lateral (
+     select * from event_kinds where type = r.type and state_key = r.state_key
+     union all
+     select * from event_kinds where r.state_key is null and type = r.type and state_key is null) k`,
 )
 const selectKindsByNid = statement<KindRow>(
   'kinds by nid',

@@ -2,7 +2,7 @@ import type { Database } from './database.ts'
 import { statement } from './database.ts'
 import type { Dictionaries } from './dictionaries.ts'
 import { type EventIdFormat, eventIdText } from './event-codec.ts'
-import { EventFlags, type EventStore, type StoredEvent } from './events.ts'
+import type { EventStore, StoredEvent } from './events.ts'
 import type { EventFact, Fact, StateChangeFact } from './facts.ts'
 import type { Membership } from './room-users.ts'
 import { type RoomRow, roomsByNid } from './rooms.ts'
@@ -16,7 +16,10 @@ import type { AccountDataRow, ReceiptRow, ToDeviceRow } from './user-data.ts'
 
 const eventNids = statement<{ event_nid: number }>(
   'events of a span',
-  'select event_nid from events where event_nid > $1 and event_nid <= $2',
+  // An outlier that is shown later has its number from before, and its place in the timeline from then.
+  `select event_nid from events where event_nid > $1 and event_nid <= $2 and timeline = event_nid
+   union all
+   select event_nid from events where timeline > $1 and timeline <= $2 and timeline <> event_nid`,
 )
 const stateChanges = statement<{ room: number; kind: number; from_position: number; event_nid: number | null }>(
   'state changes of a span',
@@ -97,9 +100,9 @@ function receiptFacts(
     eventId: eventIdText(row.event_id, row.event_format),
     ts: row.ts,
   }
-  if (row.timeline === null || (threadId !== '' && threadId !== 'main')) return [receipt]
+  if (row.timeline === null) return [receipt]
   const index = { notifyIndex: row.notify_index, highlightIndex: row.highlight_index }
-  return [receipt, { kind: 'read', position, room, userNid, readPosition: row.timeline, ...index }]
+  return [receipt, { kind: 'read', position, room, userNid, threadId, readPosition: row.timeline, ...index }]
 }
 
 async function eventFacts(
@@ -111,7 +114,7 @@ async function eventFacts(
 ): Promise<EventFact[]> {
   const nids = (await database.read(eventNids, [after, upTo])).map((row) => row.event_nid)
   if (nids.length === 0) return []
-  const stored = (await events.byNids(nids)).filter((event) => (event.flags & EventFlags.outlier) === 0)
+  const stored = await events.byNids(nids)
   const rooms = [...new Set(stored.map((event) => event.room))]
   const [changeRows, roomRows, replaced] = await Promise.all([
     database.read(stateChanges, [after, upTo, rooms]),
@@ -124,8 +127,8 @@ async function eventFacts(
   for (const event of await events.byNids(missing)) known.set(event.nid, event)
   const changesAt = await changesByPosition(dictionaries, changeRows, known)
   return stored
-    .sort((one, other) => one.nid - other.nid)
-    .map((event) => eventFact(event, roomOf.get(event.room)!, changesAt.get(event.nid) ?? [], replaced.get(event.nid)))
+    .sort((one, other) => one.timeline! - other.timeline!)
+    .map((event) => eventFact(event, roomOf.get(event.room)!, changesAt.get(event.timeline!) ?? [], replaced.get(event.nid)))
 }
 
 type Change = StateChangeFact & { readonly userNid: number | undefined }
@@ -166,7 +169,7 @@ function eventFact(
   })
   return {
     kind: 'event',
-    position: stored.nid,
+    position: stored.timeline!,
     roomId: room.room_id,
     stored,
     changes: changes.map(({ userNid: _userNid, ...change }) => change),
