@@ -4,7 +4,7 @@ import type { Generated, GeneratedAlways } from 'kysely'
  * The tables, as rows are read. Columns keep the specification's snake_case names. A test compares this with the
  * migrated database.
  */
-export type Tables = CoreTables & AccountTables & KeyTables & MediaTables
+export type Tables = CoreTables & AccountTables & KeyTables & MediaTables & ReportTables
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -240,5 +240,19 @@ type MediaTables = {
     sha256: Buffer | null
     content_type: string | null
     problem: string | null
+  }
+}
+
+// -- reports (migrations/0010-reports.sql) ----------------------------------------------------------------------------
+
+type ReportTables = {
+  reports: {
+    report: Generated<number>
+    reporter: number
+    received_at: number
+    room: number | null
+    event_nid: number | null
+    reported_user: number | null
+    reason: string | null
   }
 }

@@ -11,6 +11,7 @@ import { getRoomState } from './get-room-state.ts'
 import { getRoomStateWithKey } from './get-room-state-with-key.ts'
 import { getThreadRoots } from './get-thread-roots.ts'
 import { redactEvent } from './redact-event.ts'
+import { roomInitialSync } from './room-initial-sync.ts'
 import { sendMessage } from './send-message.ts'
 import { setRoomStateWithKey } from './set-room-state-with-key.ts'
 import { upgradeRoom } from './upgrade-room.ts'
@@ -32,4 +33,5 @@ export const roomEndpoints: readonly Endpoint[] = [
   getThreadRoots,
   getEventByTimestamp,
   upgradeRoom,
+  roomInitialSync,
 ]

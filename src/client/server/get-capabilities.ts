@@ -6,7 +6,7 @@ export const getCapabilities = endpoint({
   method: 'get',
   path: ['/_matrix/client/v3/capabilities', '/_matrix/client/r0/capabilities'],
   auth: 'user',
-  handle(ctx) {
+  handle(ctx, { requester }) {
     return {
       capabilities: {
         'm.change_password': { enabled: ctx.config.passwords.enabled },
@@ -19,6 +19,7 @@ export const getCapabilities = endpoint({
         'm.3pid_changes': { enabled: false },
         'm.get_login_token': { enabled: ctx.config.sessions.login_token_enabled },
         'm.profile_fields': { enabled: true },
+        ...(requester.isAdmin && { 'm.account_moderation': { suspend: true, lock: true } }),
       },
     }
   },
