@@ -24,7 +24,11 @@ export default defineConfig({
       {
         extends: true,
         // Against the started program, from outside.
-        test: { name: 'black-box', include: ['complement-tests/**/*.test.ts'] },
+        test: {
+          name: 'black-box',
+          include: ['complement-tests/**/*.test.ts'],
+          globalSetup: ['src/testing/global-setup.ts'],
+        },
       },
     ],
   },

@@ -5,7 +5,14 @@ import { eventIn, register, withBody } from './sdk-device.ts'
 
 /** matrix-bot-sdk, without encryption, since that part of it is a binary it fetches itself. */
 async function startBot(baseUrl: string): Promise<MatrixClient> {
-  LogService.setLogger({ ...new RichConsoleLogger(), info() {}, debug() {}, trace() {}, warn() {}, error() {} } as never)
+  LogService.setLogger({
+    ...new RichConsoleLogger(),
+    info() {},
+    debug() {},
+    trace() {},
+    warn() {},
+    error() {},
+  } as never)
   const answer = await fetch(`${baseUrl}/_matrix/client/v3/register`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -47,7 +54,15 @@ test('a bot of another hand logs in, joins when it is invited, answers and uploa
     await eventIn(alice, roomId, (event) => event.getStateKey() === botId && event.getContent().membership === 'join')
     await alice.client.sendTextMessage(roomId, '!picture')
     const answer = await eventIn(alice, roomId, withBody('here it is'))
-    const address = alice.client.mxcUrlToHttp(answer.getContent().url, undefined, undefined, undefined, false, true, true)
+    const address = alice.client.mxcUrlToHttp(
+      answer.getContent().url,
+      undefined,
+      undefined,
+      undefined,
+      false,
+      true,
+      true,
+    )
     const file = await fetch(address!, { headers: { authorization: `Bearer ${alice.client.getAccessToken()}` } })
     expect(await file.text()).toBe('not really a picture')
   } finally {

