@@ -14,11 +14,10 @@ import { createMedia, type Media } from './media/media.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { type Random, randomFrom } from './random.ts'
-import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
 import { type Audiences, createAudiences } from './rooms/audience.ts'
+import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
-import { createUnread, type Unread } from './rooms/unread.ts'
 import { type Database, openDatabase } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
@@ -61,7 +60,6 @@ export type Context = {
   readonly sentTransactions: SentTransactions
   readonly profiles: Profiles
   readonly relations: Relations
-  readonly unread: Unread
   readonly audiences: Audiences
   readonly pushRules: PushRules
   readonly deviceKeys: DeviceKeys
@@ -114,11 +112,10 @@ export async function createContext(
   const stop = new AbortController()
   const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
   const storage = await openStorage(base, redis)
-  const unread = createUnread({ database })
   const hotRooms = createHotRooms({ database, ...storage })
   const feeds = createFeeds(storage.stream)
   // After the feeds, which must know what those it wakes will ask for.
-  const sessions = createSessions({ database, ...storage, unread })
+  const sessions = createSessions({ database, ...storage })
   const context: Context = {
     ...base,
     ...storage,
@@ -126,13 +123,12 @@ export async function createContext(
     sentTransactions: createSentTransactions(),
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
-    unread,
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
     pushRules: createPushRules({ database, ...storage }),
     deviceKeys: createDeviceKeys({ ...base, ...storage }),
     feeds,
     sessions,
-    typing: createTyping(base, (room) => sessions.wakeRoom(room)),
+    typing: createTyping(base, redis, (room) => sessions.wakeRoom(room)),
     media: createMedia(base),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),

@@ -5,7 +5,12 @@ import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { joinedRoom } from '../rooms/room-access.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
-import { deletePushExceptions, saveReadPositions } from '../storage/room-users.ts'
+import {
+  deletePushExceptions,
+  deleteThreadExceptions,
+  saveReadPositions,
+  saveThreadsRead,
+} from '../storage/room-users.ts'
 import type { Fact } from '../storage/stream.ts'
 import { saveReceipts } from '../storage/user-data.ts'
 import type { Unit } from '../storage/writer.ts'
@@ -22,11 +27,21 @@ type EventPlace = {
   highlight_index: number
   /** Where the user's receipt of that kind is already, if anywhere. */
   receipt_timeline: number | null
+  /** The root of the thread that the event is in, as bytes. */
+  thread: Buffer | null
 }
 
+// Spec, "Threaded read receipts": what relates to a message of a thread is in the thread too, over three hops at most.
 const selectPlace = statement<EventPlace>(
   'place of a receipt',
-  `select e.event_nid, e.room, e.timeline, e.notify_index, e.highlight_index, re.timeline as receipt_timeline
+  `with recursive hops(parent, relation, depth) as (
+     select x.parent, x.relation, 1 from events e join event_relations x using (event_nid) where e.event_id = $1
+     union all
+     select x.parent, x.relation, h.depth + 1 from hops h join events e on e.event_id = h.parent
+     join event_relations x on x.event_nid = e.event_nid
+     where h.relation <> 'm.thread' and h.depth < 3)
+   select e.event_nid, e.room, e.timeline, e.notify_index, e.highlight_index, re.timeline as receipt_timeline,
+     (select parent from hops where relation = 'm.thread' limit 1) as thread
    from events e
    left join receipts r on r.room = e.room and r.user_nid = $2 and r.receipt_type = $3 and r.thread_id = $4
    left join events re on re.event_nid = r.event_nid
@@ -39,7 +54,8 @@ const selectPlace = statement<EventPlace>(
  * Spec: Client-Server API, "Receipts", "Threaded read receipts".
  *
  * @param receipt.threadId '' for an unthreaded receipt.
- * @throws MatrixError M_FORBIDDEN; M_NOT_FOUND for an event that the room does not have.
+ * @throws MatrixError M_FORBIDDEN; M_NOT_FOUND for an event that the room does not have; M_INVALID_PARAM for one that is
+ *   not in the thread.
  */
 export async function setReceipt(
   ctx: Pick<Context, 'hotRooms' | 'database' | 'writer' | 'clock'>,
@@ -55,8 +71,20 @@ export async function setReceipt(
     receipt.threadId,
   ])
   if (place?.room !== room.room || place.timeline === null) throw new MatrixError('M_NOT_FOUND', 'Event not found')
+  refuseOtherThread(receipt, place.thread)
   if (place.receipt_timeline !== null && place.receipt_timeline >= place.timeline) return
   await ctx.writer.write(receiptUnit(user, { ...receipt, ...place, ts: ctx.clock.now() }))
+}
+
+function refuseOtherThread(
+  { eventId, threadId }: { readonly eventId: EventId; readonly threadId: string },
+  thread: Buffer | null,
+): void {
+  if (threadId === '') return
+  // A root is in the main timeline, and the beginning of its thread.
+  if (thread === null && (threadId === 'main' || threadId === eventId)) return
+  if (thread?.equals(eventIdBytes(threadId as EventId))) return
+  throw new MatrixError('M_INVALID_PARAM', 'The event is not in that thread')
 }
 
 function receiptUnit(
@@ -83,21 +111,27 @@ function receiptUnit(
         threadId,
         eventId: receipt.eventId,
       } satisfies Fact)
+      const key = { user_nid: user.userNid, room }
+      const upTo = receipt.timeline!
       // A receipt for one thread says nothing of the others, so the room as a whole stays unread.
-      if (threadId !== '' && threadId !== 'main') return
-      batch.add(saveReadPositions, {
-        user_nid: user.userNid,
-        room,
-        read_position: receipt.timeline!,
-        read_notify_index: receipt.notify_index,
-        read_highlight_index: receipt.highlight_index,
-      })
-      batch.add(deletePushExceptions, { user_nid: user.userNid, room, up_to: receipt.timeline! })
+      if (threadId !== '' && threadId !== 'main') {
+        batch.add(deleteThreadExceptions, { ...key, root: eventIdBytes(threadId as EventId), up_to: upTo })
+      } else {
+        batch.add(saveReadPositions, {
+          ...key,
+          read_position: upTo,
+          read_notify_index: receipt.notify_index,
+          read_highlight_index: receipt.highlight_index,
+        })
+        if (threadId === '') batch.add(saveThreadsRead, { ...key, read_position: upTo })
+        batch.add(deletePushExceptions, { ...key, up_to: upTo })
+      }
       batch.fact({
         kind: 'read',
         position,
         room,
         userNid: user.userNid,
+        threadId,
         readPosition: receipt.timeline!,
         notifyIndex: receipt.notify_index,
         highlightIndex: receipt.highlight_index,

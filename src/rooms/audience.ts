@@ -1,14 +1,21 @@
+import { ignoredUsers } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import { type CompiledRules, compileRules } from '../matrix/push-rules/compile.ts'
 import { hasOnlyDefaults, rulesetOf } from '../matrix/push-rules/default-rules.ts'
+import { compiledDefaults } from '../matrix/push-rules/evaluate.ts'
 import type { StoredPushRules } from '../matrix/push-rules/types.ts'
 import { statement } from '../storage/database.ts'
 import type { Fact } from '../storage/facts.ts'
 import type { HotRoom } from './hot-room.ts'
 
-/** A joined local user whose push rules are not the default ones. */
-export type Listener = { readonly userNid: number; readonly userId: UserId; readonly rules: CompiledRules }
+/** A joined local user whose push rules are not the default ones, or who ignores somebody. */
+export type Listener = {
+  readonly userNid: number
+  readonly userId: UserId
+  readonly rules: CompiledRules
+  readonly ignored: ReadonlySet<string>
+}
 
 /**
  * Who in a room has push rules of their own. Everybody else is counted for together, so a message in a large room costs
@@ -19,23 +26,29 @@ export type Audiences = {
   load(room: HotRoom): Promise<void> | undefined
 }
 
-type RulesRow = { user_nid: number; user_id: UserId; content: string }
+type RulesRow = { user_nid: number; user_id: UserId; type: string; content: string }
 
 const rulesInRoom = statement<RulesRow>(
   'push rules in a room',
-  `select u.user_nid, us.user_id, a.content from account_data a
+  `select u.user_nid, us.user_id, a.type, a.content from account_data a
    join room_users u on u.user_nid = a.user_nid and u.room = $1 and u.membership = 1
    join users us on us.user_nid = a.user_nid
-   where a.room = 0 and a.type = 'm.push_rules'`,
+   where a.room = 0 and a.type in ('m.push_rules', 'm.ignored_user_list')`,
 )
 
-const rulesOfUser = statement<RulesRow & { room: number }>(
+const rulesOfUser = statement<
+  Omit<RulesRow, 'type' | 'content'> & { rules: string | null; ignored: string | null; room: number | null }
+>(
   'push rules of a user and rooms',
-  `select us.user_nid, us.user_id, a.content, u.room from users us
+  `select us.user_nid, us.user_id, a.content as rules, i.content as ignored, u.room from users us
    left join account_data a on a.user_nid = us.user_nid and a.room = 0 and a.type = 'm.push_rules'
+   left join account_data i on i.user_nid = us.user_nid and i.room = 0 and i.type = 'm.ignored_user_list'
    left join room_users u on u.user_nid = us.user_nid and u.membership = 1
    where us.user_nid = $1`,
 )
+
+/** Account data that decides how events count for its user. */
+const decisive: ReadonlySet<string> = new Set(['m.push_rules', 'm.ignored_user_list'])
 
 const audiences = new WeakMap<HotRoom, Map<number, Listener>>()
 
@@ -52,9 +65,10 @@ export function createAudiences(
   const read = async (room: HotRoom): Promise<void> => {
     const rows = await ctx.database.read(rulesInRoom, [room.room])
     const listeners = new Map<number, Listener>()
-    for (const row of rows) {
-      const listener = listenerOf(row)
-      if (listener) listeners.set(row.user_nid, listener)
+    for (const [nid, own] of Map.groupBy(rows, (row) => row.user_nid)) {
+      const content = (type: string): string | undefined => own.find((row) => row.type === type)?.content
+      const listener = listenerOf(own[0]!, content('m.push_rules'), content('m.ignored_user_list'))
+      if (listener) listeners.set(nid, listener)
     }
     audiences.set(room, listeners)
     loading.delete(room)
@@ -63,7 +77,8 @@ export function createAudiences(
   /** Somebody joined, or changed push rules: in every room in memory where they are, they are heard as they are now. */
   const update = async (userNid: number): Promise<void> => {
     const rows = await ctx.database.read(rulesOfUser, [userNid])
-    const listener = rows[0]?.content ? listenerOf(rows[0]) : undefined
+    const [first] = rows
+    const listener = first && listenerOf(first, first.rules ?? undefined, first.ignored ?? undefined)
     for (const { room: nid } of rows) {
       const room = nid === null ? undefined : ctx.hotRooms.peekByNid(nid)
       const listeners = room && audiences.get(room)
@@ -73,7 +88,7 @@ export function createAudiences(
   }
 
   const follow = (fact: Fact): void => {
-    if (fact.kind === 'accountData' && fact.type === 'm.push_rules') refresh(fact.userNid)
+    if (fact.kind === 'accountData' && fact.room === 0 && decisive.has(fact.type)) refresh(fact.userNid)
     if (fact.kind !== 'event') return
     for (const { userNid, membership } of fact.memberships) {
       const room = ctx.hotRooms.peekByNid(fact.stored.room)
@@ -107,9 +122,15 @@ export function createAudiences(
   }
 }
 
-function listenerOf(row: RulesRow): Listener | undefined {
-  const stored = JSON.parse(row.content) as StoredPushRules
-  if (hasOnlyDefaults(stored)) return undefined
-  const rules = compileRules(rulesetOf(row.user_id, stored), row.user_id)
-  return { userNid: row.user_nid, userId: row.user_id, rules }
+function listenerOf(
+  user: { readonly user_nid: number; readonly user_id: UserId },
+  rulesText: string | undefined,
+  ignoredText: string | undefined,
+): Listener | undefined {
+  const stored = rulesText === undefined ? undefined : (JSON.parse(rulesText) as StoredPushRules)
+  const ignored = ignoredUsers(ignoredText, user.user_id)
+  const hasOwn = stored !== undefined && !hasOnlyDefaults(stored)
+  if (!hasOwn && ignored.size === 0) return undefined
+  const rules = hasOwn ? compileRules(rulesetOf(user.user_id, stored), user.user_id) : compiledDefaults()
+  return { userNid: user.user_nid, userId: user.user_id, rules, ignored }
 }

@@ -4,6 +4,7 @@ import type { StoredEvent } from '../storage/events.ts'
 import type { Membership } from '../storage/room-users.ts'
 import { clientEvent, clientEventText, type EventView } from './client-event.ts'
 import { type ViewerHistory, valueAt } from './history-visibility.ts'
+import type { Bundles } from './relations.ts'
 
 /** Who reads, and where. */
 export type Reader = {
@@ -18,7 +19,10 @@ export type Known = {
   readonly views?: ReadonlyMap<number, ViewerHistory | Membership>
   /** What state events replaced, where memory holds it; asked from the database where the key is absent. */
   readonly replaced?: ReadonlyMap<number, StoredEvent | undefined>
-  readonly transactions?: ReadonlyMap<number, string>
+  /** Transaction ids of the reader's device, where they are known; `skip`: they are not to be shown. */
+  readonly transactions?: ReadonlyMap<number, string | undefined> | 'skip'
+  /** Users whose messages count for nothing. */
+  readonly ignored?: ReadonlySet<string>
   /** Events that nothing relates to, so that nothing has to be looked up. */
   readonly unrelated?: (stored: StoredEvent) => boolean
   /** With the room id in each event. */
@@ -30,7 +34,7 @@ export type Known = {
  * number of events, and none for events that are fresh in memory.
  */
 export async function describeEvents(
-  ctx: Pick<Context, 'events' | 'clock' | 'dictionaries' | 'database' | 'relations' | 'sentTransactions'>,
+  ctx: Pick<Context, 'events' | 'clock' | 'dictionaries' | 'relations' | 'sentTransactions' | 'sessions'>,
   reader: Reader,
   events: readonly StoredEvent[],
   known: Known = {},
@@ -38,10 +42,11 @@ export async function describeEvents(
   const unknownReplaced = known.replaced ? events.filter((event) => !known.replaced!.has(event.nid)) : events
   const redacted = events.flatMap((event) => (event.redactedBy === null ? [] : [event.redactedBy]))
   const related = known.unrelated ? events.filter((event) => !known.unrelated!(event)) : events
-  const [replaced, redactions, relations] = await Promise.all([
+  const sent = transactionsOf(ctx, reader, events, known.transactions ?? new Map())
+  const [replaced, redactions, bundles] = await Promise.all([
     ctx.events.replacedBy(unknownReplaced),
     ctx.events.byNids(redacted),
-    ctx.relations.bundle(reader, related),
+    bundlesOf(ctx, reader, related, known, sent.unknown),
   ])
   const redactionOf = new Map(redactions.map((redaction) => [redaction.nid, redaction]))
   const now = ctx.clock.now()
@@ -50,14 +55,56 @@ export async function describeEvents(
     const view: EventView = {
       now,
       ...(known.roomIds && { roomId: event.event.roomId }),
-      transactionId: known.transactions?.get(event.nid) ?? ctx.sentTransactions.idOf(event.nid, reader),
+      transactionId: sent.found.get(event.nid) ?? bundles.transactions.get(event.nid),
       membership: membershipAt(known.views?.get(event.room), event),
       replaced: replaced.get(event.nid) ?? known.replaced?.get(event.nid),
       redactedBecause: because && clientEvent(because, { now, roomId: event.event.roomId }),
-      relations: relations.get(event.nid),
+      relations: bundles.relations.get(event.nid),
     }
     return clientEventText(event, view)
   })
+}
+
+/**
+ * The transaction ids that are known of events, and the events of the reader's own of which the database has to be asked:
+ * those that this process has not seen being sent. Nobody but the device that sent an event is told.
+ */
+function transactionsOf(
+  ctx: Pick<Context, 'sentTransactions'>,
+  reader: Reader,
+  events: readonly StoredEvent[],
+  known: NonNullable<Known['transactions']>,
+): { found: Map<number, string>; unknown: number[] } {
+  const found = new Map<number, string>()
+  const unknown: number[] = []
+  if (known === 'skip' || reader.deviceId === undefined) return { found, unknown }
+  for (const { nid, senderNid } of events) {
+    if (senderNid !== reader.userNid) continue
+    const txnId = known.get(nid) ?? ctx.sentTransactions.idOf(nid, reader)
+    if (txnId !== undefined) found.set(nid, txnId)
+    else if (!known.has(nid)) unknown.push(nid)
+  }
+  return { found, unknown }
+}
+
+const none: Bundles = { relations: new Map(), transactions: new Map() }
+
+async function bundlesOf(
+  ctx: Pick<Context, 'relations' | 'sessions'>,
+  reader: Reader,
+  events: readonly StoredEvent[],
+  known: Known,
+  sent: readonly number[],
+): Promise<Bundles> {
+  if (events.length + sent.length === 0) return none
+  const ignored = known.ignored ?? (await ctx.sessions.of(reader)).ignored
+  return ctx.relations.bundle({ ...reader, ignored, views: viewsIn(known) }, events, sent)
+}
+
+function viewsIn(known: Known): Map<number, ViewerHistory> {
+  const views = new Map<number, ViewerHistory>()
+  for (const [room, view] of known.views ?? []) if (typeof view === 'object') views.set(room, view)
+  return views
 }
 
 function membershipAt(view: ViewerHistory | Membership | undefined, event: StoredEvent): Membership | undefined {

@@ -43,6 +43,26 @@ function joinedAfter(memberships: readonly Interval<Membership>[], position: num
   return memberships.some(({ value, to }) => value === 'join' && (to === null || to > position))
 }
 
+/** The spans of positions whose events a user may see, both ends included; oldest first. */
+export function visibleSpans(viewer: ViewerHistory): { first: number; last: number }[] {
+  const bounds = new Set<number>([oldest])
+  for (const { from, to } of [...viewer.visibilities, ...viewer.memberships]) {
+    for (const at of [from, to]) if (at !== null) bounds.add(at).add(at + 1)
+  }
+  const starts = [...bounds].sort((one, other) => one - other)
+  const spans: { first: number; last: number }[] = []
+  for (const [index, first] of starts.entries()) {
+    if (!maySee(viewer, first)) continue
+    const last = (starts[index + 1] ?? Number.MAX_SAFE_INTEGER) - 1
+    const before = spans.at(-1)
+    if (before && before.last === first - 1) before.last = last
+    else spans.push({ first, last })
+  }
+  return spans
+}
+
+const oldest = -Number.MAX_SAFE_INTEGER
+
 export function valueAt<Value>(intervals: readonly Interval<Value>[], position: number): Value | undefined {
   return intervals.find(({ from, to }) => from <= position && (to === null || to > position))?.value
 }
@@ -61,11 +81,19 @@ export async function loadViewerHistories(
     { type: 'm.room.member', stateKey: userId },
   ]
   const kinds = await ctx.dictionaries.findKinds(keys)
-  const history = await ctx.events.history(rooms, [...kinds.values()])
+  const views = viewersOf(await ctx.events.history(rooms, [...kinds.values()]))
+  for (const room of rooms) if (!views.has(room)) views.set(room, { visibilities: [], memberships: [] })
+  return views
+}
+
+/** What decides about views of rooms, from the entries of the state that were in force there over time. */
+export function viewersOf(
+  history: readonly { readonly stored: StoredEvent; readonly from: number; readonly to: number | null }[],
+): Map<number, ViewerHistory> {
   const views = new Map<number, { visibilities: Interval<HistoryVisibility>[]; memberships: Interval<Membership>[] }>()
-  for (const room of rooms) views.set(room, { visibilities: [], memberships: [] })
-  for (const { stored, from, to } of history) {
-    const view = views.get(stored.room)!
+  for (const { stored, from, to } of [...history].sort((one, other) => one.from - other.from)) {
+    let view = views.get(stored.room)
+    if (!view) views.set(stored.room, (view = { visibilities: [], memberships: [] }))
     const { content, type } = stored.event.pdu
     if (type === 'm.room.member') {
       if (memberships.has(content.membership))

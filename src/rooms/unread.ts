@@ -5,7 +5,6 @@ import type { JsonObject } from '../matrix/json.ts'
 import { powerLevelsOf } from '../matrix/power-levels.ts'
 import { compiledDefaults, defaultOutcome, evaluate, namedUsers } from '../matrix/push-rules/evaluate.ts'
 import { type EventFacts, eventFacts } from '../matrix/push-rules/event-facts.ts'
-import { statement } from '../storage/database.ts'
 import { listenersIn } from './audience.ts'
 import type { HotRoom } from './hot-room.ts'
 
@@ -35,11 +34,7 @@ export function mentionedIn(content: JsonObject): readonly UserId[] {
 }
 
 /** How an event counts: evaluated once for everybody, and for each of those for whom it may differ. */
-export function countsAsUnread(
-  ctx: Pick<Context, 'dictionaries'>,
-  room: HotRoom,
-  event: RoomEvent,
-): UnreadOutcome {
+export function countsAsUnread(ctx: Pick<Context, 'dictionaries'>, room: HotRoom, event: RoomEvent): UnreadOutcome {
   const create = room.get('m.room.create', '')
   if (!create) return { notify: false, highlight: false, exceptions: [] }
   const powerLevels = powerLevelsOf(room.get('m.room.power_levels', '')?.pdu.content, create, room.rules)
@@ -68,8 +63,12 @@ function exceptionsTo(
     if (userNid === undefined || userId === sender || !isMember(room, userId)) continue
     add(userNid, evaluate(compiledDefaults(), facts, { userId }))
   }
-  for (const { userNid, userId, rules } of listenersIn(room)) {
+  for (const { userNid, userId, rules, ignored } of listenersIn(room)) {
     if (userId === sender) continue
+    if (ignored.has(sender)) {
+      add(userNid, { notify: false, highlight: false })
+      continue
+    }
     const displayName = rules.usesDisplayName ? displayNameOf(room, userId) : undefined
     add(userNid, evaluate(rules, facts, { userId, displayName }))
   }
@@ -85,52 +84,29 @@ function displayNameOf(room: HotRoom, userId: UserId): string | undefined {
   return typeof name === 'string' ? name : undefined
 }
 
-/** The exceptions of a user in a room since what they have read, summed up. */
-type Sum = { notify: number; highlight: number }
-
-/** Unread counts of users in rooms. */
-export type Unread = {
-  /** The exceptions of a user up to a position, by room. One statement. */
-  load(userNid: number, upTo: number): Promise<Map<number, Sum>>
-}
-
-const exceptionsOfUser = statement<{ room: number; notify: number; highlight: number }>(
-  'push exceptions of a user',
-  `select x.room, sum(x.notify)::int as notify, sum(x.highlight)::int as highlight
-   from push_exceptions x join room_users u using (user_nid, room)
-   where x.user_nid = $1 and x.event_nid > u.read_position and x.event_nid <= $2 group by x.room`,
-)
-
-export function createUnread(ctx: Pick<Context, 'database'>): Unread {
-  return {
-    async load(userNid, upTo) {
-      const rows = await ctx.database.read(exceptionsOfUser, [userNid, upTo])
-      return new Map(rows.map(({ room, notify, highlight }) => [room, { notify, highlight }]))
-    },
-  }
-}
+/** What is unread: messages that notify, and those of them that highlight. */
+export type UnreadCounts = { readonly notify: number; readonly highlight: number }
 
 /** What a user's count in a room is made of. */
 export type UnreadRoom = {
   readonly readNotifyIndex: number
   readonly readHighlightIndex: number
   /** Exceptions up to the time of loading. */
-  readonly earlier: Sum
+  readonly earlier: UnreadCounts
   /** Those that came since. */
   readonly later: readonly (UnreadException & { readonly position: number })[]
 }
 
-/** The unread counts of a user in a room whose counters are given. */
+/** The unread counts of a user in a room whose counters are given, threads included. */
 export function unreadCounts(
   userRoom: UnreadRoom,
   room: { readonly notifyCount: number; readonly highlightCount: number },
-): { readonly notify: number; readonly highlight: number } {
+): UnreadCounts {
   let notify = room.notifyCount - userRoom.readNotifyIndex + userRoom.earlier.notify
   let highlight = room.highlightCount - userRoom.readHighlightIndex + userRoom.earlier.highlight
   for (const exception of userRoom.later) {
     notify += exception.notify
     highlight += exception.highlight
   }
-  return { notify: Math.max(0, notify), highlight: Math.max(0, highlight) }
+  return { notify, highlight }
 }
-

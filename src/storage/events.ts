@@ -242,6 +242,59 @@ const selectNewest = statement<LoadedRow>(
      select * from events where events.room = w.room and events.timeline > $2 and events.timeline <= $3
      order by timeline desc limit $4) e`,
 )
+// With `from_position` an entry of the state, else an event of a timeline.
+const selectTimelines = statement<LoadedRow & { from_position: number | null; to_position: number | null }>(
+  'timelines and what decides about seeing them',
+  `select ${columns}, null as from_position, null as to_position
+   from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, after, up_to) join rooms r using (room)
+   cross join lateral (
+     select * from events where events.room = w.room and events.timeline > w.after and events.timeline <= w.up_to
+     order by timeline desc limit $4) e
+   union all
+   select ${columns}, s.from_position, s.to_position from event_kinds k
+   join room_state s on s.room = any($5::int[]) and s.kind = k.kind
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   where k.type = 'm.room.history_visibility' and k.state_key = '' or k.type = 'm.room.member' and k.state_key = $6`,
+)
+
+/** What of the state of a room is read with a timeline, which begins after `start`. */
+export type StateWanted = {
+  readonly room: number
+  /** The changes after this position; undefined: the whole state. */
+  readonly after: number | undefined
+  readonly start: number
+  readonly upTo: number
+}
+
+export type StateRow = { readonly stored: StoredEvent; readonly from: number; readonly to: number | null }
+
+// Entries that were in force at the start of the timeline, or came to be in it and still are at its end.
+const selectStateSpans = statement<LoadedRow & { from_position: number; to_position: number | null; part: string }>(
+  'states around timelines',
+  `select ${columns}, s.from_position, s.to_position, 'whole' as part
+   from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, start, up_to)
+   join room_state s on s.room = w.room and s.from_position <= w.up_to and (not s.is_member or $4)
+     and (s.to_position is null or s.to_position > case when s.from_position <= w.start then w.start else w.up_to end)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   union all
+   select ${columns}, s.from_position, s.to_position, 'changed'
+   from unnest($5::int[], $6::int8[], $7::int8[], $8::int8[]) as w(room, after, start, up_to)
+   join room_state s on s.room = w.room and s.from_position > w.after and s.from_position <= w.up_to
+     and (s.to_position is null or s.to_position > case when s.from_position <= w.start then w.start else w.up_to end)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   union all
+   select ${columns}, s.from_position, s.to_position, 'member'
+   from unnest($9::int[], $10::text[], $11::int8[]) as w(room, user_id, position)
+   join event_kinds k on k.type = 'm.room.member' and k.state_key = w.user_id
+   join room_state s on s.room = w.room and s.kind = k.kind and s.from_position <= w.position
+     and (s.to_position is null or s.to_position > w.position)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   union all
+   select ${columns}, s.from_position, s.to_position, 'replaced'
+   from unnest($12::int[], $13::int[], $14::int8[]) as w(room, kind, position)
+   join room_state s on s.room = w.room and s.kind = w.kind and s.to_position = w.position
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
+)
 const selectIds = statement<{ event_nid: number; event_id: Buffer }>(
   'event ids by nid',
   'select event_nid, event_id from events where event_nid = any($1::int8[])',
@@ -280,6 +333,27 @@ export type EventStore = {
   backward(room: number, from: number, to: number, limit: number): Promise<StoredEvent[]>
   /** The newest `limit` events of each room in (after, upTo], newest first within a room. One statement. */
   newest(rooms: readonly number[], after: number, upTo: number, limit: number): Promise<StoredEvent[]>
+  /**
+   * The newest `limit` events of rooms, each in its span, newest first within a room; and of other rooms what the
+   * visibility of the history and a user's membership were over time. One statement.
+   */
+  timelines(wanted: {
+    readonly spans: readonly { readonly room: number; readonly after: number; readonly upTo: number }[]
+    readonly limit: number
+    readonly historyOf: readonly number[]
+    readonly userId: UserId
+  }): Promise<{ events: StoredEvent[]; history: StateRow[] }>
+  /**
+   * What of the states of rooms goes with their timelines, memberships of some users, and what state events replaced (by
+   * the number of the replacing event). One statement.
+   */
+  statesAround(wanted: {
+    readonly rooms: readonly StateWanted[]
+    /** Whether whole states come with their members. */
+    readonly members: boolean
+    readonly memberships: readonly (RoomPosition & { readonly userId: UserId })[]
+    readonly replacedBy: readonly StoredEvent[]
+  }): Promise<{ state: StateRow[]; memberships: StoredEvent[]; replaced: Map<number, StoredEvent> }>
 }
 
 export function createEventStore(
@@ -408,6 +482,65 @@ export function createEventStore(
       stored(await database.read(selectBackward, [room, from, to, limit]), false),
     newest: async (rooms, after, upTo, limit) =>
       stored(await database.read(selectNewest, [rooms, after, upTo, limit]), false),
+    timelines: async ({ spans, limit, historyOf, userId }) => {
+      if (spans.length + historyOf.length === 0) return { events: [], history: [] }
+      const rows = await database.read(selectTimelines, [
+        spans.map(({ room }) => room),
+        spans.map(({ after }) => after),
+        spans.map(({ upTo }) => upTo),
+        limit,
+        historyOf,
+        userId,
+      ])
+      const found = await stored(rows, false)
+      const history = found.flatMap((event, index): StateRow[] => {
+        const { from_position: from, to_position: to } = rows[index]!
+        return from === null ? [] : [{ stored: event, from, to }]
+      })
+      return { events: found.filter((_, index) => rows[index]!.from_position === null), history }
+    },
+    statesAround: async ({ rooms, members, memberships, replacedBy }) => {
+      const replacing = replacedBy.filter((event) => (event.flags & EventFlags.state) !== 0)
+      if (rooms.length + memberships.length + replacing.length === 0) {
+        return { state: [], memberships: [], replaced: new Map() }
+      }
+      const whole = rooms.filter(({ after }) => after === undefined)
+      const changed = rooms.filter(({ after }) => after !== undefined)
+      const rows = await database.read(selectStateSpans, [
+        whole.map(({ room }) => room),
+        whole.map(({ start }) => start),
+        whole.map(({ upTo }) => upTo),
+        members,
+        changed.map(({ room }) => room),
+        changed.map(({ after }) => after),
+        changed.map(({ start }) => start),
+        changed.map(({ upTo }) => upTo),
+        memberships.map(({ room }) => room),
+        memberships.map(({ userId }) => userId),
+        memberships.map(({ position }) => position),
+        replacing.map((event) => event.room),
+        replacing.map((event) => event.kind),
+        replacing.map((event) => event.timeline ?? event.nid),
+      ])
+      const events = await stored(rows, false)
+      const parts = events.map((event, index) => ({ stored: event, row: rows[index]! }))
+      const before = new Map<string, StoredEvent>()
+      for (const { stored: event, row } of parts) {
+        if (row.part === 'replaced') before.set(`${row.to_position} ${event.kind}`, event)
+      }
+      const replaced = new Map<number, StoredEvent>()
+      for (const event of replacing) {
+        const earlier = before.get(`${event.timeline ?? event.nid} ${event.kind}`)
+        if (earlier && earlier.nid !== event.nid) replaced.set(event.nid, earlier)
+      }
+      return {
+        state: parts
+          .filter(({ row }) => row.part === 'whole' || row.part === 'changed')
+          .map(({ stored: event, row }) => ({ stored: event, from: row.from_position, to: row.to_position })),
+        memberships: parts.filter(({ row }) => row.part === 'member').map((one) => one.stored),
+        replaced,
+      }
+    },
   }
 }
 

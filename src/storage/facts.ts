@@ -51,7 +51,7 @@ export type ReceiptFact = {
   readonly ts: number
 }
 
-/** Unread counts of a user in a room start from here. */
+/** Unread counts of a user start from here: in a room, its main timeline alone, or one of its threads. */
 export type ReadFact = {
   readonly kind: 'read'
   readonly position: number
@@ -60,6 +60,8 @@ export type ReadFact = {
   readonly readPosition: number
   readonly notifyIndex: number
   readonly highlightIndex: number
+  /** '' for everything, `main`, or the root of a thread. */
+  readonly threadId: string
 }
 
 export type AccountDataFact = {

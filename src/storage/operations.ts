@@ -9,7 +9,14 @@ import {
   openRoomState,
   saveRooms,
 } from './room-state.ts'
-import { deletePushExceptions, insertPushExceptions, saveMemberships, saveReadPositions } from './room-users.ts'
+import {
+  deletePushExceptions,
+  deleteThreadExceptions,
+  insertPushExceptions,
+  saveMemberships,
+  saveReadPositions,
+  saveThreadsRead,
+} from './room-users.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
 import type { Operation } from './writer.ts'
 
@@ -31,7 +38,9 @@ export const operations = [
   saveRooms,
   saveMemberships,
   saveReadPositions,
+  saveThreadsRead,
   deletePushExceptions,
+  deleteThreadExceptions,
   insertPushExceptions,
   insertRelations,
   insertTransactions,

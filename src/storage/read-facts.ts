@@ -33,9 +33,7 @@ type PlacedReceipt = ReceiptRow & {
   timeline: number | null
 }
 
-const receipts = statement<
-  PlacedReceipt
->(
+const receipts = statement<PlacedReceipt>(
   'receipts of a span',
   `select t.room, t.user_nid, t.receipt_type, t.thread_id, t.event_nid, t.ts, t.position, e.event_id, e.notify_index,
      e.highlight_index, e.timeline,
@@ -86,9 +84,7 @@ export function createReadFacts(
   }
 }
 
-function receiptFacts(
-  row: PlacedReceipt,
-): Fact[] {
+function receiptFacts(row: PlacedReceipt): Fact[] {
   const { position, room, user_nid: userNid, thread_id: threadId } = row
   const receipt: Fact = {
     kind: 'receipt',
@@ -128,7 +124,9 @@ async function eventFacts(
   const changesAt = await changesByPosition(dictionaries, changeRows, known)
   return stored
     .sort((one, other) => one.timeline! - other.timeline!)
-    .map((event) => eventFact(event, roomOf.get(event.room)!, changesAt.get(event.timeline!) ?? [], replaced.get(event.nid)))
+    .map((event) =>
+      eventFact(event, roomOf.get(event.room)!, changesAt.get(event.timeline!) ?? [], replaced.get(event.nid)),
+    )
 }
 
 type Change = StateChangeFact & { readonly userNid: number | undefined }

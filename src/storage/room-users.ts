@@ -33,8 +33,8 @@ export const saveMemberships = operation<{
     highlight_index: 'int4',
   },
   `insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
-     read_highlight_index)
-   select user_nid, room, membership, event_nid, since, since, notify_index, highlight_index from $rows
+     read_highlight_index, threads_read_position)
+   select user_nid, room, membership, event_nid, since, since, notify_index, highlight_index, since from $rows
    on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
      since = case when excluded.membership <> room_users.membership then excluded.since else room_users.since end,
      forgotten = room_users.forgotten and excluded.membership in (${membershipCodes.leave}, ${membershipCodes.ban}),
@@ -43,7 +43,9 @@ export const saveMemberships = operation<{
      read_notify_index = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
        then excluded.read_notify_index else room_users.read_notify_index end,
      read_highlight_index = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
-       then excluded.read_highlight_index else room_users.read_highlight_index end`,
+       then excluded.read_highlight_index else room_users.read_highlight_index end,
+     threads_read_position = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
+       then excluded.threads_read_position else room_users.threads_read_position end`,
   (row) => `${row.user_nid} ${row.room}`,
 )
 
@@ -66,6 +68,15 @@ export const saveReadPositions = operation<{
   `update room_users u set read_position = r.read_position, read_notify_index = r.read_notify_index,
      read_highlight_index = r.read_highlight_index
    from $rows where u.user_nid = r.user_nid and u.room = r.room and u.read_position <= r.read_position`,
+  (row) => `${row.user_nid} ${row.room}`,
+)
+
+/** An unthreaded receipt: up to here the threads are read as well. */
+export const saveThreadsRead = operation<{ user_nid: number; room: number; read_position: number }>(
+  'save what is read of threads',
+  { user_nid: 'int4', room: 'int4', read_position: 'int8' },
+  `update room_users u set threads_read_position = r.read_position
+   from $rows where u.user_nid = r.user_nid and u.room = r.room and u.threads_read_position <= r.read_position`,
   (row) => `${row.user_nid} ${row.room}`,
 )
 
@@ -121,10 +132,21 @@ export const usersSharingARoom = statement<{ user_nid: number }>(
    where a.user_nid = $1 and a.membership = 1 and ($2::int[] is null or b.user_nid = any($2::int[]))`,
 )
 
-/** What a user has read needs no exceptions any more. */
+/** What a user has read needs no exceptions any more; those of threads are read by receipts of their own. */
 export const deletePushExceptions = operation<{ user_nid: number; room: number; up_to: number }>(
   'delete push exceptions',
   { user_nid: 'int4', room: 'int4', up_to: 'int8' },
   `delete from push_exceptions x using $rows
-   where x.user_nid = r.user_nid and x.room = r.room and x.event_nid <= r.up_to`,
+   where x.user_nid = r.user_nid and x.room = r.room and x.event_nid <= r.up_to
+     and (x.event_nid <= (select threads_read_position from room_users u where u.user_nid = r.user_nid and u.room = r.room)
+       or not exists (select from event_relations t where t.event_nid = x.event_nid and t.relation = 'm.thread'))`,
+)
+
+export const deleteThreadExceptions = operation<{ user_nid: number; room: number; root: Buffer; up_to: number }>(
+  'delete push exceptions of a thread',
+  { user_nid: 'int4', room: 'int4', root: 'bytea', up_to: 'int8' },
+  `delete from push_exceptions x using $rows
+   where x.user_nid = r.user_nid and x.room = r.room and x.event_nid <= r.up_to
+     and exists (select from event_relations t
+       where t.room = r.room and t.parent = r.root and t.relation = 'm.thread' and t.event_nid = x.event_nid)`,
 )

@@ -70,6 +70,7 @@ type CoreTables = {
     read_position: Generated<number>
     read_notify_index: Generated<number>
     read_highlight_index: Generated<number>
+    threads_read_position: Generated<number>
   }
   push_exceptions: { user_nid: number; room: number; event_nid: number; notify: number; highlight: number }
   event_relations: {

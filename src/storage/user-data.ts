@@ -69,19 +69,44 @@ export const oneAccountData = statement<{ content: string }>(
   'select content from account_data where user_nid = $1 and room = $2 and type = $3',
 )
 
-/** Receipts of many rooms at once, of everybody (`room_user_count` small enough) after a position. */
-export const receiptsOfRooms = statement<ReceiptRow & { event_id: Buffer; event_format: EventIdFormat }>(
-  'receipts of rooms',
-  `select r.room, r.user_nid, r.receipt_type, r.thread_id, r.event_nid, r.ts, r.position, e.event_id,
-     case when rooms.room_version in ('1', '2') then 'v1' when rooms.room_version = '3' then 'v3' else 'v4' end as event_format
-   from receipts r join events e using (event_nid) join rooms on rooms.room = r.room
-   where r.room = any($1::int[]) and r.position > $2 and r.position <= $3`,
-)
+/** A piece of what a user is told beside events: `room` and `type` are of account data and receipts. */
+export type NewsRow = {
+  part: 'account' | 'device' | 'receipt'
+  position: number
+  room: number | null
+  user_nid: number | null
+  /** The type of account data or of a receipt. */
+  type: string | null
+  /** The content, or the thread of a receipt. */
+  text: string
+  ts: number | null
+  event_id: Buffer | null
+  event_format: EventIdFormat | null
+}
 
-export const toDeviceOf = statement<ToDeviceRow>(
-  'to-device messages',
-  `select position, user_nid, device_id, content from to_device
-   where user_nid = $1 and device_id = $2 and position > $3 and position <= $4 order by position limit $5`,
+/**
+ * Account data, messages to a device and the receipts of rooms, in one statement. A part whose `after` is null is left
+ * out. Private receipts of others are nobody's business.
+ *
+ * Parameters: the user; the device; the position up to which; account data after; messages after, and how many at most;
+ * rooms, and after which position receipts of each are wanted.
+ */
+export const newsOfUser = statement<NewsRow>(
+  'news of a user',
+  `select 'account' as part, position, room, null::int as user_nid, type, content as text, null::int8 as ts,
+     null::bytea as event_id, null as event_format
+   from account_data where user_nid = $1 and position > $4 and position <= $3
+   union all
+   (select 'device', position, null, null, null, content, null, null, null
+   from to_device where user_nid = $1 and device_id = $2 and position > $5 and position <= $3
+   order by position limit $6)
+   union all
+   select 'receipt', c.position, c.room, c.user_nid, c.receipt_type, c.thread_id, c.ts, e.event_id,
+     case when r.room_version in ('1', '2') then 'v1' when r.room_version = '3' then 'v3' else 'v4' end
+   from unnest($7::int[], $8::int8[]) as w(room, after)
+   join receipts c on c.room = w.room and c.position > w.after and c.position <= $3
+     and (c.receipt_type <> 'm.read.private' or c.user_nid = $1)
+   join events e using (event_nid) join rooms r on r.room = c.room`,
 )
 
 export const deleteToDevice = statement<never>(

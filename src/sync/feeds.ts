@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { redactedEventId } from '../rooms/client-event.ts'
 import { relationOf } from '../rooms/relations.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { EventFact, ReceiptFact, StateChangeFact } from '../storage/facts.ts'
@@ -19,6 +20,8 @@ export type RoomFeed = {
   readonly receipts: ReceiptFact[]
   /** Events that something newer relates to, so that what is bundled with them has to be looked up. */
   readonly relatedTo: Set<string>
+  /** By how much the unread counters rose with an event, by position; absent where that is not known. */
+  readonly rises: Map<number, { readonly notify: number; readonly highlight: number }>
   notifyCount: number
   highlightCount: number
   joinedMembers: number
@@ -58,6 +61,7 @@ export function createFeeds(stream: Stream): Feeds {
       silentChanges: [],
       receipts: [],
       relatedTo: new Set(),
+      rises: new Map(),
       notifyCount: 0,
       highlightCount: 0,
       joinedMembers: 0,
@@ -90,6 +94,11 @@ export function createFeeds(stream: Stream): Feeds {
 }
 
 function addEvent(feed: RoomFeed, fact: EventFact): void {
+  if (feed.events.length > 0) {
+    const notify = fact.room.notifyCount - feed.notifyCount
+    const highlight = fact.room.highlightCount - feed.highlightCount
+    feed.rises.set(fact.position, { notify, highlight })
+  }
   feed.last = fact.position
   feed.notifyCount = fact.room.notifyCount
   feed.highlightCount = fact.room.highlightCount
@@ -102,14 +111,30 @@ function addEvent(feed: RoomFeed, fact: EventFact): void {
   }
   if (!inTimeline) return
   feed.events.push(fact)
+  const redacted = redactedEventId(fact.stored)
+  if (redacted !== undefined) forgetRedacted(feed, redacted)
   const relation = relationOf(fact.stored.event.pdu.content)
   if (relation) feed.relatedTo.add(relation.eventId)
   if (feed.events.length > eventsPerFeed) {
-    feed.completeAfter = Math.max(feed.completeAfter, feed.events.shift()!.position)
-    while (feed.silentChanges[0] && feed.silentChanges[0].position <= feed.completeAfter) feed.silentChanges.shift()
+    forgetUpTo(feed, feed.events[0]!.position)
     // An event that left the feed is looked up anyway, and its relations with it.
     if (feed.relatedTo.size > 4 * eventsPerFeed) feed.relatedTo.clear()
   }
+}
+
+/** What was redacted must be read again from the database, which holds what is left of it. */
+function forgetRedacted(feed: RoomFeed, eventId: string): void {
+  const holds = (event: StoredEvent | null | undefined): boolean => event?.event.eventId === eventId
+  const last = feed.events.findLast(
+    ({ stored, replaced, changes }) => holds(stored) || holds(replaced) || changes.some(({ to }) => holds(to)),
+  )
+  if (last) forgetUpTo(feed, last.position)
+}
+
+function forgetUpTo(feed: RoomFeed, position: number): void {
+  feed.completeAfter = Math.max(feed.completeAfter, position)
+  while (feed.events[0] && feed.events[0].position <= position) feed.rises.delete(feed.events.shift()!.position)
+  while (feed.silentChanges[0] && feed.silentChanges[0].position <= position) feed.silentChanges.shift()
 }
 
 /** The events of a feed after a position up to another. */

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { MatrixError } from '../matrix/errors.ts'
 import type { Pdu } from '../matrix/event.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
@@ -54,6 +55,8 @@ export type EventFilter = {
   readonly includeRedundantMembers: boolean
   readonly unreadThreadNotifications: boolean
   readonly allowsRoom: (roomId: string) => boolean
+  /** For what has no sender. */
+  readonly allowsType: (type: string) => boolean
   /** Undefined: everything passes. */
   readonly allows: ((event: Pick<Pdu, 'type' | 'sender' | 'content'>) => boolean) | undefined
 }
@@ -72,7 +75,11 @@ export type SyncFilter = {
 
 const defaultLimit = 10
 
+/** @throws MatrixError M_INVALID_PARAM for events in the format of federation, which no client reads. */
 export function compileFilter(filter: FilterJson): SyncFilter {
+  if (filter.event_format === 'federation') {
+    throw new MatrixError('M_INVALID_PARAM', 'event_format: this server gives events in the client format only')
+  }
   const room = filter.room ?? {}
   return {
     allowsRoom: roomTest(room.rooms, room.not_rooms),
@@ -94,6 +101,7 @@ export function compileEventFilter(filter: RoomEventFilterJson = {}): EventFilte
     includeRedundantMembers: filter.include_redundant_members ?? false,
     unreadThreadNotifications: filter.unread_thread_notifications ?? false,
     allowsRoom: roomTest(filter.rooms, filter.not_rooms),
+    allowsType: typeTest(filter),
     allows: eventTest(filter),
   }
 }
@@ -107,16 +115,21 @@ function roomTest(rooms: readonly string[] | undefined, notRooms: readonly strin
 function eventTest(filter: RoomEventFilterJson): EventFilter['allows'] {
   const { types, not_types, senders, not_senders, contains_url } = filter
   if (!types && !not_types && !senders && !not_senders && contains_url === undefined) return undefined
-  const type = types?.map(wildcard)
-  const notType = not_types?.map(wildcard) ?? []
+  const allowsType = typeTest(filter)
   const sender = senders && new Set(senders)
   const notSender = new Set(not_senders)
   return (event) =>
-    (type === undefined || type.some((matches) => matches(event.type))) &&
-    !notType.some((matches) => matches(event.type)) &&
+    allowsType(event.type) &&
     (sender?.has(event.sender) ?? true) &&
     !notSender.has(event.sender) &&
     (contains_url === undefined || contains_url === hasUrl(event.content))
+}
+
+function typeTest({ types, not_types }: RoomEventFilterJson): (type: string) => boolean {
+  const type = types?.map(wildcard)
+  const notType = not_types?.map(wildcard) ?? []
+  return (text) =>
+    (type === undefined || type.some((matches) => matches(text))) && !notType.some((matches) => matches(text))
 }
 
 function hasUrl(content: JsonObject): boolean {

@@ -1,11 +1,12 @@
 import type { Context } from '../context.ts'
-import { unreadCounts } from '../rooms/unread.ts'
+import { type UnreadCounts, unreadCounts } from '../rooms/unread.ts'
 import { eventIdText } from '../storage/event-codec.ts'
-import { formerMembers, roomSummaries } from '../storage/room-summaries.ts'
-import { receiptsOfRooms } from '../storage/user-data.ts'
+import { roomSummaries } from '../storage/room-summaries.ts'
+import type { NewsRow } from '../storage/user-data.ts'
 import type { RoomTimeline } from './room-timelines.ts'
 import type { Session } from './sessions.ts'
 import type { SyncRequest } from './sync.ts'
+import { advanceTally, splitByThread, threadTally } from './thread-counts.ts'
 
 /** What a joined room's part of a sync holds beside events: counts, summary, ephemeral events; as JSON text. */
 export type RoomExtras = { readonly text: string; readonly isEmpty: boolean }
@@ -20,137 +21,173 @@ type Counts = {
 
 type Receipt = { eventId: string; receiptType: string; userNid: number; ts: number; threadId: string }
 
+type Engine = Pick<Context, 'database' | 'dictionaries' | 'typing'>
+
 export async function loadRoomExtras(
-  ctx: Pick<Context, 'database' | 'dictionaries' | 'typing' | 'hotRooms'>,
+  ctx: Engine,
   session: Session,
   timelines: readonly RoomTimeline[],
   request: SyncRequest,
   typingSince: number,
+  news: Promise<readonly NewsRow[]>,
 ): Promise<Map<number, RoomExtras>> {
   const joined = timelines.filter(({ plan }) => plan.section === 'join')
   if (joined.length === 0) return new Map()
-  const [counts, receipts] = await Promise.all([
-    loadCounts(ctx, session, joined),
-    loadReceipts(ctx, joined, request.reader.userNid),
-  ])
+  const [counts, receipts] = await Promise.all([loadCounts(ctx, session, joined), loadReceipts(joined, request, news)])
   const wanted = new Set<number>()
   for (const { heroes } of counts.values()) for (const nid of heroes ?? []) wanted.add(nid)
   for (const list of receipts.values()) for (const { userNid } of list) wanted.add(userNid)
   const userIds = await ctx.dictionaries.userIds(wanted)
 
   const extras = new Map<number, RoomExtras>()
-  for (const timeline of joined) {
-    const { userRoom, full, after } = timeline.plan
-    const { room } = userRoom
-    const count = counts.get(room)!
+  for (const { plan } of joined) {
+    const { userRoom, full, after } = plan
+    const count = counts.get(userRoom.room)!
     const ephemeral: string[] = []
-    const receipt = receiptText(receipts.get(room) ?? [], userIds)
-    if (receipt) ephemeral.push(receipt)
-    const typing = ctx.typing.in(room)
-    if (typing && typing.counter > typingSince && (typing.userIds.length > 0 || !full)) {
-      ephemeral.push(`{"content":{"user_ids":${JSON.stringify(typing.userIds)}},"type":"m.typing"}`)
+    if (request.filter.ephemeral.allowsRoom(userRoom.roomId)) {
+      const receipt = receiptText(receipts.get(userRoom.room) ?? [], userIds, session.ignored)
+      if (receipt && allowsType(request, 'm.receipt')) ephemeral.push(receipt)
+      const typing = typingText(ctx, userRoom.room, typingSince, full, session.ignored)
+      if (typing && allowsType(request, 'm.typing')) ephemeral.push(typing)
     }
-    const unread = unreadCounts(userRoom, count)
     const summary = summaryText(count, full, userIds)
     const isEmpty = ephemeral.length === 0 && summary === undefined && userRoom.readAt <= after
-    extras.set(room, {
+    const unread = splitByThread(unreadCounts(userRoom, count), userRoom.threads!)
+    extras.set(userRoom.room, {
       text:
         `"ephemeral":{"events":[${ephemeral.join(',')}]},"summary":${summary ?? '{}'},` +
-        `"unread_notifications":{"highlight_count":${unread.highlight},"notification_count":${unread.notify}}`,
+        unreadText(unread, request.filter.timeline.unreadThreadNotifications),
       isEmpty,
     })
   }
   return extras
 }
 
+function allowsType({ filter }: SyncRequest, type: string): boolean {
+  // Ephemeral events have no sender, so filters by sender do not touch them.
+  return filter.ephemeral.allowsType(type)
+}
+
+/** Spec: Client-Server API, "Receiving notifications": with threads apart, the room's counts are of its main timeline. */
+function unreadText({ main, threads, all }: ReturnType<typeof splitByThread>, apart: boolean): string {
+  const text = ({ notify, highlight }: UnreadCounts): string =>
+    `{"highlight_count":${highlight},"notification_count":${notify}}`
+  if (!apart) return `"unread_notifications":${text(all)}`
+  const entries = [...threads].map(([root, counts]) => `${JSON.stringify(root)}:${text(counts)}`)
+  return `"unread_notifications":${text(main)},"unread_thread_notifications":{${entries.join(',')}}`
+}
+
 /** Counts from memory for a room with news, else from the database, all rooms in one statement. */
 async function loadCounts(
-  ctx: Pick<Context, 'database' | 'hotRooms'>,
+  ctx: Pick<Context, 'database'>,
   session: Session,
   timelines: readonly RoomTimeline[],
 ): Promise<Map<number, Counts>> {
   const counts = new Map<number, Counts>()
-  const cold: number[] = []
-  for (const { plan, events } of timelines) {
+  const cold: RoomTimeline[] = []
+  for (const timeline of timelines) {
+    const { plan, events } = timeline
+    const { userRoom, feed, upTo } = plan
     const membersChanged = events.some(({ event }) => event.pdu.type === 'm.room.member')
-    const known = plan.feed && plan.feed.events.length > 0 ? plan.feed : undefined
-    if (plan.full || membersChanged || !known) cold.push(plan.userRoom.room)
-    else counts.set(plan.userRoom.room, { ...known, heroes: undefined })
+    const known = feed && feed.events.length > 0 ? feed : undefined
+    if (userRoom.threads && !advanceTally(userRoom.threads, feed, session.userNid, upTo)) userRoom.threads = undefined
+    if (plan.full || membersChanged || !known || !userRoom.threads) cold.push(timeline)
+    else counts.set(userRoom.room, { ...known, heroes: undefined })
   }
   if (cold.length === 0) return counts
-  const rows = await ctx.database.read(roomSummaries, [cold, session.userNid])
-  for (const row of rows) {
+  const { upTo } = cold[0]!.plan
+  const rooms = cold.map(({ plan }) => plan.userRoom.room)
+  const rows = new Map(
+    (await ctx.database.read(roomSummaries, [rooms, session.userNid, upTo])).map((row) => [row.room, row]),
+  )
+  for (const { plan, events } of cold) {
+    const row = rows.get(plan.userRoom.room)!
+    const tellsMembers = plan.full || events.some(({ event }) => event.pdu.type === 'm.room.member')
+    plan.userRoom.threads = threadTally(row, upTo)
     counts.set(row.room, {
       notifyCount: row.notify_count,
       highlightCount: row.highlight_count,
       joinedMembers: row.joined_members,
       invitedMembers: row.invited_members,
-      heroes: row.heroes ?? [],
+      heroes: tellsMembers ? (row.heroes ?? []) : undefined,
     })
-  }
-  // Alone: those who were there give the room its name.
-  const alone = rows.filter((row) => !row.heroes && row.joined_members + row.invited_members <= 1)
-  if (alone.length > 0) {
-    const former = await ctx.database.read(formerMembers, [alone.map((row) => row.room), session.userNid])
-    for (const { room, user_nid: nid } of former) {
-      const count = counts.get(room)!
-      counts.set(room, { ...count, heroes: [...(count.heroes ?? []), nid] })
-    }
   }
   return counts
 }
 
+/** The rooms whose receipts are not in memory, and after which position they are wanted. */
+export function coldReceipts(timelines: readonly RoomTimeline[]): { rooms: number[]; after: number[] } {
+  const cold = timelines.filter(({ plan }) => plan.section === 'join' && (plan.full || !plan.warm))
+  return {
+    rooms: cold.map(({ plan }) => plan.userRoom.room),
+    after: cold.map(({ plan }) => (plan.full ? 0 : Math.max(plan.after, 0))),
+  }
+}
+
 async function loadReceipts(
-  ctx: Pick<Context, 'database'>,
   timelines: readonly RoomTimeline[],
-  ownNid: number,
+  { reader }: SyncRequest,
+  news: Promise<readonly NewsRow[]>,
 ): Promise<Map<number, Receipt[]>> {
   const receipts = new Map<number, Receipt[]>()
-  const cold = new Map<number, { rooms: number[]; upTo: number }>()
   const add = (room: number, receipt: Receipt): void => {
-    if (receipt.receiptType === 'm.read.private' && receipt.userNid !== ownNid) return
     const list = receipts.get(room)
     if (list) list.push(receipt)
     else receipts.set(room, [receipt])
   }
   for (const { plan } of timelines) {
-    if (plan.full || !plan.warm) {
-      const after = Math.max(plan.after, 0)
-      const span = cold.get(after)
-      if (span) span.rooms.push(plan.userRoom.room)
-      else cold.set(after, { rooms: [plan.userRoom.room], upTo: plan.upTo })
-      continue
-    }
+    if (plan.full || !plan.warm) continue
     for (const receipt of plan.feed?.receipts ?? []) {
-      if (receipt.position > plan.after && receipt.position <= plan.upTo) add(plan.userRoom.room, receipt)
+      if (receipt.position <= plan.after || receipt.position > plan.upTo) continue
+      if (receipt.receiptType === 'm.read.private' && receipt.userNid !== reader.userNid) continue
+      add(plan.userRoom.room, receipt)
     }
   }
-  for (const [after, { rooms, upTo }] of cold) {
-    for (const row of await ctx.database.read(receiptsOfRooms, [rooms, after, upTo])) {
-      add(row.room, {
-        eventId: eventIdText(row.event_id, row.event_format),
-        receiptType: row.receipt_type,
-        userNid: row.user_nid,
-        ts: row.ts,
-        threadId: row.thread_id,
-      })
-    }
+  if (coldReceipts(timelines).rooms.length === 0) return receipts
+  for (const row of await news) {
+    if (row.part !== 'receipt') continue
+    add(row.room!, {
+      eventId: eventIdText(row.event_id!, row.event_format!),
+      receiptType: row.type!,
+      userNid: row.user_nid!,
+      ts: row.ts!,
+      threadId: row.text,
+    })
   }
   return receipts
 }
 
 /** Spec: Client-Server API, "Receipts": one `m.receipt` event for all receipts of a room. */
-function receiptText(receipts: readonly Receipt[], userIds: ReadonlyMap<number, string>): string | undefined {
-  if (receipts.length === 0) return undefined
+function receiptText(
+  receipts: readonly Receipt[],
+  userIds: ReadonlyMap<number, string>,
+  ignored: ReadonlySet<string>,
+): string | undefined {
   const content: Record<string, Record<string, Record<string, object>>> = Object.create(null)
+  let isEmpty = true
   for (const { eventId, receiptType, userNid, ts, threadId } of receipts) {
     const userId = userIds.get(userNid)
-    if (userId === undefined) continue
+    if (userId === undefined || ignored.has(userId)) continue
+    isEmpty = false
     const byType = (content[eventId] ??= Object.create(null) as Record<string, Record<string, object>>)
     const byUser = (byType[receiptType] ??= Object.create(null) as Record<string, object>)
     byUser[userId] = threadId === '' ? { ts } : { ts, thread_id: threadId }
   }
-  return `{"content":${JSON.stringify(content)},"type":"m.receipt"}`
+  return isEmpty ? undefined : `{"content":${JSON.stringify(content)},"type":"m.receipt"}`
+}
+
+function typingText(
+  ctx: Pick<Context, 'typing'>,
+  room: number,
+  since: number,
+  full: boolean,
+  ignored: ReadonlySet<string>,
+): string | undefined {
+  const typing = ctx.typing.in(room)
+  if (!typing || typing.counter <= since) return undefined
+  const userIds = typing.userIds.filter((userId) => !ignored.has(userId))
+  if (userIds.length === 0 && full) return undefined
+  return `{"content":{"user_ids":${JSON.stringify(userIds)}},"type":"m.typing"}`
 }
 
 function summaryText(count: Counts, full: boolean, userIds: ReadonlyMap<number, string>): string | undefined {

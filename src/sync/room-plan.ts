@@ -36,6 +36,7 @@ export function planRooms(
 ): RoomPlan[] {
   const plans: RoomPlan[] = []
   for (const userRoom of session.rooms.values()) {
+    if (!filter.allowsRoom(userRoom.roomId)) continue
     const plan = planRoom(userRoom, feeds.of(userRoom.room), feeds.completeAfter, span, filter)
     if (!plan) continue
     const isQuiet = span.since !== undefined && !plan.full && plan.section === 'join' && isUnchanged(plan, span.since)

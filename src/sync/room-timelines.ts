@@ -1,6 +1,8 @@
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
-import { loadViewerHistories, maySee, type ViewerHistory } from '../rooms/history-visibility.ts'
+import { type ViewerHistory, viewersOf } from '../rooms/history-visibility.ts'
+import { isOwnMembership } from '../rooms/room-access.ts'
+import { visibleEvents } from '../rooms/visible-events.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { EventFact } from '../storage/facts.ts'
 import { eventsBetween } from './feeds.ts'
@@ -18,80 +20,173 @@ export type RoomTimeline = {
   readonly limited: boolean
   /** The position before the first of the shown events. */
   readonly start: number
+  /** Undefined where the reader was joined all the time. */
   readonly view: ViewerHistory | undefined
 }
 
-/** Timelines of all planned rooms: those in memory cost nothing, the others one statement together for each span. */
+export type TimelineOptions = {
+  readonly userId: UserId
+  readonly filter: EventFilter
+  /** Users whose messages are left out. */
+  readonly ignored: ReadonlySet<string>
+}
+
+/** What is known of a timeline while it is put together, newest first. */
+type Draft = {
+  readonly plan: RoomPlan
+  readonly facts: readonly EventFact[]
+  view: ViewerHistory | undefined
+  readonly passing: StoredEvent[]
+  /** Nothing older is left in the span. */
+  exhausted: boolean
+  hidden: boolean
+  /** The oldest position that was looked at. */
+  reached: number | undefined
+}
+
+type Engine = Pick<Context, 'events' | 'dictionaries' | 'database'>
+
+/** How often more is fetched for rooms whose filter let too little through, each time four times as much. */
+const furtherRounds = 3
+const mostPerRound = 400
+
+/**
+ * Timelines of all planned rooms: those in memory cost nothing, the others one statement together; a few more where a
+ * filter lets little through.
+ */
 export async function loadTimelines(
-  ctx: Pick<Context, 'events' | 'dictionaries'>,
-  userId: UserId,
+  ctx: Engine,
   plans: readonly RoomPlan[],
-  filter: EventFilter,
+  options: TimelineOptions,
 ): Promise<RoomTimeline[]> {
-  const { limit } = filter
-  const cold = plans.filter((plan) => inMemory(plan, limit) === undefined)
-  const loaded = new Map<number, StoredEvent[]>()
-  for (const [span, rooms] of bySpan(cold)) {
-    const [after, upTo] = span.split(' ').map(Number) as [number, number]
-    for (const event of await ctx.events.newest(rooms, after, upTo, limit + 1)) {
-      const list = loaded.get(event.room)
-      if (list) list.push(event)
-      else loaded.set(event.room, [event])
-    }
+  const { limit } = options.filter
+  const drafts = plans.map((plan): { draft: Draft; fresh: StoredEvent[] | undefined } => {
+    const shows = options.filter.allowsRoom(plan.userRoom.roomId)
+    const facts = shows ? inMemory(plan, options) : []
+    const draft = { plan, facts: facts ?? [], view: undefined, passing: [], hidden: false, reached: undefined }
+    return { draft: { ...draft, exhausted: !shows }, fresh: facts?.map((fact) => fact.stored).toReversed() }
+  })
+  const cold = drafts.filter(({ fresh }) => fresh === undefined)
+  const loaded = await ctx.events.timelines({
+    spans: cold.map(({ draft }) => spanOf(draft.plan)),
+    limit: limit + 1,
+    historyOf: drafts.filter(({ draft, fresh }) => needsView(draft.plan, fresh)).map(({ draft }) => roomOf(draft.plan)),
+    userId: options.userId,
+  })
+  const views = viewersOf(loaded.history)
+  const byRoom = Map.groupBy(loaded.events, (event) => event.room)
+  await Promise.all(
+    drafts.map(async ({ draft, fresh }) => {
+      const room = roomOf(draft.plan)
+      if (needsView(draft.plan, fresh)) draft.view = views.get(room) ?? { visibilities: [], memberships: [] }
+      if (fresh) draft.exhausted ||= draft.plan.warm
+      await take(ctx, draft, fresh ?? byRoom.get(room) ?? [], fresh ? 0 : limit + 1, options)
+    }),
+  )
+  await fetchMore(
+    ctx,
+    cold.map(({ draft }) => draft),
+    options,
+  )
+  return drafts.map(({ draft }) => timelineOf(draft, limit))
+}
+
+/** Adds what the reader may and wants to see of the next older events of a room. */
+async function take(
+  ctx: Engine,
+  draft: Draft,
+  events: readonly StoredEvent[],
+  asked: number,
+  options: TimelineOptions,
+): Promise<void> {
+  if (asked > 0 && events.length < asked) draft.exhausted = true
+  draft.reached = events.at(-1)?.timeline ?? draft.reached
+  const isApart = events.some((event) => event.stateDelta !== null)
+  if (isApart && !draft.view) {
+    const { history } = await ctx.events.timelines({
+      spans: [],
+      limit: 0,
+      historyOf: [roomOf(draft.plan)],
+      userId: options.userId,
+    })
+    draft.view = viewersOf(history).get(roomOf(draft.plan)) ?? { visibilities: [], memberships: [] }
   }
-  const cut = plans.map((plan) => {
-    const facts = inMemory(plan, limit)
-    const events = facts ? facts.map((fact) => fact.stored) : (loaded.get(plan.userRoom.room)?.toReversed() ?? [])
-    return { plan, facts: facts ?? [], events }
-  })
-  const needView = cut.filter(({ plan, events }) => events.some((event) => beforeJoining(plan, event)))
-  const views =
-    needView.length === 0
-      ? new Map<number, ViewerHistory>()
-      : await loadViewerHistories(
-          ctx,
-          needView.map(({ plan }) => plan.userRoom.room),
-          userId,
-        )
-  return cut.map(({ plan, facts, events }) => {
-    const shown = events.slice(Math.max(0, events.length - limit))
-    const view = views.get(plan.userRoom.room)
-    const isOwn = (event: StoredEvent): boolean =>
-      event.event.pdu.type === 'm.room.member' && event.event.pdu.state_key === userId
-    const visible = view ? shown.filter((event) => isOwn(event) || maySee(view, event.timeline!)) : shown
-    const passing = filter.allows ? visible.filter((event) => filter.allows!(event.event.pdu)) : visible
-    const first = shown[0]?.timeline
-    return {
-      plan,
-      events: passing,
-      facts: new Map(facts.map((fact) => [fact.stored.nid, fact])),
-      limited: events.length > limit || visible.length < shown.length,
-      start: first === undefined || first === null ? plan.upTo : first - 1,
-      view,
-    }
-  })
+  const visible = draft.view && new Set(await visibleEvents(ctx, draft.view, options.userId, events))
+  for (const event of events) {
+    const isVisible = !visible || visible.has(event) || isOwnMembership(event, options.userId)
+    if (!isVisible) draft.hidden = true
+    else if (passes(event, options)) draft.passing.push(event)
+  }
+}
+
+function passes(event: StoredEvent, { filter, ignored }: TimelineOptions): boolean {
+  const { pdu } = event.event
+  // Spec: Client-Server API, "Ignoring Users": "Servers must still send state events sent by ignored users to clients."
+  if (pdu.state_key === undefined && ignored.has(pdu.sender)) return false
+  return filter.allows?.(pdu) ?? true
+}
+
+async function fetchMore(ctx: Engine, drafts: readonly Draft[], options: TimelineOptions): Promise<void> {
+  const { limit } = options.filter
+  for (let round = 1; round <= furtherRounds; round++) {
+    const short = drafts.filter(({ exhausted, passing, view, hidden }) => {
+      // What visibility hides goes on into the past; there is seldom more to be found.
+      return !exhausted && passing.length < limit && !(view && hidden && passing.length > 0)
+    })
+    if (short.length === 0) return
+    const chunk = Math.min((limit + 1) * 4 ** round, mostPerRound)
+    const { events } = await ctx.events.timelines({
+      spans: short.map(({ plan, reached }) => ({ ...spanOf(plan), upTo: (reached ?? plan.upTo + 1) - 1 })),
+      limit: chunk,
+      historyOf: [],
+      userId: options.userId,
+    })
+    const byRoom = Map.groupBy(events, (event) => event.room)
+    await Promise.all(short.map((draft) => take(ctx, draft, byRoom.get(roomOf(draft.plan)) ?? [], chunk, options)))
+  }
+}
+
+function timelineOf(draft: Draft, limit: number): RoomTimeline {
+  const { plan, facts, view, passing, exhausted, hidden, reached } = draft
+  const shown = passing.slice(0, limit).reverse()
+  const isFull = passing.length >= limit
+  const limited = passing.length > limit || !exhausted || hidden
+  const oldest = isFull || exhausted ? shown[0]?.timeline : reached
+  return {
+    plan,
+    events: shown,
+    facts: new Map(facts.map((fact) => [fact.stored.nid, fact])),
+    limited,
+    start: oldest === undefined || oldest === null ? plan.upTo : oldest - 1,
+    view,
+  }
 }
 
 /** The facts that make the timeline when memory holds enough of it: all of the span, or more than is shown. */
-function inMemory(plan: RoomPlan, limit: number): readonly EventFact[] | undefined {
+function inMemory(plan: RoomPlan, options: TimelineOptions): readonly EventFact[] | undefined {
   if (!plan.feed) return plan.warm ? [] : undefined
   const facts = eventsBetween(plan.feed, plan.after, plan.upTo)
-  if (!plan.warm && facts.length <= limit) return undefined
-  return facts.slice(Math.max(0, facts.length - limit - 1))
+  if (plan.warm) return facts
+  const { limit } = options.filter
+  const firstShown = facts.findLastIndex(
+    (_, index) => facts.slice(index).filter(({ stored }) => passes(stored, options)).length > limit,
+  )
+  // The view may hide some of them, and then what is before would have to take their place.
+  if (firstShown < 0 || plan.full || plan.section === 'leave') return undefined
+  return facts.slice(firstShown)
 }
 
-function bySpan(plans: readonly RoomPlan[]): Map<string, number[]> {
-  const spans = new Map<string, number[]>()
-  for (const { after, upTo, userRoom, section } of plans) {
-    // Rooms left have each their own end; they are few.
-    const span = `${after} ${section === 'leave' ? userRoom.since : upTo}`
-    const rooms = spans.get(span)
-    if (rooms) rooms.push(userRoom.room)
-    else spans.set(span, [userRoom.room])
-  }
-  return spans
+/** Whether events of before the reader's joining, or of after the leaving, may be among those that are looked at. */
+function needsView(plan: RoomPlan, events: readonly StoredEvent[] | undefined): boolean {
+  if (plan.section === 'leave') return true
+  if (!events) return plan.full
+  return events.some((event) => event.timeline! < plan.userRoom.since)
 }
 
-function beforeJoining(plan: RoomPlan, event: StoredEvent): boolean {
-  return plan.section === 'leave' || event.timeline! < plan.userRoom.since
+function spanOf({ userRoom, after, upTo }: RoomPlan): { room: number; after: number; upTo: number } {
+  return { room: userRoom.room, after, upTo }
+}
+
+function roomOf(plan: RoomPlan): number {
+  return plan.userRoom.room
 }

@@ -1,47 +1,13 @@
 import { LRUCache } from 'lru-cache'
+import { ignoredUsers } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
-import type { RoomId, UserId } from '../matrix/ids.ts'
-import type { AccountDataFact, DeviceListFact, EventFact, Fact, ToDeviceFact } from '../storage/facts.ts'
-import { type Membership, membershipCodes, membershipOf, roomsOfUser } from '../storage/room-users.ts'
+import type { UserId } from '../matrix/ids.ts'
+import type { DeviceListFact, EventFact, Fact } from '../storage/facts.ts'
+import { membershipCodes, roomsOfUser } from '../storage/room-users.ts'
+import { sessionOfUser } from '../storage/sessions.ts'
+import { applyException, applyFact, remember, roomsOf, type Session, type UserRoom } from './session.ts'
 
-/** A room in the life of a user, as the stream has told so far. */
-export type UserRoom = {
-  readonly room: number
-  readonly roomId: RoomId
-  membership: Membership
-  /** Since which position. */
-  since: number
-  eventNid: number
-  /** What it was before the last change. */
-  before: Membership
-  forgotten: boolean
-  readPosition: number
-  readNotifyIndex: number
-  readHighlightIndex: number
-  /** The position of the last change of what the user has read. */
-  readAt: number
-  /** Events that count otherwise for this user: summed up at the time of loading, and one by one since. */
-  earlier: { notify: number; highlight: number }
-  later: { position: number; userNid: number; notify: number; highlight: number }[]
-}
-
-/** A user who asked for something lately: rooms, and what happened since. */
-export type Session = {
-  readonly userId: UserId
-  readonly userNid: number
-  readonly rooms: Map<number, UserRoom>
-  /** The position at which it was read from the database. */
-  readonly loadedAt: number
-  /** Everything that concerns the user alone and came after this position is here. */
-  completeAfter: number
-  /** The position of the last thing the user is told that is not of a room. */
-  last: number
-  readonly accountData: AccountDataFact[]
-  readonly toDevice: ToDeviceFact[]
-  /** Changes of device lists of users who share a room with this one, and of who shares one. */
-  readonly deviceLists: { position: number; userNid: number; left: boolean }[]
-  readonly waiters: Set<() => void>
-}
+export type { Session, UserRoom } from './session.ts'
 
 export type Sessions = {
   of(user: { userId: UserId; userNid: number }): Promise<Session>
@@ -52,9 +18,8 @@ export type Sessions = {
 }
 
 const sessionsMax = 20_000
-const recentMax = 200
 
-export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dictionaries' | 'unread'>): Sessions {
+export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessions {
   const byRoom = new Map<number, Set<Session>>()
   const sessions = new LRUCache<number, Session>({
     max: sessionsMax,
@@ -80,33 +45,12 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
 
   const load = async (user: { userId: UserId; userNid: number }, facts: Fact[]): Promise<Session> => {
     const position = ctx.stream.position
-    const [rows, exceptions] = await Promise.all([
-      ctx.database.read(roomsOfUser, [user.userNid]),
-      ctx.unread.load(user.userNid, position),
-    ])
+    const rows = await ctx.database.read(sessionOfUser, [user.userNid, position])
+    const ignored = rows.find((row) => row.room === null)
     let completeAfter = position
     const session: Session = {
       ...user,
-      rooms: new Map(
-        rows.map((row) => [
-          row.room,
-          {
-            room: row.room,
-            roomId: row.room_id,
-            membership: membershipOf(row.membership),
-            since: row.since,
-            eventNid: row.event_nid,
-            before: 'leave',
-            forgotten: row.forgotten,
-            readPosition: row.read_position,
-            readNotifyIndex: row.read_notify_index,
-            readHighlightIndex: row.read_highlight_index,
-            readAt: row.read_position,
-            earlier: exceptions.get(row.room) ?? { notify: 0, highlight: 0 },
-            later: [],
-          },
-        ]),
-      ),
+      rooms: roomsOf(rows),
       loadedAt: position,
       get completeAfter() {
         let after = completeAfter
@@ -117,8 +61,11 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
         completeAfter = after
       },
       last: position,
+      isStale: false,
+      ignored: ignoredUsers(ignored?.ignored ?? undefined, user.userId),
       accountData: [],
       toDevice: [],
+      delivered: new Map(),
       deviceLists: [],
       waiters: new Set(),
     }
@@ -137,26 +84,6 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
     return session
   }
 
-  const applyFact = (session: Session, fact: Fact): void => {
-    if (fact.kind === 'event') {
-      for (const change of fact.memberships) {
-        if (change.userNid === session.userNid) applyMembership(session, fact.stored.room, change, fact)
-      }
-      // Whoever sends has read what came before.
-      const room = fact.stored.senderNid === session.userNid ? session.rooms.get(fact.stored.room) : undefined
-      if (room && fact.stored.timeline !== null)
-        readUpTo(room, fact.position, fact.room, fact.position, session.loadedAt)
-      return
-    }
-    if (fact.kind === 'receipt' || fact.userNid !== session.userNid) return
-    if (fact.kind === 'read') {
-      const room = session.rooms.get(fact.room)
-      const index = { notifyCount: fact.notifyIndex, highlightCount: fact.highlightIndex }
-      if (room) readUpTo(room, fact.readPosition, index, fact.position, session.loadedAt)
-    } else if (fact.kind === 'accountData') remember(session, session.accountData, fact)
-    else if (fact.kind === 'toDevice') remember(session, session.toDevice, fact)
-  }
-
   const wake = (session: Session): void => {
     if (session.waiters.size === 0) return
     for (const waiter of session.waiters) waiter()
@@ -166,7 +93,12 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
 
   /** Who may see each other's devices changes with every join and leave: client-server API, "Tracking device lists". */
   const deviceListsAfter = (fact: EventFact): void => {
+    const wasJoined = fact.replaced?.event.pdu.content.membership === 'join'
     for (const { userNid, membership } of fact.memberships) {
+      // Invites, and names that change, let nobody into a room or out of it. Where the event is not the change itself,
+      // a resolution brought it about and what was before is not known.
+      const isEvent = fact.stored.event.pdu.type === 'm.room.member' && fact.memberships.length === 1
+      if (isEvent && wasJoined === (membership === 'join')) continue
       for (const session of sharers(fact.stored.room)) {
         const left = membership !== 'join'
         if (session.userNid !== userNid) {
@@ -225,7 +157,11 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
         const sender = sessions.peek(fact.stored.senderNid)
         if (sender) applyFact(sender, fact)
         if (fact.memberships.length > 0) deviceListsAfter(fact)
-        for (const session of sharers(fact.stored.room)) woken.add(session)
+        for (const session of sharers(fact.stored.room)) {
+          // Read from the database, which does not say it for everybody.
+          if (fact.exceptions === undefined) session.isStale = true
+          woken.add(session)
+        }
       } else if (fact.kind === 'receipt') {
         for (const session of sharers(fact.room)) woken.add(session)
       } else if (fact.kind === 'deviceList' && fact.readerNid !== undefined) {
@@ -252,7 +188,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
   return {
     async of(user) {
       const known = sessions.get(user.userNid)
-      if (known) return known
+      if (known && !known.isStale) return known
       const under = loading.get(user.userNid)
       if (under) return under.session
       const facts: Fact[] = []
@@ -271,60 +207,3 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'dicti
 function isJoined({ membership }: UserRoom): boolean {
   return membership === 'join'
 }
-
-function remember<Entry extends { position: number }>(session: Session, list: Entry[], entry: Entry): void {
-  list.push(entry)
-  session.last = Math.max(session.last, entry.position)
-  if (list.length > recentMax) session.completeAfter = Math.max(session.completeAfter, list.shift()!.position)
-}
-
-function applyException(session: Session, fact: EventFact): void {
-  const exception = fact.exceptions?.find(({ userNid }) => userNid === session.userNid)
-  if (!exception || fact.position <= session.loadedAt) return
-  session.rooms.get(fact.stored.room)?.later.push({ position: fact.position, ...exception })
-}
-
-function applyMembership(
-  session: Session,
-  room: number,
-  change: { membership: Membership; eventNid: number },
-  fact: EventFact,
-): void {
-  const known = session.rooms.get(room)
-  if (known && known.since >= fact.position) return
-  const joins = change.membership === 'join' && known?.membership !== 'join'
-  session.rooms.set(room, {
-    room,
-    roomId: fact.roomId as RoomId,
-    membership: change.membership,
-    since: joins || !known || known.membership !== change.membership ? fact.position : known.since,
-    eventNid: change.eventNid,
-    before: known?.membership ?? 'leave',
-    forgotten: known?.forgotten === true && (change.membership === 'leave' || change.membership === 'ban'),
-    readPosition: joins ? fact.position : (known?.readPosition ?? fact.position),
-    readNotifyIndex: joins ? fact.room.notifyCount : (known?.readNotifyIndex ?? 0),
-    readHighlightIndex: joins ? fact.room.highlightCount : (known?.readHighlightIndex ?? 0),
-    readAt: known?.readAt ?? 0,
-    earlier: joins || !known ? { notify: 0, highlight: 0 } : known.earlier,
-    later: joins || !known ? [] : known.later,
-  })
-  session.last = fact.position
-}
-
-function readUpTo(
-  room: UserRoom,
-  readPosition: number,
-  index: { notifyCount: number; highlightCount: number },
-  at: number,
-  loadedAt: number,
-): void {
-  if (room.readPosition > readPosition) return
-  room.readPosition = readPosition
-  room.readNotifyIndex = index.notifyCount
-  room.readHighlightIndex = index.highlightCount
-  room.readAt = at
-  room.later = room.later.filter((exception) => exception.position > readPosition)
-  if (readPosition >= loadedAt) room.earlier = { notify: 0, highlight: 0 }
-}
-
-export const joinedCode = membershipCodes.join

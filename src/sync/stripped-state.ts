@@ -15,11 +15,15 @@ export const strippedStateKeys: readonly StateTuple[] = [
   ['m.room.encryption', ''],
 ]
 
-/** The stripped state of rooms the user is invited to or knocks on, as JSON texts by room. */
+/**
+ * The stripped state of rooms the user is invited to or knocks on, as JSON texts by room. Invites by ignored users are
+ * left out.
+ */
 export async function strippedRoomState(
   ctx: Pick<Context, 'hotRooms'>,
   plans: readonly RoomPlan[],
   userId: UserId,
+  ignored: ReadonlySet<string>,
 ): Promise<Map<number, string[]>> {
   const texts = new Map<number, string[]>()
   for (const { section, userRoom } of plans) {
@@ -28,6 +32,7 @@ export async function strippedRoomState(
     if (!room) continue
     await ctx.hotRooms.load(room, [...strippedStateKeys, ['m.room.member', userId]])
     const own = room.get('m.room.member', userId)
+    if (own && section === 'invite' && ignored.has(own.pdu.sender)) continue
     const inviter: StateTuple[] = own && section === 'invite' ? [['m.room.member', own.pdu.sender]] : []
     await ctx.hotRooms.load(room, inviter)
     const shown: StateTuple[] = [...strippedStateKeys, ...inviter, ['m.room.member', userId]]

@@ -2,15 +2,16 @@ import type { Context } from '../context.ts'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { describeEvents } from '../rooms/describe-events.ts'
 import type { StoredEvent } from '../storage/events.ts'
+import { type NewsRow, newsOfUser } from '../storage/user-data.ts'
 import type { SyncFilter } from './filter.ts'
-import { loadRoomExtras, type RoomExtras } from './room-extras.ts'
+import { coldReceipts, loadRoomExtras, type RoomExtras } from './room-extras.ts'
 import { planRooms, type RoomPlan } from './room-plan.ts'
-import { loadStates, type ToldMembers } from './room-states.ts'
+import { loadStates, type States, type ToldMembers } from './room-states.ts'
 import { loadTimelines, type RoomTimeline } from './room-timelines.ts'
 import type { Session } from './sessions.ts'
 import { strippedRoomState } from './stripped-state.ts'
 import { formatSyncToken, formatTimelineToken, type SyncToken } from './token.ts'
-import { loadUserExtras, type UserExtras } from './user-extras.ts'
+import { coldSince, loadUserExtras, toDevicePerSync, type UserExtras } from './user-extras.ts'
 
 /** How the client wants state: the key it is under, and whether it is the one after the timeline. */
 export type StateStyle = 'state' | 'state_after' | 'org.matrix.msc4222.state_after'
@@ -54,10 +55,13 @@ export async function buildSync(
   const typingSince = isOurs ? request.since!.ephemeral!.counter : 0
   const span = { since, upTo, fullState: request.fullState, typingSince }
   const plans = planRooms(session, ctx.feeds, ctx.typing, span, request.filter)
-  const token = { position: upTo, ephemeral: { process: ctx.processId, counter: typingCounter } }
-
   const withTimeline = plans.filter(({ section }) => section === 'join' || section === 'leave')
-  const timelines = await loadTimelines(ctx, request.reader.userId, withTimeline, request.filter.timeline)
+  const timelines = await loadTimelines(ctx, withTimeline, {
+    userId: request.reader.userId,
+    filter: request.filter.timeline,
+    ignored: session.ignored,
+  })
+  const news = loadNews(ctx, session, request, timelines, upTo)
   const [states, extras, user, stripped] = await Promise.all([
     loadStates(ctx, timelines, {
       filter: request.filter.state,
@@ -65,13 +69,42 @@ export async function buildSync(
       reader: request.reader,
       told,
     }),
-    loadRoomExtras(ctx, session, timelines, request, typingSince),
-    loadUserExtras(ctx, session, plans, request, upTo),
-    strippedRoomState(ctx, plans, request.reader.userId),
+    loadRoomExtras(ctx, session, timelines, request, typingSince, news),
+    loadUserExtras(ctx, session, plans, request, upTo, news),
+    strippedRoomState(ctx, plans, request.reader.userId, session.ignored),
   ])
-  const described = await describeAll(ctx, request, timelines, states)
+  const described = await describeAll(ctx, session, request, timelines, states)
   const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, request }))
-  return assemble(rooms, user, formatSyncToken(token))
+  const token = formatSyncToken({
+    position: upTo,
+    ephemeral: { process: ctx.processId, counter: typingCounter },
+    ...(user.toDeviceUpTo !== undefined && { toDevice: user.toDeviceUpTo }),
+  })
+  for (const room of dataAlone(session, plans, user, request)) rooms.push(room)
+  return assemble(rooms, user, token)
+}
+
+/** What memory does not hold of account data, receipts and messages to the device: one statement, or none. */
+async function loadNews(
+  ctx: Pick<Context, 'database'>,
+  session: Session,
+  { reader, since }: SyncRequest,
+  timelines: readonly RoomTimeline[],
+  upTo: number,
+): Promise<readonly NewsRow[]> {
+  const cold = coldSince(session, since?.position, since?.toDevice ?? since?.position ?? 0)
+  const receipts = coldReceipts(timelines)
+  if (cold.accountData === undefined && cold.toDevice === undefined && receipts.rooms.length === 0) return []
+  return ctx.database.read(newsOfUser, [
+    reader.userNid,
+    reader.deviceId,
+    upTo,
+    cold.accountData ?? null,
+    cold.toDevice ?? null,
+    toDevicePerSync,
+    receipts.rooms,
+    receipts.after,
+  ])
 }
 
 type RoomText = { readonly section: RoomPlan['section']; readonly text: string } | undefined
@@ -79,12 +112,13 @@ type RoomText = { readonly section: RoomPlan['section']; readonly text: string }
 /** All events of the answer in one go: the texts of timelines and states, by event object. */
 async function describeAll(
   ctx: Context,
+  session: Session,
   request: SyncRequest,
   timelines: readonly RoomTimeline[],
-  states: ReadonlyMap<number, readonly StoredEvent[]>,
+  states: States,
 ): Promise<{ timeline: Map<number, string[]>; state: Map<number, string[]> }> {
   const events: StoredEvent[] = []
-  const replaced = new Map<number, StoredEvent | undefined>()
+  const transactions = new Map<number, string | undefined>()
   const unrelated = new Set<StoredEvent>()
   const views = new Map<number, RoomTimeline['view'] & {}>()
   const joined = new Map<number, 'join'>()
@@ -95,13 +129,19 @@ async function describeAll(
       events.push(event)
       const fact = facts.get(event.nid)
       if (!fact) continue
-      replaced.set(event.nid, fact.replaced)
+      const { transaction } = fact
+      const isOwn = transaction?.deviceId === request.reader.deviceId
+      // A fact that was read from the database does not tell.
+      if (transaction || fact.room.seen !== undefined)
+        transactions.set(event.nid, isOwn ? transaction.txnId : undefined)
       if (!plan.feed?.relatedTo.has(event.event.eventId)) unrelated.add(event)
     }
   }
   const texts = await describeEvents(ctx, request.reader, events, {
     views: new Map<number, 'join' | (RoomTimeline['view'] & {})>([...joined, ...views]),
-    replaced,
+    replaced: states.replaced,
+    transactions,
+    ignored: session.ignored,
     unrelated: (event) => unrelated.has(event),
   })
   const timeline = new Map<number, string[]>()
@@ -110,8 +150,8 @@ async function describeAll(
     timeline.set(plan.userRoom.room, texts.slice(next, (next += shown.length)))
   }
   const state = new Map<number, string[]>()
-  const plain = { replaced: new Map<number, undefined>(), unrelated: () => true }
-  for (const [room, list] of states) {
+  const plain = { replaced: new Map<number, undefined>(), transactions: 'skip' as const, unrelated: () => true }
+  for (const [room, list] of states.byRoom) {
     for (const event of list) plain.replaced.set(event.nid, undefined)
     state.set(room, await describeEvents(ctx, request.reader, list, plain))
   }
@@ -128,16 +168,19 @@ type Parts = {
 }
 
 function roomText(plan: RoomPlan, parts: Parts): RoomText {
-  const { room } = plan.userRoom
+  const { room, roomId } = plan.userRoom
   if (plan.section === 'invite' || plan.section === 'knock') {
-    const events = (parts.stripped.get(room) ?? []).join(',')
+    const stripped = parts.stripped.get(room)
+    if (!stripped) return undefined
+    const events = stripped.join(',')
     return named(plan, `{"${plan.section}_state":{"events":[${events}]}}`)
   }
   const timeline = parts.timelines.find((one) => one.plan === plan)!
   const events = parts.described.timeline.get(room) ?? []
   const state = parts.described.state.get(room) ?? []
   const extras = parts.extras.get(room)
-  const accountData = parts.user.roomAccountData.get(room) ?? []
+  const wantsData = parts.request.filter.roomAccountData.allowsRoom(roomId)
+  const accountData = wantsData ? (parts.user.roomAccountData.get(room) ?? []) : []
   const isEmpty =
     events.length + state.length + accountData.length === 0 && !timeline.limited && (extras?.isEmpty ?? true)
   if (isEmpty && !plan.full) return undefined
@@ -146,6 +189,23 @@ function roomText(plan: RoomPlan, parts: Parts): RoomText {
     `{"timeline":{"events":[${events.join(',')}],"limited":${timeline.limited},"prev_batch":"${formatTimelineToken(timeline.start)}"},` +
     `"${stateKey}":{"events":[${state.join(',')}]},"account_data":{"events":[${accountData.join(',')}]}`
   return named(plan, plan.section === 'join' ? `${text},${extras?.text ?? ''}}` : `${text}}`)
+}
+
+/** Rooms of which nothing is new but the user's account data for them. */
+function dataAlone(
+  session: Session,
+  plans: readonly RoomPlan[],
+  user: UserExtras,
+  { filter, stateStyle }: SyncRequest,
+): RoomText[] {
+  const planned = new Set(plans.map(({ userRoom }) => userRoom.room))
+  return [...user.roomAccountData].flatMap(([room, events]): RoomText[] => {
+    const userRoom = planned.has(room) ? undefined : session.rooms.get(room)
+    if (userRoom?.membership !== 'join') return []
+    if (!filter.allowsRoom(userRoom.roomId) || !filter.roomAccountData.allowsRoom(userRoom.roomId)) return []
+    const text = `{"account_data":{"events":[${events.join(',')}]},"${stateStyle}":{"events":[]}}`
+    return [{ section: 'join', text: `${JSON.stringify(userRoom.roomId)}:${text}` }]
+  })
 }
 
 function named(plan: RoomPlan, text: string): RoomText {

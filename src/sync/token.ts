@@ -1,28 +1,35 @@
 import { MatrixError } from '../matrix/errors.ts'
 
 /**
- * Where a client has got to: a position of the stream, and in this process how far with what is only in memory (typing).
- * Written `s<position>` or `s<position>_<process>_<counter>`.
+ * Where a client has got to: a position of the stream, in one process how far with what is only in memory (typing), and
+ * how far with messages to the device where not all of them fitted in. Written `s<position>`, then if there is one
+ * `_<process>_<counter>`, then if there is one `~<position of the last message>`.
  */
 export type SyncToken = {
   readonly position: number
   readonly ephemeral?: { readonly process: string; readonly counter: number }
+  readonly toDevice?: number
 }
 
-const pattern = /^s(\d{1,16})(?:_([\w-]{1,24})_(\d{1,16}))?$/
+const pattern = /^s(\d{1,16})(?:_([\w-]{1,24})_(\d{1,16}))?(?:~(\d{1,16}))?$/
 
 /** @throws MatrixError M_INVALID_PARAM for what no server of ours gave out. */
 export function parseSyncToken(text: string): SyncToken {
   const match = pattern.exec(text)
   const position = Number(match?.[1])
   if (!match || !Number.isSafeInteger(position)) throw new MatrixError('M_INVALID_PARAM', 'Unknown sync token')
-  if (match[2] === undefined) return { position }
-  return { position, ephemeral: { process: match[2], counter: Number(match[3]) } }
+  const [, , process, counter, toDevice] = match
+  return {
+    position,
+    ...(process !== undefined && { ephemeral: { process, counter: Number(counter) } }),
+    ...(toDevice !== undefined && { toDevice: Math.min(Number(toDevice), position) }),
+  }
 }
 
 export function formatSyncToken(token: SyncToken): string {
-  const { position, ephemeral } = token
-  return ephemeral ? `s${position}_${ephemeral.process}_${ephemeral.counter}` : `s${position}`
+  const { position, ephemeral, toDevice } = token
+  const inProcess = ephemeral ? `_${ephemeral.process}_${ephemeral.counter}` : ''
+  return `s${position}${inProcess}${toDevice === undefined ? '' : `~${toDevice}`}`
 }
 
 /**

@@ -1,7 +1,11 @@
+import type { Redis } from 'ioredis'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 
-/** Who types in which room. In memory alone: it is out of date within a minute anyway. */
+/**
+ * Who types in which room. In memory alone: it is out of date within a minute anyway. The processes of a deployment tell
+ * one another through Redis; what gets lost there is forgotten when its time is up.
+ */
 export type Typing = {
   /** @param until Milliseconds since the epoch; undefined: has stopped. */
   set(room: number, userId: UserId, until: number | undefined): void
@@ -18,8 +22,13 @@ const sweepEvery = 1000
 /** How long an empty room is remembered, so that readers learn that the last one stopped. */
 const rememberEmpty = 120_000
 
-export function createTyping(ctx: Pick<Context, 'clock'>, onChange: (room: number) => void): Typing {
+export function createTyping(
+  ctx: Pick<Context, 'clock' | 'config' | 'processId'>,
+  redis: { readonly publisher: Redis; readonly subscriber: Redis } | undefined,
+  onChange: (room: number) => void,
+): Typing {
   const rooms = new Map<number, Room>()
+  const channel = `${ctx.config.redis.prefix}:typing`
   let counter = 0
 
   const touch = (nid: number, room: Room): void => {
@@ -39,17 +48,36 @@ export function createTyping(ctx: Pick<Context, 'clock'>, onChange: (room: numbe
   }, sweepEvery)
   sweep.unref()
 
+  const apply = (nid: number, userId: UserId, until: number | undefined): void => {
+    let room = rooms.get(nid)
+    if (until === undefined) {
+      if (room?.until.delete(userId)) touch(nid, room)
+      return
+    }
+    if (!room) rooms.set(nid, (room = { until: new Map(), counter: 0, changedAt: 0 }))
+    const isNew = !room.until.has(userId)
+    room.until.set(userId, until)
+    if (isNew) touch(nid, room)
+  }
+
+  const receive = (from: string, message: string): void => {
+    if (from !== channel) return
+    const [origin, room, userId, until] = message.split(' ')
+    if (origin !== ctx.processId) apply(Number(room), userId as UserId, until ? Number(until) : undefined)
+  }
+  const subscribe = (): void => {
+    redis?.subscriber.subscribe(channel).catch(() => {})
+  }
+  if (redis) {
+    redis.subscriber.on('message', receive)
+    redis.subscriber.on('ready', subscribe)
+    if (redis.subscriber.status === 'ready') subscribe()
+  }
+
   return {
     set(nid, userId, until) {
-      let room = rooms.get(nid)
-      if (until === undefined) {
-        if (room?.until.delete(userId)) touch(nid, room)
-        return
-      }
-      if (!room) rooms.set(nid, (room = { until: new Map(), counter: 0, changedAt: 0 }))
-      const isNew = !room.until.has(userId)
-      room.until.set(userId, until)
-      if (isNew) touch(nid, room)
+      apply(nid, userId, until)
+      redis?.publisher.publish(channel, `${ctx.processId} ${nid} ${userId} ${until ?? ''}`).catch(() => {})
     },
     in(nid) {
       const room = rooms.get(nid)

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
-import { statement } from '../storage/database.ts'
+import { keyChanges } from '../keys/key-changes.ts'
 import { usersSharingARoom } from '../storage/room-users.ts'
-import { accountDataOf, deleteToDevice, deviceListChangesFor, toDeviceOf } from '../storage/user-data.ts'
+import { deleteToDevice, type NewsRow } from '../storage/user-data.ts'
 import type { RoomPlan } from './room-plan.ts'
 import type { Session } from './sessions.ts'
 import type { SyncRequest } from './sync.ts'
@@ -11,62 +11,96 @@ export type UserExtras = {
   readonly text: string
   readonly isEmpty: boolean
   readonly roomAccountData: ReadonlyMap<number, readonly string[]>
+  /** Messages after this position are still to come; undefined: all were given. */
+  readonly toDeviceUpTo: number | undefined
 }
 
-type AccountData = { room: number; type: string; content: string }
+type AccountData = { readonly room: number; readonly type: string; readonly content: string }
+type ToDevice = { readonly position: number; readonly content: string }
 
-const toDevicePerSync = 1000
+/** Messages to a device in one answer; the rest comes with the next. */
+export const toDevicePerSync = 100
 
+type Engine = Pick<Context, 'database' | 'dictionaries' | 'deviceKeys' | 'pushRules'>
+
+/** From where the two parts that `newsOfUser` reads are not in memory; undefined where they are. */
+export function coldSince(
+  session: Session,
+  since: number | undefined,
+  toDeviceSince: number,
+): { accountData: number | undefined; toDevice: number | undefined } {
+  return {
+    accountData: since === undefined || since < session.completeAfter ? (since ?? -1) : undefined,
+    toDevice: toDeviceSince < session.completeAfter ? toDeviceSince : undefined,
+  }
+}
+
+/** @param news What `newsOfUser` found; nothing of a part that is in memory. */
 export async function loadUserExtras(
-  ctx: Pick<Context, 'database' | 'dictionaries' | 'deviceKeys' | 'pushRules'>,
+  ctx: Engine,
   session: Session,
   plans: readonly RoomPlan[],
   request: SyncRequest,
   upTo: number,
+  news: Promise<readonly NewsRow[]>,
 ): Promise<UserExtras> {
   const since = request.since?.position
   const [accountData, toDevice, deviceLists, keys] = await Promise.all([
-    loadAccountData(ctx, session, since, upTo),
-    loadToDevice(ctx, session, request, since, upTo),
+    loadAccountData(session, since, upTo, news),
+    loadToDevice(ctx, session, request, upTo, news),
     since === undefined ? undefined : loadDeviceLists(ctx, session, plans, since, upTo),
     ctx.deviceKeys.counts(request.reader),
   ])
-  const { filter } = request
-  const global: string[] = []
-  const rooms = new Map<number, string[]>()
-  for (const { room, type, content } of accountData) {
-    const allows = (room === 0 ? filter.accountData : filter.roomAccountData).allows
-    if (allows && !allows({ type, sender: request.reader.userId, content: {} })) continue
-    const text = `{"content":${type === 'm.push_rules' ? ctx.pushRules.text(request.reader.userId, content) : content},"type":${JSON.stringify(type)}}`
-    if (room === 0) global.push(text)
-    else rooms.set(room, [...(rooms.get(room) ?? []), text])
-  }
-  if (since === undefined && !accountData.some(({ room, type }) => room === 0 && type === 'm.push_rules')) {
-    global.push(`{"content":${ctx.pushRules.text(request.reader.userId, undefined)},"type":"m.push_rules"}`)
-  }
+  const { global, rooms } = accountDataTexts(ctx, request, accountData)
+  const { messages } = toDevice
   let text = ''
   if (global.length > 0) text += `,"account_data":{"events":[${global.join(',')}]}`
-  if (toDevice.length > 0) text += `,"to_device":{"events":[${toDevice.join(',')}]}`
+  if (messages.length > 0) text += `,"to_device":{"events":[${messages.join(',')}]}`
   if (deviceLists) text += `,"device_lists":${JSON.stringify(deviceLists)}`
   text += `,"device_one_time_keys_count":${JSON.stringify(keys.oneTime)}`
   text += `,"device_unused_fallback_key_types":${JSON.stringify(keys.unusedFallback)}`
   text += `,"org.matrix.msc2732.device_unused_fallback_key_types":${JSON.stringify(keys.unusedFallback)}`
-  const isEmpty = global.length + toDevice.length === 0 && !deviceLists && rooms.size === 0
-  return { text, isEmpty, roomAccountData: rooms }
+  const isEmpty = global.length + messages.length === 0 && !deviceLists && rooms.size === 0
+  return { text, isEmpty, roomAccountData: rooms, toDeviceUpTo: toDevice.upTo }
+}
+
+function accountDataTexts(
+  ctx: Pick<Engine, 'pushRules'>,
+  { filter, reader, since }: SyncRequest,
+  accountData: readonly AccountData[],
+): { global: string[]; rooms: Map<number, string[]> } {
+  const global: string[] = []
+  const rooms = new Map<number, string[]>()
+  const { userId } = reader
+  const allowed = (room: number, type: string): boolean =>
+    (room === 0 ? filter.accountData : filter.roomAccountData).allows?.({ type, sender: userId, content: {} }) ?? true
+  for (const { room, type, content } of accountData) {
+    if (!allowed(room, type)) continue
+    const value = type === 'm.push_rules' ? ctx.pushRules.text(userId, content) : content
+    const text = `{"content":${value},"type":${JSON.stringify(type)}}`
+    if (room === 0) global.push(text)
+    else rooms.set(room, [...(rooms.get(room) ?? []), text])
+  }
+  const hasRules = accountData.some(({ room, type }) => room === 0 && type === 'm.push_rules')
+  if (since === undefined && !hasRules && allowed(0, 'm.push_rules')) {
+    global.push(`{"content":${ctx.pushRules.text(userId, undefined)},"type":"m.push_rules"}`)
+  }
+  return { global, rooms }
 }
 
 async function loadAccountData(
-  ctx: Pick<Context, 'database'>,
   session: Session,
   since: number | undefined,
   upTo: number,
+  news: Promise<readonly NewsRow[]>,
 ): Promise<readonly AccountData[]> {
-  if (since === undefined || since < session.completeAfter) {
-    return ctx.database.read(accountDataOf, [session.userNid, since ?? -1, upTo])
+  if (coldSince(session, since, 0).accountData !== undefined) {
+    const rows = (await news).filter(({ part }) => part === 'account')
+    return rows.map(({ room, type, text }) => ({ room: room!, type: type!, content: text }))
   }
   const latest = new Map<string, AccountData>()
   for (const fact of session.accountData) {
-    if (fact.position > since && fact.position <= upTo) latest.set(`${fact.room} ${fact.type}`, fact)
+    if (fact.position > since! && fact.position <= upTo) latest.set(`${fact.room} ${fact.type}`, fact)
   }
   return [...latest.values()]
 }
@@ -79,30 +113,38 @@ async function loadAccountData(
 async function loadToDevice(
   ctx: Pick<Context, 'database'>,
   session: Session,
-  { reader }: SyncRequest,
-  since: number | undefined,
+  { reader, since }: SyncRequest,
   upTo: number,
-): Promise<string[]> {
-  const after = since ?? 0
+  news: Promise<readonly NewsRow[]>,
+): Promise<{ messages: string[]; upTo: number | undefined }> {
+  const after = since?.toDevice ?? since?.position ?? 0
   const isCold = after < session.completeAfter
-  const acknowledged = isCold
-    ? after > 0
-    : session.toDevice.some((fact) => fact.deviceId === reader.deviceId && fact.position <= after)
-  if (acknowledged) {
+  if (after > 0 && (isCold || session.delivered.has(reader.deviceId))) {
     await ctx.database.read(deleteToDevice, [reader.userNid, reader.deviceId, after])
+    if ((session.delivered.get(reader.deviceId) ?? 0) <= after) session.delivered.delete(reader.deviceId)
     const kept = session.toDevice.filter((fact) => fact.deviceId !== reader.deviceId || fact.position > after)
     session.toDevice.splice(0, session.toDevice.length, ...kept)
   }
-  if (isCold) {
-    const rows = await ctx.database.read(toDeviceOf, [reader.userNid, reader.deviceId, after, upTo, toDevicePerSync])
-    return rows.map((row) => row.content)
+  const found: ToDevice[] = isCold
+    ? (await news)
+        .filter(({ part }) => part === 'device')
+        .map(({ position, text }) => ({ position, content: text }))
+        .sort((one, other) => one.position - other.position)
+    : session.toDevice
+        .filter((fact) => fact.deviceId === reader.deviceId && fact.position > after && fact.position <= upTo)
+        .slice(0, toDevicePerSync)
+  const last = found.at(-1)
+  if (last) session.delivered.set(reader.deviceId, Math.max(last.position, session.delivered.get(reader.deviceId) ?? 0))
+  return {
+    messages: found.map(({ content }) => content),
+    upTo: found.length === toDevicePerSync ? last!.position : undefined,
   }
-  return session.toDevice
-    .filter((fact) => fact.deviceId === reader.deviceId && fact.position > after && fact.position <= upTo)
-    .map((fact) => fact.content)
 }
 
-/** Spec: Client-Server API, "Tracking the device list for a user". */
+/**
+ * Spec: Client-Server API, "Tracking the device list for a user". From memory, unless the reader came into a room or out of
+ * one, or was away for longer than memory goes back.
+ */
 async function loadDeviceLists(
   ctx: Pick<Context, 'database' | 'dictionaries'>,
   session: Session,
@@ -110,51 +152,26 @@ async function loadDeviceLists(
   since: number,
   upTo: number,
 ): Promise<{ changed: string[]; left: string[] } | undefined> {
+  const moved = plans.some(
+    ({ section, userRoom }) => (section === 'join' || section === 'leave') && userRoom.since > since,
+  )
+  if (moved || since < session.completeAfter) {
+    const lists = await keyChanges(ctx, session, { from: since, to: upTo })
+    return lists.changed.length + lists.left.length === 0 ? undefined : lists
+  }
   const changed = new Set<number>()
   const left = new Set<number>()
   for (const { position, userNid, left: hasLeft } of session.deviceLists) {
     if (position <= since || position > upTo) continue
     ;(hasLeft ? left : changed).add(userNid)
   }
-  if (since < session.completeAfter) {
-    const rows = await ctx.database.read(deviceListChangesFor, [session.userNid, since, upTo])
-    for (const row of rows) changed.add(row.user_nid)
+  if (left.size > 0) {
+    const sharing = await ctx.database.read(usersSharingARoom, [session.userNid, [...left]])
+    for (const { user_nid: nid } of sharing) left.delete(nid)
+    for (const nid of left) changed.delete(nid)
   }
-  const rooms = plans.filter(({ userRoom }) => userRoom.since > since)
-  const entered = rooms.some(({ section }) => section === 'join')
-  const quit = rooms.some(({ section }) => section === 'leave')
-  if (entered || quit || left.size > 0) await compareSharers(ctx, session, { changed, left }, rooms)
   if (changed.size + left.size === 0) return undefined
   const userIds = await ctx.dictionaries.userIds([...changed, ...left])
   const named = (nids: Iterable<number>): string[] => [...nids].flatMap((nid) => userIds.get(nid) ?? [])
   return { changed: named(changed), left: named(left) }
 }
-
-/** Joining a room brings its members' devices into sight, leaving the last common one takes them out of it. */
-async function compareSharers(
-  ctx: Pick<Context, 'database'>,
-  session: Session,
-  lists: { changed: Set<number>; left: Set<number> },
-  rooms: readonly RoomPlan[],
-): Promise<void> {
-  const nids = rooms.map(({ userRoom }) => userRoom.room)
-  const members = nids.length === 0 ? [] : await ctx.database.read(membersOfRooms, [nids])
-  const shared = await ctx.database.read(usersSharingARoom, [
-    session.userNid,
-    [...new Set([...lists.left, ...members.map((member) => member.user_nid)])],
-  ])
-  const sharing = new Set(shared.map((row) => row.user_nid))
-  for (const { user_nid: nid, room } of members) {
-    if (nid === session.userNid) continue
-    const isJoined = session.rooms.get(room)?.membership === 'join'
-    if (isJoined && sharing.has(nid)) lists.changed.add(nid)
-    else if (!sharing.has(nid)) lists.left.add(nid)
-  }
-  for (const nid of lists.left) if (sharing.has(nid)) lists.left.delete(nid)
-  for (const nid of lists.left) lists.changed.delete(nid)
-}
-
-const membersOfRooms = statement<{ room: number; user_nid: number }>(
-  'members of rooms',
-  'select room, user_nid from room_users where room = any($1::int[]) and membership = 1',
-)
