@@ -82,7 +82,8 @@ export type Surroundings = {
   readonly log?: Logger
 }
 
-const stops = new WeakMap<Context, AbortController>()
+/** What closing a context takes, and nobody else needs. */
+const closers = new WeakMap<Context, { stop: AbortController; disconnect(): void }>()
 
 /** Secrets that a logged object could carry. */
 const redacted = ['*.password', '*.access_token', '*.refresh_token', '*.token', '*.authorization']
@@ -135,7 +136,14 @@ export async function createContext(
     requesters: createRequesters(base),
     lastSeen: createLastSeen(base),
   }
-  stops.set(context, stop)
+  closers.set(context, {
+    stop,
+    disconnect() {
+      // Each for itself: one that is waiting to connect again tells nobody that it ends.
+      redis?.subscriber.disconnect()
+      redis?.publisher.disconnect()
+    },
+  })
   return context
 }
 
@@ -166,7 +174,7 @@ async function openStorage(
 
 /** Lets everything that waits answer, without closing anything yet. */
 export function beginClosing(context: Context): void {
-  stops.get(context)?.abort()
+  closers.get(context)?.stop.abort()
 }
 
 /** Closes what `createContext` opened. Call it once nothing is under way any more. */
@@ -178,7 +186,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.stream.close()
   await context.lastSeen.close()
   await context.invalidations.close()
-  context.redis?.disconnect()
+  closers.get(context)?.disconnect()
   await context.database.close()
 }
 
@@ -198,6 +206,5 @@ function openRedis(url: string, log: Logger): { publisher: Redis; subscriber: Re
   for (const connection of [publisher, subscriber]) {
     connection.on('error', (error: Error) => log.debug({ error: error.message }, 'Redis'))
   }
-  publisher.on('end', () => subscriber.disconnect())
   return { publisher, subscriber }
 }
