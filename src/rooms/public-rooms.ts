@@ -36,8 +36,8 @@ const pageOf = (direction: 'after' | 'before'): string => {
     order by r.joined_members ${order}, r.room ${order}`
 }
 const pages = {
-  after: statement<Row>('published rooms after a place', pageOf('after')),
-  before: statement<Row>('published rooms before a place', pageOf('before')),
+  after: pageOf('after'),
+  before: pageOf('before'),
 }
 const countPublished = statement<{ count: number }>(
   'number of published rooms',
@@ -104,7 +104,8 @@ async function findRooms(
   let from = place
   for (let searched = 0; searched < maxSearched; searched += batch) {
     const values = [domain, from?.members ?? null, from?.room ?? null, batch, [...kinds.keys()]]
-    const rows = await ctx.database.read(pages[direction], values)
+    // Not on the connections of short reads, which would wait behind it.
+    const rows = await ctx.database.transaction((run) => run<Row>(pages[direction], values))
     for (const [index, row] of rows.entries()) {
       const here = { members: row.joined_members, room: row.room }
       const entry = publishedRoom(sourceOfRow(row, kinds))
