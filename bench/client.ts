@@ -23,7 +23,12 @@ export type Connection = {
 export function connect(target: Target, options: { connections: number }): Connection {
   const pool = new Pool(target.url, { connections: options.connections, pipelining: 1, headersTimeout: 120_000 })
 
-  const request = async (method: 'GET' | 'POST' | 'PUT', path: string, token?: string, body?: unknown): Promise<Body> => {
+  const request = async (
+    method: 'GET' | 'POST' | 'PUT',
+    path: string,
+    token?: string,
+    body?: unknown,
+  ): Promise<Body> => {
     const answer = await pool.request({
       method,
       path,
