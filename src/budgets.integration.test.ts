@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest'
+import type { RoomId, UserId } from './matrix/ids.ts'
+import { joinRoom } from './rooms/join-room.ts'
+import { startTestServer, type TestClient, type TestServer } from './testing/index.ts'
+
+type Cost = { statements: number; rows: number }
+
+/** What something costs the database. */
+async function costOf(server: TestServer, work: () => Promise<unknown>): Promise<Cost> {
+  const { cost } = server.ctx.database
+  await server.ctx.writer.drain()
+  const before = { ...cost }
+  await work()
+  return { statements: cost.statements - before.statements, rows: cost.rows - before.rows }
+}
+
+function say(client: TestClient, room: RoomId, body: string) {
+  return client.send(room, 'm.room.message', { msgtype: 'm.text', body })
+}
+
+test('a warm message is one transaction and reads no row; a warm token costs nothing', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  const room = await alice.createRoom()
+  await say(alice, room, 'warm')
+  const sent = await costOf(server, () => say(alice, room, 'counted'))
+  expect(sent.rows).toBe(0)
+  // Position, room version, event, room, read position and transaction: one round to the database.
+  expect(sent.statements).toBeLessThanOrEqual(6)
+  expect(await costOf(server, () => alice.get('/account/whoami'))).toEqual({ statements: 0, rows: 0 })
+})
+
+test('a warm sync that returns a new message makes no statement', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  const bob = await server.register('bob')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  const { next_batch: since } = await bob.sync()
+  const { next_batch: warm } = await bob.sync({ since })
+  await say(alice, room, 'new')
+  let told: unknown
+  const cost = await costOf(server, async () => {
+    told = (await bob.sync({ since: warm })).rooms.join[room].timeline.events.length
+  })
+  expect(told).toBe(1)
+  expect(cost).toEqual({ statements: 0, rows: 0 })
+})
+
+test('a first sync of one room and of five hundred: six statements, and one for the keys of a new device', async () => {
+  await using server = await startTestServer()
+  const count = async (rooms: number): Promise<number> => {
+    const user = await server.register(`owner${rooms}`)
+    for (let made = 0; made < rooms; made += 20) {
+      await Promise.all(Array.from({ length: Math.min(20, rooms - made) }, () => user.createRoom()))
+    }
+    const userNid = server.ctx.dictionaries.cachedUser(user.userId)!
+    const device = { userNid, deviceId: user.deviceId }
+    // What is remembered of a device's keys is no part of the sync.
+    const { statements: keys } = await costOf(server, () => server.ctx.deviceKeys.counts(device))
+    expect(keys).toBe(1)
+    const { statements } = await costOf(server, async () => {
+      expect(Object.keys((await user.sync()).rooms.join)).toHaveLength(rooms)
+    })
+    return statements
+  }
+  const [one, many] = [await count(1), await count(500)]
+  expect(many).toBe(one)
+  expect(one).toBeLessThanOrEqual(6)
+}, 120_000)
+
+test('joining a room of ten and one of ten thousand costs the same', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  const { ctx } = server
+  const costs: Cost[] = []
+  for (const members of [10, 10_000]) {
+    const room = await alice.createRoom({ preset: 'public_chat' })
+    const userIds = Array.from({ length: members - 1 }, (_, index): UserId => `@member-${members}-${index}:a.test`)
+    await ctx.dictionaries.internUsers(userIds)
+    for (let first = 0; first < userIds.length; first += 256) {
+      const group = userIds.slice(first, first + 256)
+      await Promise.all(group.map((userId) => joinRoom(ctx, room, userId, {})))
+    }
+    const visitor = await server.register(`visitor${members}`)
+    costs.push(await costOf(server, () => visitor.join(room)))
+    expect((await ctx.hotRooms.get(room))!.joinedMembers).toBe(members + 1)
+  }
+  expect(costs[1]).toEqual(costs[0])
+}, 120_000)
