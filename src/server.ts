@@ -13,6 +13,8 @@ export type RunningServer = {
 }
 
 /** Headers and URL together: long enough for a room id in every parameter. */
+/** Milliseconds that a whole request may take to arrive: a large upload over a slow line takes its time. */
+const requestTimeout = 30 * 60_000
 const maxHeaderSize = 32_768
 
 /**
@@ -32,7 +34,7 @@ export async function startServer(
   app.set('strict routing', true)
   app.set('trust proxy', false)
   app.use(createRouter(ctx, options.endpoints ?? endpoints))
-  const server = createServer({ maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000 }, app)
+  const server = createServer({ maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000, requestTimeout }, app)
   await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
   return {
     port: (server.address() as AddressInfo).port,

@@ -5,7 +5,6 @@ import type { JsonObject } from '../matrix/json.ts'
 import { verifyJson } from '../matrix/signatures.ts'
 import { containsNul } from '../matrix/strict-json.ts'
 import type { Usage } from '../storage/keys.ts'
-import { invalidSignature } from './errors.ts'
 import { isObject, signaturesBy, unsignedText } from './key-json.ts'
 import { MAX_IDENTITY_KEY_BYTES } from './limits.ts'
 
@@ -57,7 +56,7 @@ export function masterSignatureOn(key: CrossSigningKey, masterKey: string, owner
   const keyId = `ed25519:${masterKey}`
   const signature = signaturesBy(key.json, owner).get(keyId)
   if (signature === undefined || !isSignedBy(key.json, owner, keyId, masterKey)) {
-    throw invalidSignature(`The ${key.usage} key is not signed by the master key`)
+    throw new MatrixError('M_INVALID_SIGNATURE', `The ${key.usage} key is not signed by the master key`)
   }
   return signature
 }

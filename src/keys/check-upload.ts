@@ -6,7 +6,6 @@ import type { JsonObject } from '../matrix/json.ts'
 import { verifyJson } from '../matrix/signatures.ts'
 import { containsNul } from '../matrix/strict-json.ts'
 import type { OneTimeKey } from '../storage/one-time-keys.ts'
-import { invalidSignature } from './errors.ts'
 import { isObject, member, parseKeyId, signaturesBy, unsignedText } from './key-json.ts'
 import { MAX_IDENTITY_KEY_BYTES, MAX_ONE_TIME_KEY_BYTES } from './limits.ts'
 
@@ -49,7 +48,7 @@ export function checkDeviceKeys(
   const signature = signaturesBy(keys, device.userId).get(signerKey)
   if (!isObject(keys.signatures) || signature === undefined) throw bad('device_keys.signatures')
   if (!verifyJson(keys, device.userId, signerKey, decodeBase64(publicKey)!)) {
-    throw invalidSignature('device_keys is not signed by its own ed25519 key')
+    throw new MatrixError('M_INVALID_SIGNATURE', 'device_keys is not signed by its own ed25519 key')
   }
   const content = unsignedText(keys)
   if (Buffer.byteLength(content) > MAX_IDENTITY_KEY_BYTES || containsNul(keys)) throw bad('device_keys')

@@ -1,7 +1,6 @@
 import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { isSignedBy } from './check-cross-signing-key.ts'
-import { invalidSignature } from './errors.ts'
 import { isObject, member, signaturesBy } from './key-json.ts'
 
 /** The identity keys of a user's devices: stored contents by device id. */
@@ -18,7 +17,8 @@ export function deviceSignaturesOn(master: JsonObject, owner: UserId, devices: D
   for (const [keyId, signature] of signaturesBy(master, owner)) {
     const publicKey = deviceKey(devices, keyId)
     if (publicKey === undefined) continue
-    if (!isSignedBy(master, owner, keyId, publicKey)) throw invalidSignature(`The signature by ${keyId} is not valid`)
+    if (!isSignedBy(master, owner, keyId, publicKey))
+      throw new MatrixError('M_INVALID_SIGNATURE', `The signature by ${keyId} is not valid`)
     found.set(keyId, signature)
   }
   return found

@@ -14,7 +14,6 @@ import { remoteTimeout } from './by-server.ts'
 import { isSignedBy, publicKeyIn } from './check-cross-signing-key.ts'
 import { announceDeviceListChange, announceOwnSignatures, noteDeviceListChange } from './device-list-changes.ts'
 import { type DeviceContents, deviceSignaturesOn } from './device-signatures.ts'
-import { invalidSignature } from './errors.ts'
 import { signaturesBy, unsignedText } from './key-json.ts'
 import { MAX_UPLOADED_SIGNATURES } from './limits.ts'
 
@@ -95,7 +94,8 @@ function checkOwnKey(known: Known, name: string, key: JsonObject): KeySignatureR
   if (name === master?.publicKey) {
     if (unsignedText(key) !== master.content) throw differs()
     const signatures = deviceSignaturesOn(key, user.userId, known.devices)
-    if (signatures.size === 0) throw invalidSignature('The master key is signed by none of your devices')
+    if (signatures.size === 0)
+      throw new MatrixError('M_INVALID_SIGNATURE', 'The master key is signed by none of your devices')
     return [...signatures].map(([keyId, signature]) => ({ ...target, signer_key: keyId, signature }))
   }
   const content = known.devices.get(name)
@@ -127,13 +127,13 @@ function signatureBy(user: User, publicKey: string, key: JsonObject): { signer_k
   const keyId = `ed25519:${publicKey}`
   const signature = signaturesBy(key, user.userId).get(keyId)
   if (signature === undefined || !isSignedBy(key, user.userId, keyId, publicKey)) {
-    throw invalidSignature('The signature is not valid')
+    throw new MatrixError('M_INVALID_SIGNATURE', 'The signature is not valid')
   }
   return { signer_key: keyId, signature }
 }
 
 function differs(): MatrixError {
-  return invalidSignature('What was signed is not the key that was uploaded')
+  return new MatrixError('M_INVALID_SIGNATURE', 'What was signed is not the key that was uploaded')
 }
 
 async function loadKnown(ctx: Ctx, user: User, signed: SignedKeys): Promise<Known> {

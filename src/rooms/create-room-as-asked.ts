@@ -8,6 +8,7 @@ import { insertAliases, insertPublishedRooms } from '../storage/room-directory.t
 import type { EventDraft } from './append-event.ts'
 import { createRoom, type Preset } from './create-room.ts'
 import { changeMembership } from './membership.ts'
+import { refuseWhereClosed } from './room-directory.ts'
 
 /** What a client asks of a new room. Spec: Client-Server API, `createRoom`. */
 export type RoomWish = {
@@ -48,6 +49,7 @@ export async function createRoomAsAsked(ctx: Context, requester: Requester, wish
   if (wish.invite_3pid && wish.invite_3pid.length > 0) {
     throw new MatrixError('M_SERVER_NOT_TRUSTED', 'Invites by e-mail need an identity server, and none is configured')
   }
+  if (wish.visibility === 'public' && !requester.isAdmin) refuseWhereClosed(ctx)
   const invitees = inviteesOf(ctx, wish)
   const alias = aliasOf(requester, wish)
   if (alias && (await isAliasTaken(ctx, alias))) throw new MatrixError('M_ROOM_IN_USE', `${alias} is taken`)

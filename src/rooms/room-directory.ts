@@ -6,7 +6,7 @@ import { type Statement, statement } from '../storage/database.ts'
 import { isJoined, joinedRoom } from './room-access.ts'
 import { sendEvent } from './send-event.ts'
 
-type Engine = Parameters<typeof sendEvent>[0] & Pick<Context, 'log'>
+type Engine = Parameters<typeof sendEvent>[0] & Pick<Context, 'log' | 'config'>
 type User = { readonly userId: UserId; readonly userNid: number }
 
 const insertAlias = statement<{ alias: string }>(
@@ -94,7 +94,11 @@ async function mayRename(ctx: Engine, user: User, roomId: RoomId): Promise<boole
 }
 
 /** @throws MatrixError M_FORBIDDEN for who may not look into the room. */
-export async function aliasesOf(ctx: Engine & Pick<Context, 'events'>, user: User, roomId: RoomId): Promise<RoomAlias[]> {
+export async function aliasesOf(
+  ctx: Engine & Pick<Context, 'events'>,
+  user: User,
+  roomId: RoomId,
+): Promise<RoomAlias[]> {
   const room = await ctx.hotRooms.get(roomId)
   const isReadable = room?.get('m.room.history_visibility', '')?.pdu.content.history_visibility === 'world_readable'
   const { room: nid } = room && isReadable ? room : await joinedRoom(ctx, roomId, user.userId)
@@ -128,5 +132,12 @@ export async function setPublished(
   if (!user.isAdmin && !(await mayRename(ctx, user, roomId))) {
     throw new MatrixError('M_FORBIDDEN', 'You may not change where this room is published')
   }
+  if (published && !user.isAdmin) refuseWhereClosed(ctx)
   await ctx.database.read(published ? publish : unpublish, [room.room, user.domain])
+}
+
+/** @throws MatrixError M_FORBIDDEN where the operator lets nobody but administrators publish rooms. */
+export function refuseWhereClosed(ctx: Pick<Context, 'config'>): void {
+  if (ctx.config.rooms.allow_public_directory) return
+  throw new MatrixError('M_FORBIDDEN', 'Rooms are not published on this server')
 }
