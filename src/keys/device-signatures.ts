@@ -1,3 +1,4 @@
+import { MatrixError } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { isSignedBy } from './check-cross-signing-key.ts'
