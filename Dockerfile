@@ -26,7 +26,9 @@ USER chappe
 ENV CHAPPE_DATA_DIR=/data \
     CHAPPE_HOST=0.0.0.0 \
     CHAPPE_PORT=8008 \
-    NODE_ENV=production
+    NODE_ENV=production \
+    NODE_OPTIONS=--max-semi-space-size=8 \
+    MALLOC_ARENA_MAX=2
 VOLUME /data
 EXPOSE 8008
 STOPSIGNAL SIGTERM
