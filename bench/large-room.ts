@@ -22,7 +22,12 @@ import { latenciesOf } from './measure.ts'
 const large = Number(process.argv[2] ?? 10_000)
 const folder = mkdtempSync(join(tmpdir(), 'chappe-large-room-'))
 const config = loadConfig({
-  env: { CHAPPE_DATA_DIR: folder, CHAPPE_SERVER_NAMES: 'bench.test', CHAPPE_LOG_LEVEL: 'error', CHAPPE_RATE_LIMITS: 'off' },
+  env: {
+    CHAPPE_DATA_DIR: folder,
+    CHAPPE_SERVER_NAMES: 'bench.test',
+    CHAPPE_LOG_LEVEL: 'error',
+    CHAPPE_RATE_LIMITS: 'off',
+  },
 })
 const log = createLog(config)
 const deployment = await openDeployment(config, log, { exclusive: true })

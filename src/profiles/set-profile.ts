@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
-import { type MembershipEngine, changeMembership } from '../rooms/membership.ts'
+import { changeMembership, type MembershipEngine } from '../rooms/membership.ts'
 import { statement } from '../storage/database.ts'
 
 /** Spec: Client-Server API, "Profiles": sizes of fields and of the whole. */
@@ -75,10 +75,7 @@ async function changeFields(
 }
 
 /** One new member event in every joined room; the writer takes them together. */
-async function showInRooms(
-  ctx: Engine,
-  user: { readonly userId: UserId; readonly userNid: number },
-): Promise<void> {
+async function showInRooms(ctx: Engine, user: { readonly userId: UserId; readonly userNid: number }): Promise<void> {
   const { rooms } = await ctx.sessions.of(user)
   const joined = [...rooms.values()].filter(({ membership }) => membership === 'join')
   const outcomes = await Promise.allSettled(

@@ -12,7 +12,16 @@ import { type RoomWrite, type Transaction, writeRoom } from './write-room.ts'
 
 type Engine = Pick<
   Context,
-  'database' | 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'writer' | 'events' | 'sentTransactions' | 'audiences'
+  | 'database'
+  | 'domains'
+  | 'clock'
+  | 'random'
+  | 'dictionaries'
+  | 'hotRooms'
+  | 'writer'
+  | 'events'
+  | 'sentTransactions'
+  | 'audiences'
 >
 
 /** The transactions of this process: those under way, and the answers of those that ended lately. */

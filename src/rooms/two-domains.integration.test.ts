@@ -23,7 +23,9 @@ test('users of two domains meet in one room, each under their own name and key',
   expect(Object.keys(stored!.event.pdu.signatures)).toEqual(['finance.test'])
   const keyId = server.ctx.domains.keyOf('finance.test').keyId
   expect(Object.keys(stored!.event.pdu.signatures['finance.test']!)).toEqual([keyId])
-  const { body: keys } = await server.request('get', '/_matrix/key/v2/server', { headers: { 'x-forwarded-host': 'finance.test' } })
+  const { body: keys } = await server.request('get', '/_matrix/key/v2/server', {
+    headers: { 'x-forwarded-host': 'finance.test' },
+  })
   expect(keys).toMatchObject({ server_name: 'finance.test', verify_keys: { [keyId]: {} } })
 
   // An alias belongs to the domain of who makes it.

@@ -49,7 +49,10 @@ test('changed push rules count for their user alone', async () => {
   await using all = await talk()
   const { alice, bob, carol, room } = all
   await bob.put(`/pushrules/global/room/${encodeURIComponent(room)}`, { actions: [] })
-  await carol.put('/pushrules/global/content/lunch', { pattern: 'lunch', actions: ['notify', { set_tweak: 'highlight' }] })
+  await carol.put('/pushrules/global/content/lunch', {
+    pattern: 'lunch',
+    actions: ['notify', { set_tweak: 'highlight' }],
+  })
   await alice.send(room, 'm.room.message', { body: 'time for lunch' })
   await alice.send(room, 'm.room.message', { body: 'and dinner' })
   expect(await unread(bob, room)).toEqual({ notification_count: 0, highlight_count: 0 })

@@ -5,8 +5,14 @@ import { parseRoomAlias, parseRoomId } from '../../matrix/ids.ts'
 import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { aliasesOf, createAlias, isPublished, removeAlias, setPublished } from '../../rooms/room-directory.ts'
 
-const alias = ['/_matrix/client/v3/directory/room/{roomAlias}', '/_matrix/client/r0/directory/room/{roomAlias}'] as const
-const list = ['/_matrix/client/v3/directory/list/room/{roomId}', '/_matrix/client/r0/directory/list/room/{roomId}'] as const
+const alias = [
+  '/_matrix/client/v3/directory/room/{roomAlias}',
+  '/_matrix/client/r0/directory/room/{roomAlias}',
+] as const
+const list = [
+  '/_matrix/client/v3/directory/list/room/{roomId}',
+  '/_matrix/client/r0/directory/list/room/{roomId}',
+] as const
 
 /** Spec: Client-Server API, `GET /_matrix/client/v3/directory/room/{roomAlias}` (v1.19). */
 export const getRoomIdByAlias = endpoint({

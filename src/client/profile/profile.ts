@@ -5,7 +5,10 @@ import { parseUserId } from '../../matrix/ids.ts'
 import { profileOf } from '../../profiles/read-profile.ts'
 import { setProfileField } from '../../profiles/set-profile.ts'
 
-const field = ['/_matrix/client/v3/profile/{userId}/{keyName}', '/_matrix/client/r0/profile/{userId}/{keyName}'] as const
+const field = [
+  '/_matrix/client/v3/profile/{userId}/{keyName}',
+  '/_matrix/client/r0/profile/{userId}/{keyName}',
+] as const
 const params = { userId: parseUserId, keyName: parseKey }
 
 function parseKey(text: string): string | undefined {

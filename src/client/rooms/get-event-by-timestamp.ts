@@ -10,6 +10,5 @@ export const getEventByTimestamp = endpoint({
   auth: 'userOrGuest',
   params: { roomId: parseRoomId },
   query: Type.Object({ ts: Type.Integer({ minimum: 0 }), dir: Type.Union([Type.Literal('f'), Type.Literal('b')]) }),
-  handle: (ctx, { params, query, requester }) =>
-    eventByTimestamp(ctx, params.roomId, requester, query.ts, query.dir),
+  handle: (ctx, { params, query, requester }) => eventByTimestamp(ctx, params.roomId, requester, query.ts, query.dir),
 })
