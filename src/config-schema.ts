@@ -135,6 +135,16 @@ export const configSchema = section({
     reports: rate(1, 5),
     user_directory: rate(0.016, 200),
   }),
+  federation: section({
+    allow: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    deny: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    allow_addresses: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
+    tls_cert_file: Type.Optional(Type.String({ minLength: 1 })),
+    tls_key_file: Type.Optional(Type.String({ minLength: 1 })),
+    ca_file: Type.Optional(Type.String({ minLength: 1 })),
+    insecure_http: Type.Boolean({ default: false }),
+  }),
   unstable: section({
     enabled: Type.Boolean({ default: true }),
   }),

@@ -28,6 +28,8 @@ type Tree = { [key: string]: unknown }
 const aliases: ReadonlyMap<string, string> = new Map([
   ['CHAPPE_REGISTRATION', 'registration.mode'],
   ['CHAPPE_RATE_LIMITS', 'rate_limits.enabled'],
+  ['CHAPPE_TLS_CERT_FILE', 'federation.tls_cert_file'],
+  ['CHAPPE_TLS_KEY_FILE', 'federation.tls_key_file'],
 ])
 
 /** Texts people copy out of documentation and forget to change. */

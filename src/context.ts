@@ -16,6 +16,7 @@ import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { type Random, randomFrom } from './random.ts'
 import { type Audiences, createAudiences } from './rooms/audience.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
+import { createRemoteServersPlace, type RemoteServersPlace } from './rooms/ports.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
 import { type Database, openDatabase } from './storage/database.ts'
@@ -68,6 +69,7 @@ export type Context = {
   readonly sessions: Sessions
   readonly typing: Typing
   readonly media: Media
+  readonly remoteServers: RemoteServersPlace
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
@@ -131,6 +133,7 @@ export async function createContext(
     sessions,
     typing: createTyping(base, redis, (room) => sessions.wakeRoom(room)),
     media: createMedia(base),
+    remoteServers: createRemoteServersPlace(),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
     requesters: createRequesters(base),

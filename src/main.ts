@@ -11,7 +11,13 @@ type Run = (command: Command, env: NodeJS.ProcessEnv) => Promise<void>
 
 /** Each command loads only what it needs. */
 const commands: { readonly [name in Command['name']]: () => Promise<Run> } = {
-  start: async () => (await import('./cli/start.ts')).start,
+  start: async () => {
+    const [{ start }, { createFederation }] = await Promise.all([
+      import('./cli/start.ts'),
+      import('../federation/index.ts'),
+    ])
+    return (command, env) => start(command, env, createFederation)
+  },
   migrate: async () => (await import('./cli/migrate.ts')).migrateDatabase,
   'check-config': async () => (await import('./cli/check-config.ts')).checkConfiguration,
   'generate-signing-key': async () => (await import('./cli/generate-signing-key.ts')).generateSigningKey,

@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { endpoints } from './client/index.ts'
@@ -17,6 +18,11 @@ export type RunningServer = {
 const requestTimeout = 30 * 60_000
 const maxHeaderSize = 32_768
 
+/** What is served to other servers whether or not anybody is federated with: the keys that our events are signed with. */
+export const keyEndpoints: readonly Endpoint[] = endpoints.filter(({ paths }) =>
+  paths.some((path) => path.startsWith('/_matrix/key/')),
+)
+
 /**
  * Listens for clients.
  *
@@ -24,7 +30,15 @@ const maxHeaderSize = 32_768
  */
 export async function startServer(
   ctx: Context,
-  options: { host?: string; port?: number; endpoints?: readonly Endpoint[] } = {},
+  options: {
+    host?: string
+    port?: number
+    endpoints?: readonly Endpoint[]
+    /** Served beside those. */
+    also?: readonly Endpoint[]
+    /** Speaks TLS with these, in PEM. */
+    tls?: { cert: Buffer; key: Buffer }
+  } = {},
 ): Promise<RunningServer> {
   const app = express()
   app.disable('x-powered-by')
@@ -33,8 +47,11 @@ export async function startServer(
   app.set('case sensitive routing', true)
   app.set('strict routing', true)
   app.set('trust proxy', false)
-  app.use(createRouter(ctx, options.endpoints ?? endpoints))
-  const server = createServer({ maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000, requestTimeout }, app)
+  app.use(createRouter(ctx, [...(options.endpoints ?? endpoints), ...(options.also ?? [])]))
+  const settings = { maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000, requestTimeout }
+  const server: Server = options.tls
+    ? createTlsServer({ ...settings, ...options.tls }, app)
+    : createServer(settings, app)
   await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
   return {
     port: (server.address() as AddressInfo).port,

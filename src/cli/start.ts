@@ -1,12 +1,20 @@
+import { readFileSync } from 'node:fs'
 import { finishDeactivations } from '../accounts/leave-all-rooms.ts'
 import { loadConfig } from '../config.ts'
-import { beginClosing, closeContext, createContext, createLog } from '../context.ts'
-import { startServer } from '../server.ts'
+import { beginClosing, type Context, closeContext, createContext, createLog } from '../context.ts'
+import type { Endpoint } from '../http/endpoint.ts'
+import { keyEndpoints, type RunningServer, startServer } from '../server.ts'
 import type { Command } from './arguments.ts'
 import { openDeployment } from './deployment.ts'
 
+type Federation = { readonly endpoints: readonly Endpoint[]; close(): Promise<void> }
+
 /** Serves until SIGTERM or SIGINT. */
-export async function start(command: Command, env: NodeJS.ProcessEnv): Promise<void> {
+export async function start(
+  command: Command,
+  env: NodeJS.ProcessEnv,
+  createFederation: (context: Context) => Federation | undefined,
+): Promise<void> {
   const config = loadConfig({ env, ...(command.config !== undefined && { file: command.config }) })
   const log = createLog(config)
   const stopRequested = onStopSignal()
@@ -18,9 +26,9 @@ export async function start(command: Command, env: NodeJS.ProcessEnv): Promise<v
   try {
     const context = await createContext(config, deployment.databaseUrl, { log })
     try {
-      const server = await startServer(context).catch((error: unknown) => {
-        throw listenError(error, config)
-      })
+      const federation = createFederation(context)
+      const servers = await listen(context, federation?.endpoints ?? [])
+      const server = servers[0]!
       log.info({ host: config.host, port: server.port, serverNames: config.server_names }, 'Listening')
       console.log(welcome(config, server.port, command.config))
       finishDeactivations(context).catch((error: unknown) =>
@@ -28,7 +36,8 @@ export async function start(command: Command, env: NodeJS.ProcessEnv): Promise<v
       )
       await stopRequested
       log.info('Stopping')
-      await server.close()
+      await Promise.all(servers.map((one) => one.close()))
+      await federation?.close()
     } finally {
       beginClosing(context)
       await closeContext(context)
@@ -36,6 +45,22 @@ export async function start(command: Command, env: NodeJS.ProcessEnv): Promise<v
   } finally {
     await deployment.close()
   }
+}
+
+/** The listener of clients, and that of other servers where it has a port of its own. */
+async function listen(context: Context, ofFederation: readonly Endpoint[]): Promise<RunningServer[]> {
+  const { config } = context
+  const { port, tls_cert_file: certFile, tls_key_file: keyFile } = config.federation
+  const isApart = port !== undefined && ofFederation.length > 0
+  const onPort = (of: number) => (error: unknown) => {
+    throw listenError(error, { host: config.host, port: of })
+  }
+  const servers = [await startServer(context, isApart ? {} : { also: ofFederation }).catch(onPort(config.port))]
+  if (!isApart) return servers
+  const hasTls = certFile !== undefined && keyFile !== undefined
+  const tls = hasTls ? { cert: readFileSync(certFile), key: readFileSync(keyFile) } : undefined
+  const options = { port, endpoints: keyEndpoints, also: ofFederation, ...(tls && { tls }) }
+  return [...servers, await startServer(context, options).catch(onPort(port))]
 }
 
 /** The second signal does not wait for anybody. */

@@ -82,7 +82,8 @@ export async function removeMember(
   })
 }
 
-async function membershipContent(ctx: MembershipEngine, change: MembershipChange): Promise<JsonObject> {
+/** The content of the event that says so. */
+export async function membershipContent(ctx: MembershipEngine, change: MembershipChange): Promise<JsonObject> {
   const content: Record<string, Json> = { ...change.content }
   const carriesProfile = change.membership === 'join' || change.membership === 'invite' || change.membership === 'knock'
   if (carriesProfile && serverNameOf(change.target) !== undefined && ctx.domains.isLocal(serverNameOf(change.target))) {

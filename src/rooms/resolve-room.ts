@@ -16,7 +16,7 @@ export type ResolvedRoom = { readonly roomId: RoomId; readonly servers: readonly
  * @throws MatrixError M_NOT_FOUND for an alias that is not known.
  */
 export async function resolveRoom(
-  ctx: Pick<Context, 'database' | 'domains'>,
+  ctx: Pick<Context, 'database' | 'domains' | 'remoteServers'>,
   idOrAlias: RoomId | RoomAlias,
 ): Promise<ResolvedRoom> {
   if (idOrAlias.startsWith('!')) return { roomId: idOrAlias as RoomId, servers: [] }
@@ -24,6 +24,9 @@ export async function resolveRoom(
   if (ctx.domains.isLocal(serverNameOf(alias))) {
     const [row] = await ctx.database.read(roomOfAlias, [alias])
     if (row) return { roomId: row.room_id, servers: [serverNameOf(alias)] }
+  } else {
+    const found = await ctx.remoteServers.current.resolveAlias(alias)
+    if (found) return found
   }
   throw new MatrixError('M_NOT_FOUND', `Room alias ${alias} not found`)
 }

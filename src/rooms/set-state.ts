@@ -13,7 +13,7 @@ import { sendEvent } from './send-event.ts'
  * @throws MatrixError M_BAD_ALIAS, M_INVALID_PARAM for a canonical alias that does not lead to the room; M_FORBIDDEN.
  */
 export async function setState(
-  ctx: MembershipEngine & Pick<Context, 'database' | 'domains'>,
+  ctx: MembershipEngine & Pick<Context, 'database' | 'domains' | 'remoteServers'>,
   roomId: RoomId,
   draft: EventDraft & { readonly stateKey: string },
 ): Promise<EventId> {
@@ -33,7 +33,7 @@ export async function setState(
 
 /** Spec: Client-Server API, `PUT …/state/{eventType}/{stateKey}`: what a server checks of `m.room.canonical_alias`. */
 async function checkAliases(
-  ctx: MembershipEngine & Pick<Context, 'database' | 'domains'>,
+  ctx: MembershipEngine & Pick<Context, 'database' | 'domains' | 'remoteServers'>,
   roomId: RoomId,
   content: JsonObject,
 ): Promise<void> {

@@ -4,7 +4,7 @@ import type { Generated, GeneratedAlways } from 'kysely'
  * The tables, as rows are read. Columns keep the specification's snake_case names. A test compares this with the
  * migrated database.
  */
-export type Tables = CoreTables & AccountTables & KeyTables & MediaTables & ReportTables
+export type Tables = CoreTables & AccountTables & KeyTables & MediaTables & ReportTables & FederationTables
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -256,4 +256,25 @@ type ReportTables = {
     reported_user: number | null
     reason: string | null
   }
+}
+
+// -- federation (migrations/0007-federation.sql) ----------------------------------------------------------------------
+
+type FederationTables = {
+  server_keys: {
+    server_name: string
+    key_id: string
+    public_key: Buffer
+    valid_until: number
+    is_old: boolean
+    fetched_at: number
+  }
+  destinations: {
+    server_name: string
+    acked_position: number
+    failures: Generated<number>
+    retry_at: Generated<number>
+  }
+  relayed_events: { event_nid: number }
+  incoming_transactions: { origin: string; txn_id: string; answer: string; received_at: number }
 }

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../matrix/json.ts'
 import { joinRoom as join } from '../../rooms/join-room.ts'
 import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { parseRoomIdOrAlias, reason } from '../rooms/schemas.ts'
+import { serversIn } from './via.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/join/{roomIdOrAlias}` (v1.19). */
 export const joinRoom = endpoint({
@@ -12,9 +13,13 @@ export const joinRoom = endpoint({
   auth: 'userOrGuest',
   params: { roomIdOrAlias: parseRoomIdOrAlias },
   rateLimit: { kind: 'join_local', by: 'user' },
+  query: Type.Object({
+    via: Type.Optional(Type.Array(Type.String())),
+    server_name: Type.Optional(Type.Array(Type.String())),
+  }),
   body: Type.Object({ reason }),
-  async handle(ctx, { params, body, requester }) {
-    const { roomId } = await resolveRoom(ctx, params.roomIdOrAlias)
-    return { room_id: await join(ctx, roomId, requester.userId, body as JsonObject) }
+  async handle(ctx, { params, query, body, requester }) {
+    const { roomId, servers } = await resolveRoom(ctx, params.roomIdOrAlias)
+    return { room_id: await join(ctx, roomId, requester.userId, body as JsonObject, [...serversIn(query), ...servers]) }
   },
 })

@@ -1,0 +1,42 @@
+import type { Context } from '../src/context.ts'
+import type { Endpoint } from '../src/http/endpoint.ts'
+import { createAllowList } from './allow-list.ts'
+import type { Federation } from './federation.ts'
+import { createServerKeys } from './keys/server-keys.ts'
+import { createRemoteClient } from './remote/client.ts'
+import { createRemoteServers } from './remote/remote-servers.ts'
+import { createSender } from './sender/sender.ts'
+import { getVersion } from './server/get-version.ts'
+import { membershipOperations } from './server/membership.ts'
+import { queries } from './server/queries.ts'
+import { roomHistory } from './server/room-history.ts'
+import { sendTransaction } from './server/send-transaction.ts'
+
+/** The server-server API of a deployment: what it serves to others, and what it does by itself. */
+export type RunningFederation = {
+  readonly endpoints: readonly Endpoint[]
+  close(): Promise<void>
+}
+
+/** @returns undefined while nobody is allowed: there is no federation then. */
+export function createFederation(ctx: Context): RunningFederation | undefined {
+  if (ctx.config.federation.allow.length === 0) return undefined
+  const allowList = createAllowList(ctx.config.federation)
+  const client = createRemoteClient(ctx, allowList)
+  const federation: Federation = { ctx, allowList, client, keys: createServerKeys(ctx, client) }
+  ctx.remoteServers.use(createRemoteServers(federation))
+  const sender = createSender(federation)
+  return {
+    endpoints: [
+      getVersion,
+      sendTransaction(federation),
+      ...membershipOperations(federation),
+      ...roomHistory(federation),
+      ...queries(federation),
+    ],
+    async close() {
+      await client.close()
+      await sender.close()
+    },
+  }
+}

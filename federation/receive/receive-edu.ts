@@ -1,0 +1,83 @@
+import { sendToDevice } from '../../src/keys/send-to-device.ts'
+import {
+  parseEventId,
+  parseRoomId,
+  parseUserId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../src/matrix/ids.ts'
+import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { isJoined } from '../../src/rooms/room-access.ts'
+import { insertDeviceListChanges } from '../../src/storage/user-data.ts'
+import type { Federation } from '../federation.ts'
+import { isAllowedByAcl } from '../server-acl.ts'
+
+/** Milliseconds that somebody types without saying so again. */
+const typingFor = 30_000
+
+/**
+ * Takes in what is told without being an event of a room. Whoever it is about belongs to the server it comes from.
+ *
+ * Spec: Server-Server API, "EDUs" (v1.19). @TODO m.receipt, m.signing_key_update.
+ */
+export async function receiveEdu(federation: Federation, origin: ServerName, edu: Json): Promise<void> {
+  const { edu_type: type, content } = objectOf(edu)
+  const told = objectOf(content)
+  if (type === 'm.typing') await receiveTyping(federation, origin, told)
+  else if (type === 'm.direct_to_device') await receiveToDevice(federation, origin, told)
+  else if (type === 'm.device_list_update') await receiveDeviceList(federation, origin, told)
+}
+
+async function receiveTyping({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
+  const userId = userOf(content.user_id, origin)
+  const roomId = typeof content.room_id === 'string' ? parseRoomId(content.room_id) : undefined
+  const room = roomId && (await ctx.hotRooms.get(roomId))
+  if (!userId || !room || !isAllowedByAcl(room, origin) || !(await isJoined(ctx, room, userId))) return
+  ctx.typing.set(room.room, userId, content.typing === true ? ctx.clock.now() + typingFor : undefined)
+}
+
+async function receiveToDevice({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
+  const sender = userOf(content.sender, origin)
+  const { type, message_id: messageId } = content
+  if (
+    !sender ||
+    typeof type !== 'string' ||
+    typeof messageId !== 'string' ||
+    parseEventId(`$${messageId}`) === undefined
+  )
+    return
+  const messages = new Map<UserId, Map<string, JsonObject>>()
+  for (const [name, devices] of Object.entries(objectOf(content.messages))) {
+    const userId = parseUserId(name)
+    if (userId === undefined || !ctx.domains.isLocal(serverNameOf(userId))) continue
+    messages.set(userId, new Map(Object.entries(objectOf(devices)).map(([id, one]) => [id, objectOf(one)])))
+  }
+  const users = await ctx.dictionaries.internUsers([sender])
+  const transaction = { userNid: users.get(sender)!, deviceId: '', txnId: messageId }
+  await sendToDevice(ctx, sender, type, messages, transaction)
+}
+
+/** The keys are fetched when somebody asks for them: here it is only told that they changed. */
+async function receiveDeviceList({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
+  const userId = userOf(content.user_id, origin)
+  if (!userId) return
+  const userNid = (await ctx.dictionaries.findUsers([userId])).get(userId)
+  if (userNid === undefined) return
+  await ctx.writer.write({
+    positions: 1,
+    write(batch, position) {
+      batch.add(insertDeviceListChanges, { position, user_nid: userNid, reader_nid: null })
+      batch.fact({ kind: 'deviceList', position, userNid })
+    },
+  })
+}
+
+function userOf(value: Json | undefined, origin: ServerName): UserId | undefined {
+  const userId = typeof value === 'string' ? parseUserId(value) : undefined
+  return userId !== undefined && serverNameOf(userId) === origin ? userId : undefined
+}
+
+function objectOf(value: Json | undefined): JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+}

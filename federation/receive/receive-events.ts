@@ -1,0 +1,92 @@
+import type { RoomEvent } from '../../src/matrix/event.ts'
+import type { EventId, RoomId, ServerName } from '../../src/matrix/ids.ts'
+import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
+import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/accept-event.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { storeOutliers } from '../../src/rooms/store-outliers.ts'
+import type { Federation } from '../federation.ts'
+import { eventAuth, missingEvents, stateBefore } from '../remote/history.ts'
+
+type Outcome = Acceptance | Failure
+
+/**
+ * Takes events of one room in, whose signatures and hashes were checked, and fetches from their origin what they cite and
+ * we lack: first the events in between, then the state where there is still a gap.
+ *
+ * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 to 6; "Backfilling and retrieving missing events".
+ */
+export async function receiveEvents(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  events: readonly RoomEvent[],
+): Promise<readonly Outcome[]> {
+  const outcomes = [...(await acceptEvents(federation.ctx, room.roomId, events))]
+  for (const [index, event] of events.entries()) {
+    if (outcomes[index]!.outcome === 'missing') outcomes[index] = await receiveAfterGap(federation, origin, room, event)
+  }
+  return outcomes
+}
+
+async function receiveAfterGap(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  event: RoomEvent,
+): Promise<Outcome> {
+  const { ctx } = federation
+  const { roomId } = room
+  const [first] = await acceptEvents(ctx, roomId, [event])
+  if (first!.outcome !== 'missing') return first!
+  if (first!.authEvents.length > 0) await fetchAuth(federation, origin, room, event)
+  if (first!.prevEvents.length > 0) {
+    const earliest = room.extremities.map((ref) => ref.event.eventId).slice(0, MAX_MISSING_EVENTS)
+    const between = await missingEvents(federation, origin, room, earliest, [event.eventId])
+    if (between.length > 0) await acceptGap(federation, origin, room, between)
+  }
+  const [second] = await acceptEvents(ctx, roomId, [event])
+  return second!.outcome === 'missing' ? acceptWithState(federation, origin, room, event) : second!
+}
+
+/** The oldest of what lies in between may have a gap before it too: there the state is asked for. */
+async function acceptGap(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  events: readonly RoomEvent[],
+): Promise<void> {
+  const sorted = [...events].sort((one, other) => one.pdu.depth - other.pdu.depth)
+  for (const event of sorted) {
+    const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event])
+    if (outcome!.outcome === 'missing') await acceptWithState(federation, origin, room, event)
+  }
+}
+
+async function acceptWithState(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  event: RoomEvent,
+): Promise<Outcome> {
+  const told = await stateBefore(federation, origin, room, event.eventId)
+  if (!told) return { outcome: 'missing', prevEvents: event.prevEvents, authEvents: [] }
+  const stored = await storeUsable(federation, room.roomId, [...told.authChain, ...told.state])
+  const ids = told.state.map(({ eventId }) => eventId).filter((eventId) => !stored.has(eventId))
+  const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event], { stateBefore: ids })
+  return outcome!
+}
+
+async function fetchAuth(federation: Federation, origin: ServerName, room: HotRoom, event: RoomEvent): Promise<void> {
+  const chain = await eventAuth(federation, origin, room, event.eventId)
+  if (chain.length > 0) await storeUsable(federation, room.roomId, chain)
+}
+
+/** @returns those that could not be stored. */
+async function storeUsable(
+  { ctx }: Federation,
+  roomId: RoomId,
+  events: readonly RoomEvent[],
+): Promise<ReadonlySet<EventId>> {
+  const refused = await storeOutliers(ctx, roomId, events)
+  return new Set(refused.keys())
+}

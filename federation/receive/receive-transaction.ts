@@ -1,0 +1,113 @@
+import { MatrixError } from '../../src/matrix/errors.ts'
+import type { RoomEvent } from '../../src/matrix/event.ts'
+import { parseRoomId, type RoomId, type ServerName } from '../../src/matrix/ids.ts'
+import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
+import { statement } from '../../src/storage/database.ts'
+import type { Federation } from '../federation.ts'
+import { isAllowedByAcl } from '../server-acl.ts'
+import { checkPdu } from './check-pdu.ts'
+import { receiveEdu } from './receive-edu.ts'
+import { receiveEvents } from './receive-events.ts'
+
+const selectAnswer = statement<{ answer: string }>(
+  'answer to a transaction',
+  'select answer from incoming_transactions where origin = $1 and txn_id = $2',
+)
+const insertAnswer = statement<never>(
+  'insert answer to a transaction',
+  `insert into incoming_transactions (origin, txn_id, answer, received_at) values ($1, $2, $3, $4)
+   on conflict do nothing`,
+)
+
+/** Receives transactions, each once. */
+export function createReceiver(
+  federation: Federation,
+): (origin: ServerName, txnId: string, body: JsonObject) => Promise<JsonObject> {
+  const underWay = new Map<string, Promise<JsonObject>>()
+  return (origin, txnId, body) => {
+    const key = `${origin} ${txnId}`
+    let running = underWay.get(key)
+    if (!running) {
+      running = receiveOnce(federation, origin, txnId, body).finally(() => underWay.delete(key))
+      underWay.set(key, running)
+    }
+    return running
+  }
+}
+
+async function receiveOnce(
+  federation: Federation,
+  origin: ServerName,
+  txnId: string,
+  body: JsonObject,
+): Promise<JsonObject> {
+  const { database, clock, log } = federation.ctx
+  const [pdus, edus] = [listOf(body.pdus), listOf(body.edus)]
+  if (pdus.length > MAX_TRANSACTION_PDUS || edus.length > MAX_TRANSACTION_EDUS) {
+    throw new MatrixError('M_BAD_JSON', 'Too many events in one transaction')
+  }
+  const [before] = await database.read(selectAnswer, [origin, txnId])
+  if (before) return JSON.parse(before.answer) as JsonObject
+  const answer = { pdus: await receivePdus(federation, origin, pdus) }
+  for (const edu of edus) {
+    await receiveEdu(federation, origin, edu).catch((error: unknown) => log.warn({ err: error }, 'An EDU was dropped'))
+  }
+  await database.read(insertAnswer, [origin, txnId, JSON.stringify(answer), clock.now()])
+  return answer
+}
+
+function listOf(value: Json | undefined): readonly Json[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value)) throw new MatrixError('M_BAD_JSON', 'Not a list of events')
+  return value as readonly Json[]
+}
+
+/** Rooms do not wait for one another; within a room the order is kept. */
+async function receivePdus(federation: Federation, origin: ServerName, pdus: readonly Json[]): Promise<JsonObject> {
+  const byRoom = new Map<RoomId, Json[]>()
+  for (const pdu of pdus) {
+    const roomId = roomIdOf(pdu)
+    if (roomId !== undefined) byRoom.set(roomId, [...(byRoom.get(roomId) ?? []), pdu])
+  }
+  const results = new Map<string, JsonObject>()
+  await Promise.all([...byRoom].map(([roomId, list]) => receiveInRoom(federation, origin, roomId, list, results)))
+  return Object.fromEntries(results)
+}
+
+function roomIdOf(pdu: Json): RoomId | undefined {
+  if (typeof pdu !== 'object' || pdu === null || Array.isArray(pdu)) return undefined
+  const roomId = (pdu as JsonObject).room_id
+  return typeof roomId === 'string' ? parseRoomId(roomId) : undefined
+}
+
+async function receiveInRoom(
+  federation: Federation,
+  origin: ServerName,
+  roomId: RoomId,
+  pdus: readonly Json[],
+  results: Map<string, JsonObject>,
+): Promise<void> {
+  const room = await federation.ctx.hotRooms.get(roomId)
+  // Without the room its version is not known, and so not even the ids of its events.
+  if (!room) return
+  const isAllowed = isAllowedByAcl(room, origin)
+  const good: RoomEvent[] = []
+  for (const checked of await Promise.all(pdus.map((pdu) => checkPdu(federation, pdu, roomId, room.rules)))) {
+    const error = checked.error ?? (isAllowed ? undefined : 'The server is banned from this room')
+    if (checked.event) results.set(checked.event.eventId, error === undefined ? {} : { error })
+    if (error === undefined) good.push(checked.event!)
+  }
+  if (good.length === 0) return
+  try {
+    const outcomes = await receiveEvents(federation, origin, room, good)
+    for (const [index, outcome] of outcomes.entries()) {
+      if (outcome.outcome === 'accepted' || outcome.outcome === 'known' || outcome.outcome === 'softFailed') continue
+      const error = outcome.outcome === 'rejected' ? outcome.reason : 'The event cannot be judged'
+      results.set(good[index]!.eventId, { error })
+    }
+  } catch (error) {
+    federation.ctx.log.warn({ err: error, roomId }, 'Events of a room could not be taken in')
+    for (const { eventId } of good) results.set(eventId, { error: 'The event cannot be stored now' })
+  }
+}

@@ -1,0 +1,194 @@
+import { promises as dns, lookup as dnsLookup } from 'node:dns'
+import { readFileSync } from 'node:fs'
+import { isIP, type LookupFunction } from 'node:net'
+import { rootCertificates } from 'node:tls'
+import { Agent, request } from 'undici'
+import type { Context } from '../../src/context.ts'
+import { MatrixError } from '../../src/matrix/errors.ts'
+import type { ServerName } from '../../src/matrix/ids.ts'
+import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { MAX_WELL_KNOWN_BYTES } from '../../src/matrix/limits.ts'
+import { signJson } from '../../src/matrix/signatures.ts'
+import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
+import type { AllowList } from '../allow-list.ts'
+import { type AddressPolicy, createAddressPolicy, refuseAddress } from './addresses.ts'
+import { createDiscovery, type Endpoint, type WellKnown } from './discovery.ts'
+
+export type RemoteRequest = {
+  readonly method: 'GET' | 'PUT' | 'POST'
+  /** With its query, as it is signed. */
+  readonly uri: string
+  readonly body?: JsonObject
+  /** The domain of ours that asks; without one the request is not signed. */
+  readonly origin?: ServerName
+  /** Milliseconds. */
+  readonly timeout?: number
+  /** Bytes of the answer. */
+  readonly maxBytes?: number
+}
+
+/** What another server answered instead of 200. */
+export class RemoteRefusal extends Error {
+  override readonly name = 'RemoteRefusal'
+  readonly status: number
+  readonly body: JsonObject
+
+  constructor(status: number, body: JsonObject) {
+    super(`The other server answered ${status}`)
+    this.status = status
+    this.body = body
+  }
+}
+
+/** The one way by which other servers are asked. */
+export type RemoteClient = {
+  /**
+   * @returns the JSON of a 200.
+   * @throws RemoteRefusal for another status; MatrixError when the server is not allowed or cannot be reached.
+   */
+  send(server: ServerName, request: RemoteRequest): Promise<JsonObject>
+  close(): Promise<void>
+}
+
+const defaultTimeout = 30_000
+const defaultMaxBytes = 16 * 1024 * 1024
+const mostRedirects = 5
+
+export function createRemoteClient(
+  ctx: Pick<Context, 'config' | 'domains' | 'clock' | 'log'>,
+  allowList: AllowList,
+): RemoteClient {
+  const config = ctx.config.federation
+  const policy = createAddressPolicy(config.allow_addresses)
+  const ca = config.ca_file === undefined ? undefined : [...rootCertificates, readFileSync(config.ca_file, 'utf8')]
+  const agent = new Agent({
+    connect: { lookup: checkedLookup(policy), timeout: 10_000, ...(ca && { ca }) },
+    pipelining: 1,
+    connections: 16,
+  })
+  const discover = createDiscovery({
+    wellKnown: (host) => fetchWellKnown(agent, policy, host),
+    srv: (name) => dns.resolveSrv(name).catch(() => []),
+    now: ctx.clock.now,
+  })
+  const scheme = config.insecure_http ? 'http' : 'https'
+
+  const exchange = async (to: Endpoint, server: ServerName, asked: RemoteRequest): Promise<JsonObject> => {
+    if (isIP(to.host) !== 0 && !policy(to.host)) refuseAddress()
+    const host = to.host.includes(':') ? `[${to.host}]` : to.host
+    const signal = AbortSignal.timeout(asked.timeout ?? defaultTimeout)
+    const { statusCode, body } = await request(`${scheme}://${host}:${to.port}${asked.uri}`, {
+      method: asked.method,
+      dispatcher: agent,
+      signal,
+      headers: {
+        host: to.hostHeader,
+        ...(asked.body !== undefined && { 'content-type': 'application/json' }),
+        ...(asked.origin !== undefined && { authorization: authorization(ctx, asked.origin, server, asked) }),
+      },
+      body: asked.body === undefined ? null : JSON.stringify(asked.body),
+    })
+    const bytes = await readLimited(body, asked.maxBytes ?? defaultMaxBytes)
+    if (statusCode !== 200) throw new RemoteRefusal(statusCode, errorBody(bytes))
+    const json = parseJsonBytes(bytes, { integers: 'any', maxMembers: 20_000_000 })
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) throw unreachable()
+    return json as JsonObject
+  }
+
+  return {
+    async send(server, asked) {
+      if (!allowList.allows(server)) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+      try {
+        return await exchange(await discover(server), server, asked)
+      } catch (error) {
+        if (error instanceof RemoteRefusal) throw error
+        ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
+        throw unreachable()
+      }
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+function unreachable(): MatrixError {
+  return new MatrixError('M_CONNECTION_FAILED', 'The other server cannot be reached')
+}
+
+/** Spec: Server-Server API, "Request Authentication" (v1.19). */
+function authorization(
+  ctx: Pick<Context, 'domains'>,
+  origin: ServerName,
+  destination: ServerName,
+  { method, uri, body }: RemoteRequest,
+): string {
+  const key = ctx.domains.keyOf(origin)
+  const signed = signJson({ method, uri, origin, destination, ...(body && { content: body }) }, origin, key)
+  const signature = signed.signatures[origin]![key.keyId]!
+  return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${signature}"`
+}
+
+/** Names are resolved once, checked, and connected to by what was checked. */
+function checkedLookup(policy: AddressPolicy): LookupFunction {
+  return (hostname, options, callback) => {
+    dnsLookup(hostname, { ...options, all: true }, (error, found) => {
+      const usable = error ? [] : found.filter(({ address }) => policy(address))
+      const [first] = usable
+      if (first === undefined) callback(error ?? new Error(`${hostname} has no address that may be used`), '', 0)
+      else if (options.all === true) callback(null, usable)
+      else callback(null, first.address, first.family)
+    })
+  }
+}
+
+async function readLimited(body: AsyncIterable<Buffer> & { destroy(): unknown }, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.length
+    if (length > limit) {
+      body.destroy()
+      throw unreachable()
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, length)
+}
+
+function errorBody(bytes: Buffer): JsonObject {
+  try {
+    const json: Json = parseJsonBytes(bytes)
+    return typeof json === 'object' && json !== null && !Array.isArray(json) ? (json as JsonObject) : {}
+  } catch {
+    return {}
+  }
+}
+
+/** Follows redirects, each of which is checked like the first address. */
+async function fetchWellKnown(agent: Agent, policy: AddressPolicy, host: string): Promise<WellKnown | undefined> {
+  let url = new URL(`https://${host}/.well-known/matrix/server`)
+  try {
+    for (let redirects = 0; redirects <= mostRedirects; redirects++) {
+      const literal = url.hostname.replace(/^\[|\]$/g, '')
+      if (url.protocol !== 'https:' || (isIP(literal) !== 0 && !policy(literal))) return undefined
+      const options = {
+        dispatcher: agent,
+        signal: AbortSignal.timeout(10_000),
+        headers: { accept: 'application/json' },
+      }
+      const { statusCode, headers, body } = await request(url, options)
+      const location = headers.location
+      if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
+        body.destroy()
+        url = new URL(location, url)
+        continue
+      }
+      const bytes = await readLimited(body, MAX_WELL_KNOWN_BYTES)
+      if (statusCode !== 200) return undefined
+      const cacheControl = headers['cache-control']
+      return { body: parseJsonBytes(bytes), cacheControl: typeof cacheControl === 'string' ? cacheControl : undefined }
+    }
+  } catch {
+    // No answer, or none that can be read: the next step of the discovery applies.
+  }
+  return undefined
+}

@@ -1,0 +1,69 @@
+import type { RoomEvent } from '../../src/matrix/event.ts'
+import type { EventId, ServerName } from '../../src/matrix/ids.ts'
+import type { JsonObject } from '../../src/matrix/json.ts'
+import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import type { Federation } from '../federation.ts'
+import { checkPdus } from '../receive/check-pdu.ts'
+
+/** Room for a state of many thousand members. */
+const mostStateBytes = 256 * 1024 * 1024
+
+/** The events between those we have and `latest`; none when the server does not say. Spec: `POST /get_missing_events`. */
+export async function missingEvents(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  earliest: readonly EventId[],
+  latest: readonly EventId[],
+): Promise<RoomEvent[]> {
+  const answer = await ask(federation, server, {
+    method: 'POST',
+    uri: `/_matrix/federation/v1/get_missing_events/${encodeURIComponent(room.roomId)}`,
+    body: { earliest_events: earliest, latest_events: latest, limit: MAX_MISSING_EVENTS, min_depth: 0 },
+  })
+  return checkPdus(federation, answer?.events, room.roomId, room.rules)
+}
+
+/** The state before an event with its auth chain; undefined when the server does not say. Spec: `GET /state`. */
+export async function stateBefore(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  eventId: EventId,
+): Promise<{ state: readonly RoomEvent[]; authChain: readonly RoomEvent[] } | undefined> {
+  const path = `/_matrix/federation/v1/state/${encodeURIComponent(room.roomId)}`
+  const uri = `${path}?event_id=${encodeURIComponent(eventId)}`
+  const answer = await ask(federation, server, { method: 'GET', uri, maxBytes: mostStateBytes })
+  if (!answer) return undefined
+  const [state, authChain] = await Promise.all([
+    checkPdus(federation, answer.pdus, room.roomId, room.rules),
+    checkPdus(federation, answer.auth_chain, room.roomId, room.rules),
+  ])
+  return { state: state.filter(({ pdu }) => pdu.state_key !== undefined), authChain }
+}
+
+/** The auth chain of an event; none when the server does not say. Spec: `GET /event_auth`. */
+export async function eventAuth(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  eventId: EventId,
+): Promise<RoomEvent[]> {
+  const uri = `/_matrix/federation/v1/event_auth/${encodeURIComponent(room.roomId)}/${encodeURIComponent(eventId)}`
+  const answer = await ask(federation, server, { method: 'GET', uri, maxBytes: mostStateBytes })
+  return checkPdus(federation, answer?.auth_chain, room.roomId, room.rules)
+}
+
+async function ask(
+  { client, ctx }: Federation,
+  server: ServerName,
+  request: Omit<Parameters<Federation['client']['send']>[1], 'origin'>,
+): Promise<JsonObject | undefined> {
+  try {
+    return await client.send(server, { ...request, origin: ctx.domains.default })
+  } catch (error) {
+    ctx.log.debug({ server, error: (error as Error).message }, 'Another server did not tell what was missing')
+    return undefined
+  }
+}

@@ -1,0 +1,41 @@
+import {
+  parseRoomId,
+  parseServerName,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../src/matrix/ids.ts'
+import type { Json } from '../../src/matrix/json.ts'
+import type { RemoteServers } from '../../src/rooms/ports.ts'
+import type { Federation } from '../federation.ts'
+import { joinRemoteRoom } from './join-remote-room.ts'
+
+const mostVia = 20
+
+/** What `src/rooms` asks of other servers. What they answer is read for what we need, and passed on in words of ours. */
+export function createRemoteServers(federation: Federation): RemoteServers {
+  const { ctx, client } = federation
+  const ask = async (server: ServerName, uri: string) => {
+    try {
+      return await client.send(server, { method: 'GET', uri, origin: ctx.domains.default, timeout: 10_000 })
+    } catch {
+      return undefined
+    }
+  }
+  return {
+    isOn: true,
+    join: (roomId: RoomId, userId: UserId, via, content) => joinRemoteRoom(federation, roomId, userId, via, content),
+    async resolveAlias(alias) {
+      const uri = `/_matrix/federation/v1/query/directory?room_alias=${encodeURIComponent(alias)}`
+      const answer = await ask(serverNameOf(alias), uri)
+      const roomId = typeof answer?.room_id === 'string' ? parseRoomId(answer.room_id) : undefined
+      const listed = Array.isArray(answer?.servers) ? answer.servers.slice(0, mostVia) : []
+      const servers = listed.flatMap((one: Json) => (typeof one === 'string' ? (parseServerName(one) ?? []) : []))
+      return roomId && { roomId, servers: [serverNameOf(alias), ...servers] }
+    },
+    profile(userId) {
+      return ask(serverNameOf(userId), `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`)
+    },
+  }
+}

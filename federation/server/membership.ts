@@ -1,0 +1,197 @@
+import { Type } from '@sinclair/typebox'
+import type { Endpoint } from '../../src/http/endpoint.ts'
+import { authTypesFor, checkAuth } from '../../src/matrix/auth-rules/index.ts'
+import { MatrixError } from '../../src/matrix/errors.ts'
+import type { Pdu, RoomEvent } from '../../src/matrix/event.ts'
+import { parseEvent } from '../../src/matrix/event-format.ts'
+import { referenceHash } from '../../src/matrix/hashes.ts'
+import {
+  parseRoomId,
+  parseUserId,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../src/matrix/ids.ts'
+import type { JsonObject } from '../../src/matrix/json.ts'
+import { signEvent } from '../../src/matrix/signatures.ts'
+import { acceptEvents } from '../../src/rooms/accept-event.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { restrictedJoinAuthoriser } from '../../src/rooms/membership.ts'
+import { statement } from '../../src/storage/database.ts'
+import type { Federation } from '../federation.ts'
+import { checkPdu } from '../receive/check-pdu.ts'
+import { refuseByAcl } from '../server-acl.ts'
+import { type FederationCall, federationEndpoint } from './federation-endpoint.ts'
+import { pdusOf, stateWithChain } from './room-access.ts'
+
+const insertRelayed = statement<never>(
+  'insert relayed event',
+  'insert into relayed_events (event_nid) values ($1) on conflict do nothing',
+)
+
+type Own = 'join' | 'leave' | 'knock'
+const params = { roomId: parseRoomId, userId: parseUserId }
+
+/**
+ * What other servers ask for their own users: a template of a membership event, and to take it in signed.
+ *
+ * Spec: Server-Server API, "Joining Rooms", "Leaving Rooms", "Knocking upon a room" (v1.19).
+ */
+export function membershipOperations(federation: Federation): Endpoint[] {
+  const make = (membership: Own): Endpoint =>
+    federationEndpoint(federation, {
+      method: 'get',
+      path: `/_matrix/federation/v1/make_${membership}/{roomId}/{userId}`,
+      params,
+      query: Type.Object({ ver: Type.Optional(Type.Array(Type.String())) }),
+      handle: (call) => makeTemplate(federation, membership, call),
+    })
+  const send = (membership: Own, version: 'v1' | 'v2', handle: (call: FederationCall) => Promise<unknown>): Endpoint =>
+    federationEndpoint(federation, {
+      method: 'put',
+      path: `/_matrix/federation/${version}/send_${membership}/{roomId}/{eventId}`,
+      params: { roomId: parseRoomId },
+      handle,
+    })
+  return [
+    make('join'),
+    make('leave'),
+    make('knock'),
+    send('join', 'v2', (call) => takeJoin(federation, call)),
+    send('join', 'v1', async (call) => [200, await takeJoin(federation, call)]),
+    send('leave', 'v2', async (call) => {
+      await takeOwn(federation, 'leave', call)
+      return {}
+    }),
+    send('knock', 'v1', async (call) => {
+      const { room } = await takeOwn(federation, 'knock', call)
+      return { knock_room_state: strippedState(room) }
+    }),
+  ]
+}
+
+async function roomOf({ ctx }: Federation, roomId: string, origin: ServerName): Promise<HotRoom> {
+  const room = await ctx.hotRooms.get(roomId as RoomId)
+  if (!room || room.extremities.length === 0) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
+  refuseByAcl(room, origin)
+  return room
+}
+
+async function makeTemplate(
+  federation: Federation,
+  membership: Own,
+  { origin, params: asked, query }: FederationCall,
+): Promise<JsonObject> {
+  const { ctx } = federation
+  const userId = asked.userId as UserId
+  if (serverNameOf(userId) !== origin) throw new MatrixError('M_FORBIDDEN', 'This is not a user of your server')
+  const room = await roomOf(federation, asked.roomId!, origin)
+  const versions = (query.ver as string[] | undefined) ?? ['1']
+  if (membership !== 'leave' && !versions.includes(room.rules.version)) {
+    throw new MatrixError('M_INCOMPATIBLE_ROOM_VERSION', 'Your server does not support the version of this room', {
+      extra: { room_version: room.rules.version },
+    })
+  }
+  const via = membership === 'join' ? await restrictedJoinAuthoriser(ctx, room, userId) : undefined
+  const content: JsonObject = { membership, ...(via !== undefined && { join_authorised_via_users_server: via }) }
+  const types = authTypesFor({ type: 'm.room.member', sender: userId, stateKey: userId, content }, room.rules)
+  await ctx.hotRooms.load(room, types)
+  const auth = types.flatMap(([type, stateKey]) => room.get(type, stateKey) ?? [])
+  const prev = room.extremities.slice(0, 20).map(({ event }) => event)
+  const edges = (events: readonly RoomEvent[]) =>
+    room.rules.eventFormat === 'v1'
+      ? events.map(({ eventId, pdu }) => [eventId, { sha256: referenceHash(pdu, room.rules) }])
+      : events.map(({ eventId }) => eventId)
+  const template = {
+    type: 'm.room.member',
+    sender: userId,
+    state_key: userId,
+    room_id: room.roomId,
+    content,
+    origin_server_ts: ctx.clock.now(),
+    depth: room.depth + 1,
+    prev_events: edges(prev),
+    auth_events: edges(auth),
+  }
+  const pdu = { ...template, hashes: { sha256: '' }, signatures: {} } as unknown as Pdu
+  const draft: RoomEvent = {
+    eventId: '$template',
+    roomId: room.roomId,
+    prevEvents: prev.map(({ eventId }) => eventId),
+    authEvents: auth.map(({ eventId }) => eventId),
+    pdu,
+  }
+  const verdict = checkAuth(draft, room, room.rules)
+  if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason)
+  return { room_version: room.rules.version, event: template as unknown as JsonObject }
+}
+
+/**
+ * Takes in an event by which a user of the asking server changes their own membership. It is signed by us too where one
+ * of our users vouches for it, after everything about it was checked.
+ */
+async function takeOwn(
+  federation: Federation,
+  membership: Own,
+  { origin, params: asked, body }: FederationCall,
+): Promise<{ room: HotRoom; event: RoomEvent }> {
+  const { ctx } = federation
+  const room = await roomOf(federation, asked.roomId!, origin)
+  const parsed = parseEvent(body, room.rules)
+  if ('error' in parsed) throw new MatrixError('M_BAD_JSON', parsed.error)
+  const { pdu, eventId, roomId } = parsed.event
+  const isOwn =
+    pdu.type === 'm.room.member' &&
+    pdu.content.membership === membership &&
+    pdu.state_key === pdu.sender &&
+    serverNameOf(pdu.sender) === origin &&
+    roomId === room.roomId &&
+    eventId === asked.eventId
+  if (!isOwn) throw new MatrixError('M_INVALID_PARAM', `This is no ${membership} of one of your users in this room`)
+  const checked = await checkPdu(
+    federation,
+    vouchedFor(federation, room, pdu) as unknown as JsonObject,
+    roomId,
+    room.rules,
+  )
+  if (checked.error !== undefined) throw new MatrixError('M_FORBIDDEN', checked.error)
+  const [outcome] = await acceptEvents(ctx, roomId, [checked.event])
+  if (outcome!.outcome === 'failed') throw outcome!.error
+  if (outcome!.outcome !== 'accepted' && outcome!.outcome !== 'known') {
+    const reason = outcome!.outcome === 'missing' ? 'The event names events that are not known' : outcome!.reason
+    throw new MatrixError('M_FORBIDDEN', reason)
+  }
+  const [stored] = await ctx.events.byIds([eventId])
+  if (stored && outcome!.outcome === 'accepted') await ctx.database.read(insertRelayed, [stored.nid])
+  return { room, event: checked.event }
+}
+
+function vouchedFor({ ctx }: Federation, room: HotRoom, pdu: Pdu): Pdu {
+  const via = pdu.content.join_authorised_via_users_server
+  const authoriser = typeof via === 'string' ? parseUserId(via) : undefined
+  if (!room.rules.auth.restrictedJoin || authoriser === undefined) return pdu
+  const domain = serverNameOf(authoriser)
+  return ctx.domains.isLocal(domain) ? signEvent(pdu, domain, ctx.domains.keyOf(domain), room.rules) : pdu
+}
+
+async function takeJoin(federation: Federation, call: FederationCall): Promise<unknown> {
+  const { room, event } = await takeOwn(federation, 'join', call)
+  const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
+  const { state, authChain } = await stateWithChain(federation, room, stored!)
+  return {
+    origin: call.destination,
+    members_omitted: false,
+    state: pdusOf(state),
+    auth_chain: pdusOf(authChain),
+    event: event.pdu,
+  }
+}
+
+function strippedState(room: HotRoom): JsonObject[] {
+  const types = ['create', 'name', 'avatar', 'topic', 'join_rules', 'canonical_alias', 'encryption']
+  return types.flatMap((type) => {
+    const event = room.get(`m.room.${type}`, '')
+    return event ? [{ type: event.pdu.type, state_key: '', sender: event.pdu.sender, content: event.pdu.content }] : []
+  })
+}

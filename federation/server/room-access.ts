@@ -1,0 +1,103 @@
+import type { Context } from '../../src/context.ts'
+import { MatrixError } from '../../src/matrix/errors.ts'
+import type { Pdu } from '../../src/matrix/event.ts'
+import { parseEventId, parseRoomId, type ServerName } from '../../src/matrix/ids.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { stateAt, wholeState } from '../../src/rooms/state-at.ts'
+import { statement } from '../../src/storage/database.ts'
+import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
+import type { Federation } from '../federation.ts'
+import { refuseByAcl } from '../server-acl.ts'
+
+const serverInRoom = statement<{ one: number }>(
+  'a server in a room',
+  `select 1 as one from room_users join users using (user_nid)
+   where room = $1 and membership = 1 and substr(user_id, position(':' in user_id) + 1) = $2 limit 1`,
+)
+/** Whether a server had a joined member at a position. */
+const serverInRoomAt = statement<{ one: number }>(
+  'a server in a room at a position',
+  `select 1 as one from room_state s join event_kinds k using (kind) join events e on e.event_nid = s.event_nid
+   where s.room = $1 and s.is_member and s.from_position <= $3 and (s.to_position is null or s.to_position >= $3)
+     and substr(k.state_key, position(':' in k.state_key) + 1) = $2 and e.content::json->>'membership' = 'join' limit 1`,
+)
+
+/** Unknown, elsewhere and hidden are one and the same answer. */
+export function notFound(): MatrixError {
+  return new MatrixError('M_NOT_FOUND', 'Event not found')
+}
+
+/**
+ * A room, for a server that is in it and not banned by its ACL.
+ *
+ * @throws MatrixError M_FORBIDDEN, also for a room that is not known.
+ */
+export async function roomForServer({ ctx }: Federation, roomId: string, origin: ServerName): Promise<HotRoom> {
+  const parsed = parseRoomId(roomId)
+  const room = parsed && (await ctx.hotRooms.get(parsed))
+  if (!room || !(await isInRoom(ctx, room, origin)))
+    throw new MatrixError('M_FORBIDDEN', 'Your server is not in this room')
+  refuseByAcl(room, origin)
+  return room
+}
+
+export async function isInRoom(ctx: Pick<Context, 'database'>, room: HotRoom, server: ServerName): Promise<boolean> {
+  return (await ctx.database.read(serverInRoom, [room.room, server])).length > 0
+}
+
+/**
+ * An event of a room, with its edges.
+ *
+ * @throws MatrixError M_NOT_FOUND for one that is unknown, of another room or was rejected.
+ */
+export async function eventInRoom({ ctx }: Federation, room: HotRoom, eventId: string): Promise<StoredEvent> {
+  const parsed = parseEventId(eventId)
+  const [stored] = parsed === undefined ? [] : await ctx.events.byIds([parsed], { edges: true })
+  if (stored?.room !== room.room || (stored.flags & EventFlags.rejected) !== 0) throw notFound()
+  return stored
+}
+
+/** What of a room's history a server may see: where the visibility says so, only what happened while it was there. */
+export async function visibleToServer(
+  { ctx }: Federation,
+  room: HotRoom,
+  server: ServerName,
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  await ctx.hotRooms.load(room, [['m.room.history_visibility', '']])
+  const visibility = room.get('m.room.history_visibility', '')?.pdu.content.history_visibility
+  if (visibility !== 'joined' && visibility !== 'invited') return [...events]
+  const seen = await Promise.all(
+    events.map(async (event) => {
+      const at = event.timeline ?? event.nid
+      return (await ctx.database.read(serverInRoomAt, [room.room, server, at])).length > 0
+    }),
+  )
+  return events.filter((_, index) => seen[index])
+}
+
+/**
+ * The state before an event, and the auth chain of that state.
+ *
+ * @throws MatrixError M_NOT_FOUND when it is not known.
+ */
+export async function stateWithChain(
+  { ctx }: Federation,
+  room: HotRoom,
+  stored: StoredEvent,
+): Promise<{ state: StoredEvent[]; authChain: StoredEvent[] }> {
+  const before = await stateAt(ctx, stored, 'before')
+  const whole = before.known ? await wholeState(ctx, room, before.value) : before
+  if (!whole.known) throw notFound()
+  const nids = [...whole.value.values()]
+  const chain = await ctx.hotRooms.authGraphs.chainOf(room, nids)
+  const [state, authChain] = await Promise.all([
+    ctx.events.byNids(nids, { edges: true }),
+    ctx.events.byNids(chain, { edges: true }),
+  ])
+  return { state, authChain }
+}
+
+export function pdusOf(events: readonly StoredEvent[]): Pdu[] {
+  return events.map(({ event }) => event.pdu)
+}

@@ -1,0 +1,133 @@
+import { Type } from '@sinclair/typebox'
+import type { Endpoint } from '../../src/http/endpoint.ts'
+import { MatrixError } from '../../src/matrix/errors.ts'
+import { parseEventId, parseRoomId } from '../../src/matrix/ids.ts'
+import type { Json } from '../../src/matrix/json.ts'
+import { MAX_BACKFILL_EVENTS, MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
+import type { Federation } from '../federation.ts'
+import { federationEndpoint } from './federation-endpoint.ts'
+import { eventInRoom, notFound, pdusOf, roomForServer, stateWithChain, visibleToServer } from './room-access.ts'
+
+const eventIdQuery = Type.Object({ event_id: Type.String() })
+
+/** Spec: Server-Server API, "Retrieving events", "Backfilling and retrieving missing events" (v1.19). */
+export function roomHistory(federation: Federation): Endpoint[] {
+  const { ctx } = federation
+  return [
+    federationEndpoint(federation, {
+      method: 'get',
+      path: '/_matrix/federation/v1/event/{eventId}',
+      async handle({ origin, destination, params }) {
+        const eventId = parseEventId(params.eventId!)
+        const [stored] = eventId === undefined ? [] : await ctx.events.byIds([eventId], { edges: true })
+        const room = stored && (await ctx.hotRooms.getByNid(stored.room))
+        if (!stored || !room || (stored.flags & EventFlags.rejected) !== 0) throw notFound()
+        // Whether there is such an event is not told to who may not see it.
+        await roomForServer(federation, room.roomId, origin).catch(() => {
+          throw notFound()
+        })
+        const visible = await visibleToServer(federation, room, origin, [stored])
+        if (visible.length === 0) throw notFound()
+        return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(visible) }
+      },
+    }),
+    federationEndpoint(federation, {
+      method: 'get',
+      path: '/_matrix/federation/v1/state/{roomId}',
+      params: { roomId: parseRoomId },
+      query: eventIdQuery,
+      async handle({ origin, params, query }) {
+        const room = await roomForServer(federation, params.roomId!, origin)
+        const stored = await eventInRoom(federation, room, query.event_id as string)
+        const { state, authChain } = await stateWithChain(federation, room, stored)
+        return { pdus: pdusOf(state), auth_chain: pdusOf(authChain) }
+      },
+    }),
+    federationEndpoint(federation, {
+      method: 'get',
+      path: '/_matrix/federation/v1/state_ids/{roomId}',
+      params: { roomId: parseRoomId },
+      query: eventIdQuery,
+      async handle({ origin, params, query }) {
+        const room = await roomForServer(federation, params.roomId!, origin)
+        const stored = await eventInRoom(federation, room, query.event_id as string)
+        const { state, authChain } = await stateWithChain(federation, room, stored)
+        const ids = (events: readonly StoredEvent[]) => events.map(({ event }) => event.eventId)
+        return { pdu_ids: ids(state), auth_chain_ids: ids(authChain) }
+      },
+    }),
+    federationEndpoint(federation, {
+      method: 'get',
+      path: '/_matrix/federation/v1/event_auth/{roomId}/{eventId}',
+      params: { roomId: parseRoomId },
+      async handle({ origin, params }) {
+        const room = await roomForServer(federation, params.roomId!, origin)
+        const stored = await eventInRoom(federation, room, params.eventId!)
+        const cited = await ctx.events.byIds(stored.event.authEvents)
+        const nids = await ctx.hotRooms.authGraphs.chainOf(
+          room,
+          cited.map(({ nid }) => nid),
+        )
+        return { auth_chain: pdusOf(await ctx.events.byNids(nids, { edges: true })) }
+      },
+    }),
+    federationEndpoint(federation, {
+      method: 'get',
+      path: '/_matrix/federation/v1/backfill/{roomId}',
+      params: { roomId: parseRoomId },
+      query: Type.Object({ v: Type.Array(Type.String()), limit: Type.Integer() }),
+      async handle({ origin, destination, params, query }) {
+        const room = await roomForServer(federation, params.roomId!, origin)
+        const limit = Math.min(Math.max(query.limit as number, 1), MAX_BACKFILL_EVENTS)
+        const starts = (query.v as string[]).slice(0, MAX_MISSING_EVENTS)
+        const found = await walkBack(federation, room, starts, new Set(), limit)
+        const events = await visibleToServer(federation, room, origin, found)
+        return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(events) }
+      },
+    }),
+    federationEndpoint(federation, {
+      method: 'post',
+      path: '/_matrix/federation/v1/get_missing_events/{roomId}',
+      params: { roomId: parseRoomId },
+      async handle({ origin, params, body }) {
+        const room = await roomForServer(federation, params.roomId!, origin)
+        const [latest, earliest] = [idsIn(body.latest_events), idsIn(body.earliest_events)]
+        const asked = typeof body.limit === 'number' ? body.limit : 10
+        const limit = Math.min(Math.max(asked, 1), MAX_MISSING_EVENTS)
+        // Those that were named are known to the asker: only what is before them is wanted.
+        const found = await walkBack(federation, room, latest, new Set(earliest), limit + latest.length)
+        const between = found.filter(({ event }) => !latest.includes(event.eventId)).slice(0, limit)
+        return { events: pdusOf((await visibleToServer(federation, room, origin, between)).reverse()) }
+      },
+    }),
+  ]
+}
+
+function idsIn(value: Json | undefined): string[] {
+  if (!Array.isArray(value)) throw new MatrixError('M_BAD_JSON', 'Expected a list of event ids')
+  return value.filter((one): one is string => typeof one === 'string').slice(0, MAX_MISSING_EVENTS)
+}
+
+/** The events from some back along their prev_events, breadth first, without those of `stop` and what is not of the room. */
+async function walkBack(
+  { ctx }: Federation,
+  room: HotRoom,
+  from: readonly string[],
+  stop: ReadonlySet<string>,
+  limit: number,
+): Promise<StoredEvent[]> {
+  const seen = new Set<string>(stop)
+  const found: StoredEvent[] = []
+  let open = from.flatMap((id) => parseEventId(id) ?? [])
+  while (open.length > 0 && found.length < limit) {
+    const wanted = [...new Set(open)].filter((id) => !seen.has(id))
+    for (const id of wanted) seen.add(id)
+    const events = await ctx.events.byIds(wanted, { edges: true })
+    const usable = events.filter(({ room: of, flags }) => of === room.room && (flags & EventFlags.rejected) === 0)
+    found.push(...usable.filter(({ flags }) => (flags & EventFlags.outlier) === 0))
+    open = usable.flatMap(({ event }) => event.prevEvents)
+  }
+  return found.sort((one, other) => other.event.pdu.depth - one.event.pdu.depth).slice(0, limit)
+}
