@@ -3,7 +3,7 @@ import { endpoint } from '../../http/endpoint.ts'
 import { parseEventId, parseRoomId, parseUserId } from '../../matrix/ids.ts'
 import * as reports from '../../rooms/report-content.ts'
 
-const reason = Type.String({ maxLength: 4096 })
+const reason = Type.String({ maxLength: 4096, pattern: '^[^\\u0000]*$' })
 const rateLimit = { kind: 'reports', by: 'user' } as const
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/rooms/{roomId}/report` (v1.19). */
