@@ -4,8 +4,10 @@ import { createAllowList } from './allow-list.ts'
 import type { Federation } from './federation.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createRemoteClient } from './remote/client.ts'
+import { createRemoteKeys } from './remote/remote-keys.ts'
 import { createRemoteServers } from './remote/remote-servers.ts'
 import { createSender } from './sender/sender.ts'
+import { endToEndKeys } from './server/end-to-end-keys.ts'
 import { getVersion } from './server/get-version.ts'
 import { membershipOperations } from './server/membership.ts'
 import { queries } from './server/queries.ts'
@@ -25,6 +27,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
   const client = createRemoteClient(ctx, allowList)
   const federation: Federation = { ctx, allowList, client, keys: createServerKeys(ctx, client) }
   ctx.remoteServers.use(createRemoteServers(federation))
+  ctx.deviceKeys.useRemote(createRemoteKeys(federation))
   const sender = createSender(federation)
   return {
     endpoints: [
@@ -33,6 +36,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...membershipOperations(federation),
       ...roomHistory(federation),
       ...queries(federation),
+      ...endToEndKeys(federation),
     ],
     async close() {
       await client.close()

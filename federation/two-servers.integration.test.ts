@@ -2,14 +2,20 @@ import { expect, test } from 'vitest'
 import type { TestClient } from '../src/testing/index.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
 
-/** Syncs until something is there, and fails by the test's own time limit. */
-async function seen(client: TestClient, room: string, body: string): Promise<void> {
+type Shown = { readonly state_key?: string; readonly content: { readonly body?: string } }
+
+/** Syncs until something is in the room, and fails by the test's own time limit. */
+async function happened(client: TestClient, room: string, isIt: (event: Shown) => boolean): Promise<void> {
   for (let since: string | undefined; ; ) {
     const sync = await client.sync({ timeout: 1000, ...(since !== undefined && { since }) })
-    const events = sync.rooms?.join?.[room]?.timeline?.events ?? []
-    if (events.some((event: { content: { body?: string } }) => event.content.body === body)) return
+    const events: Shown[] = sync.rooms?.join?.[room]?.timeline?.events ?? []
+    if (events.some(isIt)) return
     since = sync.next_batch
   }
+}
+
+function seen(client: TestClient, room: string, body: string): Promise<void> {
+  return happened(client, room, (event) => event.content.body === body)
 }
 
 test.each(['12', '10', '3', '1'])('a room of version %s is shared by two servers', async (version) => {
@@ -41,8 +47,22 @@ test('a third server gets what the others send, and a room is found by its alias
   const alias = `#lines:${one.ctx.domains.default}`
   await bob.join(alias)
   await carol.join(alias)
+  // What is sent before one's server has heard of a join goes to those that were there.
+  await happened(bob, room, (event) => event.state_key === carol.userId)
   await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'to all' })
   await Promise.all([seen(alice, room, 'to all'), seen(carol, room, 'to all')])
+})
+
+test('keys and profiles of the users of another server are fetched from it', async () => {
+  await using one = await startFederatedServer()
+  await using other = await startFederatedServer()
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  await alice.put(`/profile/${encodeURIComponent(alice.userId)}/displayname`, { displayname: 'Alice' })
+  const device_keys = { [alice.userId]: [] }
+  const answer = await bob.post('/keys/query', { device_keys })
+  expect(answer.failures).toEqual({})
+  expect(await other.ctx.remoteServers.current.profile(alice.userId)).toEqual({ displayname: 'Alice' })
 })
 
 test('nobody is let in who is not allowed, or does not sign', async () => {

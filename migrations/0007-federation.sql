@@ -21,9 +21,10 @@ create table destinations (
   retry_at bigint not null default 0
 );
 
--- Events of others that we vouch for, and so pass on to the other servers of the room.
+-- Events of others that came in through us alone, and that we so pass on to the other servers of the room. Noted before
+-- they are accepted, so that whoever follows the stream finds them here.
 create table relayed_events (
-  event_nid bigint primary key
+  event_id bytea primary key
 );
 
 -- What transactions were answered with, so that a repeated one gets the same.

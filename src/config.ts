@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
+import { isIP } from 'node:net'
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { parse as parseYaml } from 'yaml'
@@ -199,11 +200,27 @@ function semanticProblems(config: Config): string[] {
     const twice = list.find((name, index) => list.indexOf(name) !== index)
     if (twice !== undefined) problems.push(`server_names: "${twice}" is given twice`)
   }
+  const { port, tls_cert_file: cert, tls_key_file: key } = config.federation
+  if ((cert === undefined) !== (key === undefined)) {
+    problems.push('federation.tls_cert_file: expected together with federation.tls_key_file')
+  } else if (cert !== undefined && port === undefined) {
+    problems.push('federation.port: expected one beside federation.tls_cert_file')
+  }
+  for (const network of config.federation.allow_addresses) {
+    if (!isNetwork(network)) problems.push(`federation.allow_addresses: expected networks, not "${network}"`)
+  }
   const secret = config.registration.shared_secret
   if (secret !== undefined && placeholders.has(secret.toLowerCase())) {
     problems.push('registration.shared_secret: expected a secret of your own, not a placeholder')
   }
   return problems
+}
+
+function isNetwork(text: string): boolean {
+  const [address, prefix, ...rest] = text.split('/')
+  const family = isIP(address!)
+  if (family === 0 || rest.length > 0) return false
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128))
 }
 
 /** `server_names` and `domains` name the same set afterwards, in the same order. */

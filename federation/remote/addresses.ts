@@ -36,18 +36,19 @@ export type AddressPolicy = (address: string) => boolean
 
 /** @param exempt Networks that may be connected to although they are special. @throws Error for what is no network. */
 export function createAddressPolicy(exempt: readonly string[]): AddressPolicy {
-  const special = new BlockList()
-  for (const [network, prefix] of denied) special.addSubnet(network, prefix, familyOf(network))
-  const allowed = new BlockList()
+  // In lists of their own: to a BlockList every IPv4 address is one of ::ffff:0:0/96 too.
+  const special = { ipv4: new BlockList(), ipv6: new BlockList() }
+  for (const [network, prefix] of denied) special[familyOf(network)].addSubnet(network, prefix, familyOf(network))
+  const allowed = { ipv4: new BlockList(), ipv6: new BlockList() }
   for (const text of exempt) {
     const [network, prefix] = text.split('/')
     const family = familyOf(network!)
-    allowed.addSubnet(network!, prefix === undefined ? (family === 'ipv4' ? 32 : 128) : Number(prefix), family)
+    allowed[family].addSubnet(network!, prefix === undefined ? (family === 'ipv4' ? 32 : 128) : Number(prefix), family)
   }
   return (address) => {
     if (isIP(address) === 0) return false
     const family = familyOf(address)
-    return allowed.check(address, family) || !special.check(address, family)
+    return allowed[family].check(address, family) || !special[family].check(address, family)
   }
 }
 

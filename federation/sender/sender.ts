@@ -30,7 +30,7 @@ const eventsForServer = statement<{ event_nid: number }>(
   `select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
    where e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null
      and (substr(s.user_id, position(':' in s.user_id) + 1) = any($4::text[])
-       or exists (select from relayed_events r where r.event_nid = e.event_nid)
+       or exists (select from relayed_events r where r.event_id = e.event_id)
          and substr(s.user_id, position(':' in s.user_id) + 1) <> $3)
      and (exists (select from room_users ru join users u on u.user_nid = ru.user_nid
          where ru.room = e.room and ru.membership = 1 and substr(u.user_id, position(':' in u.user_id) + 1) = $3)

@@ -19,6 +19,7 @@ import { acceptEvents } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { restrictedJoinAuthoriser } from '../../src/rooms/membership.ts'
 import { statement } from '../../src/storage/database.ts'
+import { eventIdBytes } from '../../src/storage/event-codec.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu } from '../receive/check-pdu.ts'
 import { refuseByAcl } from '../server-acl.ts'
@@ -27,7 +28,7 @@ import { pdusOf, stateWithChain } from './room-access.ts'
 
 const insertRelayed = statement<never>(
   'insert relayed event',
-  'insert into relayed_events (event_nid) values ($1) on conflict do nothing',
+  'insert into relayed_events (event_id) values ($1) on conflict do nothing',
 )
 
 type Own = 'join' | 'leave' | 'knock'
@@ -151,28 +152,29 @@ async function takeOwn(
   if (!isOwn) throw new MatrixError('M_INVALID_PARAM', `This is no ${membership} of one of your users in this room`)
   const checked = await checkPdu(
     federation,
-    vouchedFor(federation, room, pdu) as unknown as JsonObject,
+    (await vouchedFor(federation, room, pdu)) as unknown as JsonObject,
     roomId,
     room.rules,
   )
   if (checked.error !== undefined) throw new MatrixError('M_FORBIDDEN', checked.error)
+  await ctx.database.read(insertRelayed, [eventIdBytes(eventId)])
   const [outcome] = await acceptEvents(ctx, roomId, [checked.event])
   if (outcome!.outcome === 'failed') throw outcome!.error
   if (outcome!.outcome !== 'accepted' && outcome!.outcome !== 'known') {
     const reason = outcome!.outcome === 'missing' ? 'The event names events that are not known' : outcome!.reason
     throw new MatrixError('M_FORBIDDEN', reason)
   }
-  const [stored] = await ctx.events.byIds([eventId])
-  if (stored && outcome!.outcome === 'accepted') await ctx.database.read(insertRelayed, [stored.nid])
   return { room, event: checked.event }
 }
 
-function vouchedFor({ ctx }: Federation, room: HotRoom, pdu: Pdu): Pdu {
+/** With our signature where one of our users vouches for the join, and only if the join rules let this user in. */
+async function vouchedFor({ ctx }: Federation, room: HotRoom, pdu: Pdu): Promise<Pdu> {
   const via = pdu.content.join_authorised_via_users_server
   const authoriser = typeof via === 'string' ? parseUserId(via) : undefined
-  if (!room.rules.auth.restrictedJoin || authoriser === undefined) return pdu
+  if (authoriser === undefined || !ctx.domains.isLocal(serverNameOf(authoriser))) return pdu
+  if ((await restrictedJoinAuthoriser(ctx, room, pdu.sender)) === undefined) return pdu
   const domain = serverNameOf(authoriser)
-  return ctx.domains.isLocal(domain) ? signEvent(pdu, domain, ctx.domains.keyOf(domain), room.rules) : pdu
+  return signEvent(pdu, domain, ctx.domains.keyOf(domain), room.rules)
 }
 
 async function takeJoin(federation: Federation, call: FederationCall): Promise<unknown> {

@@ -275,6 +275,6 @@ type FederationTables = {
     failures: Generated<number>
     retry_at: Generated<number>
   }
-  relayed_events: { event_nid: number }
+  relayed_events: { event_id: Buffer }
   incoming_transactions: { origin: string; txn_id: string; answer: string; received_at: number }
 }
