@@ -65,6 +65,24 @@ test('keys and profiles of the users of another server are fetched from it', asy
   expect(await other.ctx.remoteServers.current.profile(alice.userId)).toEqual({ displayname: 'Alice' })
 })
 
+test('what one has read is seen on the other server', async () => {
+  await using one = await startFederatedServer()
+  await using other = await startFederatedServer()
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${encodeURIComponent(one.ctx.domains.default)}`)
+  const { event_id: eventId } = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'read me' })
+  await seen(bob, room, 'read me')
+  await bob.post(`/rooms/${encodeURIComponent(room)}/receipt/m.read/${encodeURIComponent(eventId)}`)
+  for (let since: string | undefined; ; ) {
+    const sync = await alice.sync({ timeout: 1000, ...(since !== undefined && { since }) })
+    const receipts = sync.rooms?.join?.[room]?.ephemeral?.events ?? []
+    if (JSON.stringify(receipts).includes(bob.userId)) break
+    since = sync.next_batch
+  }
+})
+
 test('nobody is let in who is not allowed, or does not sign', async () => {
   await using one = await startFederatedServer({ allow: ['ministry.example'] })
   await using other = await startFederatedServer()

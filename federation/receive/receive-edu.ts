@@ -1,5 +1,7 @@
 import { sendToDevice } from '../../src/keys/send-to-device.ts'
+import { MatrixError } from '../../src/matrix/errors.ts'
 import {
+  fitsAnId,
   parseEventId,
   parseRoomId,
   parseUserId,
@@ -8,6 +10,7 @@ import {
   type UserId,
 } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { setReceipt } from '../../src/receipts/set-receipt.ts'
 import { isJoined } from '../../src/rooms/room-access.ts'
 import { insertDeviceListChanges } from '../../src/storage/user-data.ts'
 import type { Federation } from '../federation.ts'
@@ -15,16 +18,19 @@ import { isAllowedByAcl } from '../server-acl.ts'
 
 /** Milliseconds that somebody types without saying so again. */
 const typingFor = 30_000
+/** Of one message. */
+const mostReceipts = 100
 
 /**
  * Takes in what is told without being an event of a room. Whoever it is about belongs to the server it comes from.
  *
- * Spec: Server-Server API, "EDUs" (v1.19). @TODO m.receipt, m.signing_key_update.
+ * Spec: Server-Server API, "EDUs" (v1.19). @TODO m.signing_key_update.
  */
 export async function receiveEdu(federation: Federation, origin: ServerName, edu: Json): Promise<void> {
   const { edu_type: type, content } = objectOf(edu)
   const told = objectOf(content)
-  if (type === 'm.typing') await receiveTyping(federation, origin, told)
+  if (type === 'm.receipt') await receiveReceipts(federation, origin, told)
+  else if (type === 'm.typing') await receiveTyping(federation, origin, told)
   else if (type === 'm.direct_to_device') await receiveToDevice(federation, origin, told)
   else if (type === 'm.device_list_update') await receiveDeviceList(federation, origin, told)
 }
@@ -35,6 +41,31 @@ async function receiveTyping({ ctx }: Federation, origin: ServerName, content: J
   const room = roomId && (await ctx.hotRooms.get(roomId))
   if (!userId || !room || !isAllowedByAcl(room, origin) || !(await isJoined(ctx, room, userId))) return
   ctx.typing.set(room.room, userId, content.typing === true ? ctx.clock.now() + typingFor : undefined)
+}
+
+async function receiveReceipts({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
+  for (const [roomName, receipts] of Object.entries(content).slice(0, mostReceipts)) {
+    const roomId = parseRoomId(roomName)
+    const room = roomId && (await ctx.hotRooms.get(roomId))
+    if (!room || !isAllowedByAcl(room, origin)) continue
+    for (const [name, receipt] of Object.entries(objectOf(objectOf(receipts)['m.read'])).slice(0, mostReceipts)) {
+      const userId = userOf(name, origin)
+      const { event_ids: eventIds, data } = objectOf(receipt)
+      const last = Array.isArray(eventIds) ? eventIds.at(-1) : undefined
+      const eventId = typeof last === 'string' ? parseEventId(last) : undefined
+      if (!userId || !eventId) continue
+      const userNid = (await ctx.dictionaries.findUsers([userId])).get(userId)
+      const { thread_id: thread } = objectOf(data)
+      const threadId = typeof thread === 'string' && fitsAnId(thread) && !thread.includes('\0') ? thread : ''
+      if (userNid === undefined) continue
+      // Who is not in the room, or names an event we do not have, is passed over.
+      await setReceipt(ctx, { userId, userNid }, room.roomId, { type: 'm.read', eventId, threadId }).catch(
+        (error: unknown) => {
+          if (!(error instanceof MatrixError)) throw error
+        },
+      )
+    }
+  }
 }
 
 async function receiveToDevice({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
