@@ -11,7 +11,8 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   'src/cli': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/testing': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   federation: ['src/matrix', 'src/storage', 'src/http', ...domains()],
-  bench: ['src/matrix', 'src/storage', 'src/testing'],
+  // Benchmarks drive any part by itself.
+  bench: ['src/matrix', 'src/storage', 'src/testing', 'src/http', 'src/cli', ...domains()],
   'complement-tests': [],
   '.': ['src/matrix', 'src/storage', 'src/http', 'src/client', 'src/cli', ...domains(), 'federation'],
 }
@@ -63,7 +64,9 @@ function isAllowed({ file, target, isType }: Import): boolean {
   // Tests and what they share may use the harness, and the programs of the root.
   if (isForTests(file) && (to === 'src/testing' || to === '.')) return true
   if (to === '.') {
-    return from === 'src/cli' || from === 'src/testing' || (from !== 'src/matrix' && (isType || values.has(target)))
+    return (
+      ['src/cli', 'src/testing', 'bench'].includes(from) || (from !== 'src/matrix' && (isType || values.has(target)))
+    )
   }
   return allowed[from]?.includes(to) === true || (isType && from === 'src/http' && to === 'src/accounts')
 }

@@ -20,8 +20,8 @@ export type Database = {
   transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result>
   /** A connection of one's own, outside the pool. The caller ends it. */
   connect(): Promise<pg.Client>
-  /** What ran so far, for the tests that hold the budgets: statements sent and rows returned. */
-  readonly cost: { statements: number; rows: number; log: string[] | undefined }
+  /** What ran so far, for the tests that hold the budgets: statements sent and rows returned, and reads under way. */
+  readonly cost: { statements: number; rows: number; underWay: number; log: string[] | undefined }
   close(): Promise<void>
 }
 
@@ -48,7 +48,7 @@ const pooledConnections = 8
  * @throws when the database cannot be reached.
  */
 export async function openDatabase(options: { url: string; onError?: (error: Error) => void }): Promise<Database> {
-  const cost = { statements: 0, rows: 0, log: undefined as string[] | undefined }
+  const cost = { statements: 0, rows: 0, underWay: 0, log: undefined as string[] | undefined }
   const count = (text: string, rows: number): void => {
     cost.statements++
     cost.rows += rows
@@ -78,10 +78,15 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
     cost,
     async read<Row>(prepared: Statement<Row>, values: readonly unknown[]): Promise<Row[]> {
       next = (next + 1) % pipelines.length
-      const client = await pipelines[next]!.client()
-      const result = await client.query({ name: prepared.name, text: prepared.text, values: values as unknown[] })
-      count(prepared.text, result.rows.length)
-      return result.rows as Row[]
+      cost.underWay++
+      try {
+        const client = await pipelines[next]!.client()
+        const result = await client.query({ name: prepared.name, text: prepared.text, values: values as unknown[] })
+        count(prepared.text, result.rows.length)
+        return result.rows as Row[]
+      } finally {
+        cost.underWay--
+      }
     },
     async transaction(work) {
       const client = await pool.connect()
