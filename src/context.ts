@@ -17,6 +17,7 @@ import { type Random, randomFrom } from './random.ts'
 import { type Audiences, createAudiences } from './rooms/audience.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
 import { createRemoteServersPlace, type RemoteServersPlace } from './rooms/ports.ts'
+import { createTransactionPruning, type TransactionPruning } from './rooms/prune-transactions.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
 import { type Database, openDatabase } from './storage/database.ts'
@@ -59,6 +60,7 @@ export type Context = {
   readonly stream: Stream
   readonly hotRooms: HotRooms
   readonly sentTransactions: SentTransactions
+  readonly transactionPruning: TransactionPruning
   readonly profiles: Profiles
   readonly relations: Relations
   readonly audiences: Audiences
@@ -118,12 +120,13 @@ export async function createContext(
   const hotRooms = createHotRooms({ database, ...storage })
   const feeds = createFeeds(storage.stream)
   // After the feeds, which must know what those it wakes will ask for.
-  const sessions = createSessions({ database, ...storage })
+  const sessions = createSessions({ database, invalidations, ...storage })
   const context: Context = {
     ...base,
     ...storage,
     hotRooms,
     sentTransactions: createSentTransactions(),
+    transactionPruning: createTransactionPruning(base),
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
@@ -188,6 +191,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.writer.close()
   await context.stream.close()
   await context.lastSeen.close()
+  await context.transactionPruning.close()
   await context.invalidations.close()
   closers.get(context)?.disconnect()
   await context.database.close()

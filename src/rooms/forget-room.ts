@@ -16,7 +16,7 @@ const markForgotten = statement<{ room: number }>(
  * @throws MatrixError M_UNKNOWN (400) for who is still in the room.
  */
 export async function forgetRoom(
-  ctx: Pick<Context, 'database' | 'sessions'>,
+  ctx: Pick<Context, 'database' | 'sessions' | 'invalidations'>,
   roomId: RoomId,
   user: Parameters<Context['sessions']['of']>[0],
 ): Promise<void> {
@@ -25,5 +25,5 @@ export async function forgetRoom(
   if (!userRoom) throw new MatrixError('M_NOT_FOUND', 'You were never in this room')
   const [row] = await ctx.database.read(markForgotten, [user.userNid, userRoom.room])
   if (!row) throw new MatrixError('M_UNKNOWN', 'You have to leave the room before you forget it', { status: 400 })
-  userRoom.forgotten = true
+  ctx.invalidations.publish('user-rooms', `${user.userNid}`)
 }

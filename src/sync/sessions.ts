@@ -19,7 +19,10 @@ export type Sessions = {
 
 const sessionsMax = 20_000
 
-export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessions {
+/** `isStale`: what it reads may have changed since in a way that no fact tells. */
+type Loading = { readonly facts: Fact[]; isStale: boolean; session: Promise<Session> }
+
+export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'invalidations'>): Sessions {
   const byRoom = new Map<number, Set<Session>>()
   const sessions = new LRUCache<number, Session>({
     max: sessionsMax,
@@ -28,7 +31,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessi
       for (const wake of session.waiters) wake()
     },
   })
-  const loading = new Map<number, { facts: Fact[]; session: Promise<Session> }>()
+  const loading = new Map<number, Loading>()
   /** Positions of changes of device lists of which it is not known yet whom they concern. */
   const unresolved = new Set<number>()
 
@@ -43,7 +46,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessi
     if (set?.size === 0) byRoom.delete(room)
   }
 
-  const load = async (user: { userId: UserId; userNid: number }, facts: Fact[]): Promise<Session> => {
+  const load = async (user: { userId: UserId; userNid: number }, under: Omit<Loading, 'session'>): Promise<Session> => {
     const position = ctx.stream.position
     const rows = await ctx.database.read(sessionOfUser, [user.userNid, position])
     const ignored = rows.find((row) => row.room === null)
@@ -61,7 +64,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessi
         completeAfter = after
       },
       last: position,
-      isStale: false,
+      isStale: under.isStale,
       ignored: ignoredUsers(ignored?.ignored ?? undefined, user.userId),
       accountData: [],
       toDevice: [],
@@ -69,7 +72,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessi
       deviceLists: [],
       waiters: new Set(),
     }
-    for (const fact of facts) {
+    for (const fact of under.facts) {
       applyFact(session, fact)
       if (fact.kind === 'event') applyException(session, fact)
       // Whom these concern was decided while this session was not there.
@@ -185,15 +188,23 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream'>): Sessi
     if (woken.size > 0) queueMicrotask(() => woken.forEach(wake))
   })
 
+  // What a session holds beside what the stream tells. It is read again when it is next asked for; who waits, waits on.
+  ctx.invalidations.subscribe('user-rooms', (key) => {
+    const concerned = key === undefined ? undefined : Number(key)
+    const held = concerned === undefined ? sessions.values() : [sessions.peek(concerned)]
+    for (const session of held) if (session) session.isStale = true
+    for (const [userNid, under] of loading) if (userNid === (concerned ?? userNid)) under.isStale = true
+  })
+
   return {
     async of(user) {
       const known = sessions.get(user.userNid)
       if (known && !known.isStale) return known
       const under = loading.get(user.userNid)
       if (under) return under.session
-      const facts: Fact[] = []
-      const session = load(user, facts)
-      loading.set(user.userNid, { facts, session })
+      const begun: Omit<Loading, 'session'> = { facts: [], isStale: false }
+      const session = load(user, begun)
+      loading.set(user.userNid, Object.assign(begun, { session }))
       return session.finally(() => loading.delete(user.userNid))
     },
     peek: (userNid) => sessions.peek(userNid),
