@@ -3,10 +3,9 @@ import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
 import type { EventFilter } from '../sync/filter.ts'
 import { formatTimelineToken } from '../sync/token.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
-import { maySee } from './history-visibility.ts'
 import type { paginate } from './paginate.ts'
 import { describeState } from './read-state.ts'
-import { visibleEvent } from './room-access.ts'
+import { eventsSeen, visibleEvent } from './room-access.ts'
 
 /** An event and what is around it, as JSON texts. */
 export type EventContext = {
@@ -42,8 +41,9 @@ export async function eventContext(
     ctx.events.backward(room, position - 1, -Number.MAX_SAFE_INTEGER, half),
     ctx.events.forward(room, position, Number.MAX_SAFE_INTEGER, limit - half),
   ])
+  const seen = new Set(await eventsSeen(ctx, view, reader.userId, [...before, ...after]))
   const isShown = (event: (typeof before)[number]): boolean =>
-    maySee(view.history, event.timeline!) && (request.filter.allows?.(event.event.pdu) ?? true)
+    seen.has(event) && (request.filter.allows?.(event.event.pdu) ?? true)
   const older = before.filter(isShown)
   const newer = after.filter(isShown)
   const shown = [stored, ...older, ...newer]

@@ -5,11 +5,10 @@ import type { StoredEvent } from '../storage/events.ts'
 import type { EventFilter } from '../sync/filter.ts'
 import { formatTimelineToken } from '../sync/token.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
-import { maySee } from './history-visibility.ts'
 import { describeState } from './read-state.ts'
-import { isOwnMembership, type RoomView, viewRoom } from './room-access.ts'
+import { eventsSeen, type RoomView, viewRoom } from './room-access.ts'
 
-type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'hotRooms' | 'stream'>
+type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'stream'>
 
 export type PageRequest = {
   /** A position of the timeline; the page begins with the event after it, or backwards with the one at it. */
@@ -32,6 +31,8 @@ export type Page = {
 const oldest = -Number.MAX_SAFE_INTEGER
 /** How many events are looked at for a page whose filter lets few through, before the client has to ask again. */
 const mostScanned = 1000
+/** By how much more is looked at each time when a page is not full yet: few statements, whatever is hidden. */
+const growth = 4
 
 /**
  * A page of a room's timeline, as far as the reader may see it.
@@ -57,7 +58,7 @@ export async function paginate(ctx: Engine, roomId: RoomId, reader: Reader, requ
 }
 
 async function scan(
-  ctx: Pick<Context, 'events'>,
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'events'>,
   view: RoomView,
   reader: Reader,
   request: PageRequest & { from: number },
@@ -66,23 +67,22 @@ async function scan(
   const { room } = view.room
   const events: StoredEvent[] = []
   let position = request.from
-  for (let scanned = 0; events.length < limit && scanned < mostScanned; ) {
-    const wanted = limit - events.length
+  const after = (event: StoredEvent): number => (request.backwards ? event.timeline! - 1 : event.timeline!)
+  for (let scanned = 0, wanted = limit; events.length < limit && scanned < mostScanned; wanted *= growth) {
+    const size = Math.min(wanted, mostScanned)
     const chunk = request.backwards
-      ? await ctx.events.backward(room, position, request.to ?? oldest, wanted)
-      : await ctx.events.forward(room, position, request.to ?? Number.MAX_SAFE_INTEGER, wanted)
-    for (const event of chunk) if (isShown(view, reader, request.filter, event)) events.push(event)
+      ? await ctx.events.backward(room, position, request.to ?? oldest, size)
+      : await ctx.events.forward(room, position, request.to ?? Number.MAX_SAFE_INTEGER, size)
+    const seen = await eventsSeen(ctx, view, reader.userId, chunk)
+    const shown = seen.filter(({ event }) => request.filter.allows?.(event.pdu) ?? true)
+    const page = shown.slice(0, limit - events.length)
+    events.push(...page)
+    if (page.length < shown.length) return { events, end: after(page.at(-1)!) }
     scanned += chunk.length
-    const last = chunk.at(-1)
-    if (last) position = request.backwards ? last.timeline! - 1 : last.timeline!
-    if (chunk.length < wanted) return { events, end: undefined }
+    if (chunk.length < size) return { events, end: undefined }
+    position = after(chunk.at(-1)!)
   }
   return { events, end: position }
-}
-
-function isShown(view: RoomView, reader: Reader, filter: EventFilter, event: StoredEvent): boolean {
-  if (!isOwnMembership(event, reader.userId) && !maySee(view.history, event.timeline!)) return false
-  return filter.allows === undefined || filter.allows(event.event.pdu)
 }
 
 /** The membership events of those who sent what is on the page. */

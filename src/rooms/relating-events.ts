@@ -3,9 +3,10 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
+import type { StoredEvent } from '../storage/events.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
 import { maySee } from './history-visibility.ts'
-import { viewRoom, visibleEvent } from './room-access.ts'
+import { eventsSeen, type RoomView, viewRoom, visibleEvent } from './room-access.ts'
 
 type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'hotRooms' | 'database'>
 
@@ -75,9 +76,7 @@ export async function relatingEvents(
     limit + 1,
     request.recurse ? recursionDepth : 1,
   ])
-  const page = rows.slice(0, limit).filter((row) => maySee(view.history, row.timeline))
-  const byNid = new Map((await ctx.events.byNids(page.map((row) => row.event_nid))).map((one) => [one.nid, one]))
-  const stored = page.map((row) => byNid.get(row.event_nid)!)
+  const stored = await loadSeen(ctx, view, reader, rows.slice(0, limit))
   const last = rows[limit - 1]?.timeline
   return {
     events: await describeEvents(ctx, reader, stored, {
@@ -86,6 +85,18 @@ export async function relatingEvents(
     }),
     next: rows.length > limit && last !== undefined ? (request.backwards ? last - 1 : last) : undefined,
   }
+}
+
+/** The events of rows that the reader may see, in the order of the rows. */
+async function loadSeen(
+  ctx: Engine,
+  view: RoomView,
+  reader: Reader,
+  rows: readonly { readonly event_nid: number }[],
+): Promise<StoredEvent[]> {
+  const byNid = new Map((await ctx.events.byNids(rows.map((row) => row.event_nid))).map((one) => [one.nid, one]))
+  const stored = rows.map((row) => byNid.get(row.event_nid)!)
+  return eventsSeen(ctx, view, reader.userId, stored)
 }
 
 const selectThreads = statement<{ event_nid: number; timeline: number; latest: number }>(
@@ -122,28 +133,27 @@ export async function threadRoots(
     request.participated,
     limit + 1,
   ])
-  const page = rows.slice(0, limit).filter((row) => maySee(view.history, row.timeline))
-  const byNid = new Map((await ctx.events.byNids(page.map((row) => row.event_nid))).map((one) => [one.nid, one]))
+  const stored = await loadSeen(ctx, view, reader, rows.slice(0, limit))
   return {
-    events: await describeEvents(
-      ctx,
-      reader,
-      page.map((row) => byNid.get(row.event_nid)!),
-      { views: new Map([[view.room.room, view.history]]), roomIds: true },
-    ),
+    events: await describeEvents(ctx, reader, stored, {
+      views: new Map([[view.room.room, view.history]]),
+      roomIds: true,
+    }),
     next: rows.length > limit ? rows[limit - 1]!.latest : undefined,
   }
 }
 
+type Candidate = { event_nid: number; timeline: number; state_delta: number | null }
+
 const selectByTime = {
-  f: statement<{ event_nid: number; timeline: number }>(
+  f: statement<Candidate>(
     'first event after a time',
-    `select event_nid, timeline from events where room = $1 and timeline is not null and origin_server_ts >= $2
+    `select event_nid, timeline, state_delta from events where room = $1 and timeline is not null and origin_server_ts >= $2
      order by origin_server_ts, timeline limit $3`,
   ),
-  b: statement<{ event_nid: number; timeline: number }>(
+  b: statement<Candidate>(
     'last event before a time',
-    `select event_nid, timeline from events where room = $1 and timeline is not null and origin_server_ts <= $2
+    `select event_nid, timeline, state_delta from events where room = $1 and timeline is not null and origin_server_ts <= $2
      order by origin_server_ts desc, timeline desc limit $3`,
   ),
 }
@@ -167,8 +177,11 @@ export async function eventByTimestamp(
 ): Promise<{ event_id: EventId; origin_server_ts: number }> {
   const view = await viewRoom(ctx, roomId, reader.userId)
   const rows = await ctx.database.read(selectByTime[direction], [view.room.room, ts, candidates])
-  const found = rows.find((row) => maySee(view.history, row.timeline))
-  const [stored] = found ? await ctx.events.byNids([found.event_nid]) : []
+  // Of most events the position alone decides; only those before the first of them have to be looked at.
+  const isApart = (row: Candidate): boolean => row.state_delta !== null || row.timeline < 0
+  const sure = rows.findIndex((row) => !isApart(row) && maySee(view.history, row.timeline))
+  const asked = rows.filter((row, index) => index === sure || (isApart(row) && (sure === -1 || index < sure)))
+  const [stored] = await loadSeen(ctx, view, reader, asked)
   if (!stored) throw new MatrixError('M_NOT_FOUND', 'No event at that time')
   return { event_id: stored.event.eventId, origin_server_ts: stored.event.pdu.origin_server_ts }
 }

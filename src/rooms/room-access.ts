@@ -3,8 +3,9 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { Membership } from '../storage/room-users.ts'
-import { loadViewerHistory, maySee, type ViewerHistory, valueAt } from './history-visibility.ts'
+import { loadViewerHistory, type ViewerHistory, valueAt } from './history-visibility.ts'
 import type { HotRoom } from './hot-room.ts'
+import { visibleEvents } from './visible-events.ts'
 
 /** Up to where somebody may look into a room. */
 export type RoomView = {
@@ -68,20 +69,31 @@ export async function joinedRoom(ctx: Pick<Context, 'hotRooms'>, roomId: RoomId,
  * @throws MatrixError M_NOT_FOUND; M_FORBIDDEN for who may not look into the room at all.
  */
 export async function visibleEvent(
-  ctx: Engine,
+  ctx: Engine & Pick<Context, 'database'>,
   roomId: RoomId,
   eventId: EventId,
   userId: UserId,
 ): Promise<{ view: RoomView; stored: StoredEvent }> {
   const view = await viewRoom(ctx, roomId, userId)
   const [stored] = await ctx.events.byIds([eventId])
-  const isVisible =
-    stored !== undefined &&
-    stored.room === view.room.room &&
-    stored.timeline !== null &&
-    (isOwnMembership(stored, userId) || maySee(view.history, stored.timeline))
-  if (!isVisible) throw new MatrixError('M_NOT_FOUND', 'Event not found')
-  return { view, stored }
+  const isHere = stored !== undefined && stored.room === view.room.room
+  const [visible] = isHere ? await eventsSeen(ctx, view, userId, [stored]) : []
+  if (!visible) throw new MatrixError('M_NOT_FOUND', 'Event not found')
+  return { view, stored: visible }
+}
+
+/**
+ * The events of a room that a user may see, in their order: by the state at each, and their own memberships always. The
+ * number of statements is that of `visibleEvents`.
+ */
+export async function eventsSeen(
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'events'>,
+  view: RoomView,
+  userId: UserId,
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  const visible = new Set(await visibleEvents(ctx, view.history, userId, events))
+  return events.filter((event) => visible.has(event) || (event.timeline !== null && isOwnMembership(event, userId)))
 }
 
 export function isOwnMembership(stored: StoredEvent, userId: UserId): boolean {
