@@ -87,10 +87,13 @@ export async function encryptedConversation(
       password: alice.password,
     } as never)
     await expect(alice3.client.whoami()).rejects.toMatchObject({ errcode: 'M_UNKNOWN_TOKEN' })
+    // Bob's device hears of it with its next sync.
+    await until(bob, async () => {
+      const known = await bob.client.getCrypto()!.getUserDeviceInfo([alice.userId])
+      return known.get(alice.userId)?.has(alice3.deviceId) === false
+    })
     await bob.client.sendTextMessage(roomId, `${secret}, without the third`)
     await eventIn(alice2, roomId, withBody(`${secret}, without the third`))
-    const keys = await bob.client.getCrypto()!.getUserDeviceInfo([alice.userId])
-    expect([...keys.get(alice.userId)!.keys()]).not.toContain(alice3.deviceId)
   } finally {
     for (const device of devices) device.stop()
   }
