@@ -112,8 +112,3 @@ export async function loadViewerHistory(
 ): Promise<ViewerHistory> {
   return (await loadViewerHistories(ctx, [room], userId)).get(room)!
 }
-
-/** The events that the user may see, of those that have a place in the timeline. */
-export function visibleAmong(viewer: ViewerHistory, events: readonly StoredEvent[]): StoredEvent[] {
-  return events.filter((event) => event.timeline !== null && maySee(viewer, event.timeline))
-}
