@@ -11,6 +11,7 @@ WORKDIR /chappe
 COPY package.json package-lock.json ./
 RUN npm ci --omit=dev --no-audit --no-fund
 COPY src ./src
+COPY federation ./federation
 COPY migrations ./migrations
 COPY config.sample.yaml LICENSE* README.md ./
 
