@@ -10,8 +10,8 @@ import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_WELL_KNOWN_BYTES } from '../../src/matrix/limits.ts'
 import { signJson } from '../../src/matrix/signatures.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
+import { type AddressPolicy, createAddressPolicy, refuseAddress } from '../../src/net/addresses.ts'
 import type { AllowList } from '../allow-list.ts'
-import { type AddressPolicy, createAddressPolicy, refuseAddress } from './addresses.ts'
 import { createDiscovery, type Endpoint, type WellKnown } from './discovery.ts'
 
 export type RemoteRequest = {

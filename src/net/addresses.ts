@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-import { MatrixError } from '../../src/matrix/errors.ts'
+import { MatrixError } from '../matrix/errors.ts'
 
 /** Private, local and otherwise special networks, and the forms of IPv6 that hide an IPv4 address. */
 const denied: readonly (readonly [network: string, prefix: number])[] = [

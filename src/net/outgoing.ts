@@ -1,0 +1,83 @@
+import { lookup as dnsLookup } from 'node:dns'
+import { isIP, type LookupFunction } from 'node:net'
+import { Agent, request } from 'undici'
+import type { AddressPolicy } from './addresses.ts'
+
+export type OutgoingRequest = {
+  readonly method: 'GET' | 'PUT' | 'POST'
+  readonly url: URL
+  readonly headers?: { readonly [name: string]: string }
+  /** JSON text. */
+  readonly body?: string
+  /** Milliseconds, for the whole exchange. */
+  readonly timeout: number
+  /** Bytes of the answer. */
+  readonly maxBytes: number
+  readonly signal?: AbortSignal
+}
+
+export type OutgoingAnswer = { readonly status: number; readonly body: Buffer }
+
+/** HTTP to what users or the operator named: no redirects, a limit on everything. */
+export type Outgoing = {
+  /** @throws Error when there is no answer, or one that is too long; AddressRefused. */
+  send(asked: OutgoingRequest): Promise<OutgoingAnswer>
+  close(): Promise<void>
+}
+
+/** The host has no address that may be connected to. */
+export class AddressRefused extends Error {
+  override readonly name = 'AddressRefused'
+}
+
+/** @param policy Without one every address may be connected to. */
+export function createOutgoing(policy?: AddressPolicy): Outgoing {
+  const agent = new Agent({
+    connect: { timeout: 10_000, ...(policy && { lookup: checkedLookup(policy) }) },
+    pipelining: 1,
+    connections: 16,
+  })
+  return {
+    async send(asked) {
+      const literal = asked.url.hostname.replace(/^\[|\]$/g, '')
+      if (policy && isIP(literal) !== 0 && !policy(literal)) throw new AddressRefused(`${literal} may not be used`)
+      const timeout = AbortSignal.timeout(asked.timeout)
+      const { statusCode, body } = await request(asked.url, {
+        method: asked.method,
+        dispatcher: agent,
+        signal: asked.signal ? AbortSignal.any([timeout, asked.signal]) : timeout,
+        headers: { ...asked.headers, ...(asked.body !== undefined && { 'content-type': 'application/json' }) },
+        body: asked.body ?? null,
+      })
+      return { status: statusCode, body: await readLimited(body, asked.maxBytes) }
+    },
+    close: () => agent.destroy(),
+  }
+}
+
+/** Names are resolved once, checked, and connected to by what was checked. */
+export function checkedLookup(policy: AddressPolicy): LookupFunction {
+  return (hostname, options, callback) => {
+    dnsLookup(hostname, { ...options, all: true }, (error, found) => {
+      const usable = error ? [] : found.filter(({ address }) => policy(address))
+      const [first] = usable
+      if (first === undefined) callback(error ?? new AddressRefused(`${hostname} may not be used`), '', 0)
+      else if (options.all === true) callback(null, usable)
+      else callback(null, first.address, first.family)
+    })
+  }
+}
+
+async function readLimited(body: AsyncIterable<Buffer> & { destroy(): unknown }, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of body) {
+    length += chunk.length
+    if (length > limit) {
+      body.destroy()
+      throw new Error('the answer is too long')
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, length)
+}
