@@ -21,10 +21,13 @@ export type EventView = {
   readonly relations?: JsonObject | undefined
 }
 
-const texts = new WeakMap<StoredEvent, string>()
+/** What of a stored event the text is made of. */
+type Shown = Pick<StoredEvent, 'event'>
+
+const texts = new WeakMap<Shown, string>()
 
 /** The part of a client event that is the same for every reader, without the closing brace: made once per event. */
-function sharedText(stored: StoredEvent): string {
+function sharedText(stored: Shown): string {
   const known = texts.get(stored)
   if (known !== undefined) return known
   const { eventId, pdu } = stored.event
@@ -41,7 +44,7 @@ function sharedText(stored: StoredEvent): string {
  *
  * Spec: Client-Server API, "Redactions", "Events": `redacts` at the top level for older clients.
  */
-export function redactedEventId(stored: StoredEvent): EventId | undefined {
+export function redactedEventId(stored: Shown): EventId | undefined {
   const { pdu } = stored.event
   if (pdu.type !== 'm.room.redaction') return undefined
   const redacts = pdu.redacts ?? pdu.content.redacts
@@ -49,7 +52,7 @@ export function redactedEventId(stored: StoredEvent): EventId | undefined {
 }
 
 /** An event as clients see it, as JSON text. Spec: Client-Server API, "Room event format". */
-export function clientEventText(stored: StoredEvent, view: EventView): string {
+export function clientEventText(stored: Shown, view: EventView): string {
   const { pdu } = stored.event
   let text = sharedText(stored)
   if (view.roomId !== undefined) text += `,"room_id":${JSON.stringify(view.roomId)}`

@@ -1,3 +1,5 @@
+import type { RoomEvent } from '../matrix/event.ts'
+import type { RoomId } from '../matrix/ids.ts'
 import type { StoredEvent } from './events.ts'
 import type { Membership } from './room-users.ts'
 
@@ -93,5 +95,34 @@ export type DeviceListFact = {
   readonly readerNid?: number
 }
 
+/** What one of our users is in a room that this deployment is not in: invited, knocking, or no longer so. */
+export type RemoteMembershipFact = {
+  readonly kind: 'remoteMembership'
+  readonly position: number
+  readonly room: number
+  readonly roomId: RoomId
+  readonly userNid: number
+  readonly membership: Membership
+  /** The membership event: it is stored nowhere among the events. */
+  readonly event: RoomEvent
+}
+
+/** There are messages for devices of another server's users. */
+export type OutgoingToDeviceFact = {
+  readonly kind: 'outgoingToDevice'
+  readonly position: number
+  /** The domain of ours that sends, and the server. */
+  readonly origin: string
+  readonly server: string
+}
+
 /** What followers of the stream are told after a commit. Each has the position it was committed at. */
-export type Fact = EventFact | ReceiptFact | ReadFact | AccountDataFact | ToDeviceFact | DeviceListFact
+export type Fact =
+  | EventFact
+  | ReceiptFact
+  | ReadFact
+  | AccountDataFact
+  | ToDeviceFact
+  | DeviceListFact
+  | RemoteMembershipFact
+  | OutgoingToDeviceFact

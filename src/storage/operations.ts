@@ -1,5 +1,7 @@
 import { deleteMissingEvents, deletePendingRedactions, insertPendingRedactions, promoteEvents } from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
+import { insertOutgoingToDevice } from './outgoing-to-device.ts'
+import { saveRemoteMemberships } from './remote-memberships.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
 import {
   closeRoomState,
@@ -37,6 +39,7 @@ export const operations = [
   closeRoomState,
   saveRooms,
   saveMemberships,
+  saveRemoteMemberships,
   saveReadPositions,
   saveThreadsRead,
   deletePushExceptions,
@@ -49,5 +52,6 @@ export const operations = [
   saveReceipts,
   saveAccountData,
   insertToDevice,
+  insertOutgoingToDevice,
   insertDeviceListChanges,
 ] as unknown as readonly Operation<never>[]

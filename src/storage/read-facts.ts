@@ -4,7 +4,8 @@ import type { Dictionaries } from './dictionaries.ts'
 import { type EventIdFormat, eventIdText } from './event-codec.ts'
 import type { EventStore, StoredEvent } from './events.ts'
 import type { EventFact, Fact, StateChangeFact } from './facts.ts'
-import type { Membership } from './room-users.ts'
+import { remoteMembershipsBetween, storedMembershipEvent } from './remote-memberships.ts'
+import { type Membership, membershipOf } from './room-users.ts'
 import { type RoomRow, roomsByNid } from './rooms.ts'
 import type { ReadFacts } from './stream.ts'
 import type { AccountDataRow, ReceiptRow, ToDeviceRow } from './user-data.ts'
@@ -53,6 +54,10 @@ const deviceLists = statement<{ position: number; user_nid: number; reader_nid: 
   'device lists of a span',
   'select position, user_nid, reader_nid from device_list_changes where position > $1 and position <= $2',
 )
+const outgoingToDevice = statement<{ position: number; origin: string; server_name: string }>(
+  'outgoing to-device messages of a span',
+  'select position, origin, server_name from outgoing_to_device where position > $1 and position <= $2',
+)
 
 export function createReadFacts(
   database: Pick<Database, 'read'>,
@@ -61,12 +66,14 @@ export function createReadFacts(
 ): ReadFacts {
   return async (after, upTo) => {
     const span = [after, upTo]
-    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows] = await Promise.all([
+    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows, remote, outgoing] = await Promise.all([
       eventFacts(database, dictionaries, events, after, upTo),
       database.read(receipts, span),
       database.read(accountData, span),
       database.read(toDevice, span),
       database.read(deviceLists, span),
+      database.read(remoteMembershipsBetween, span),
+      database.read(outgoingToDevice, span),
     ])
     const facts: Fact[] = [...ofEvents]
     for (const row of receiptRows) facts.push(...receiptFacts(row))
@@ -79,6 +86,14 @@ export function createReadFacts(
     }
     for (const { position, user_nid: userNid, reader_nid: readerNid } of deviceListRows) {
       facts.push({ kind: 'deviceList', position, userNid, ...(readerNid !== null && { readerNid }) })
+    }
+    for (const { position, user_nid: userNid, room, room_id: roomId, membership, ...row } of remote) {
+      const event = storedMembershipEvent(row.pdu, row.room_version)
+      const named = { room, roomId, membership: membershipOf(membership), event }
+      facts.push({ kind: 'remoteMembership', position, userNid, ...named })
+    }
+    for (const { position, origin, server_name: server } of outgoing) {
+      facts.push({ kind: 'outgoingToDevice', position, origin, server })
     }
     return facts.sort((one, other) => one.position - other.position)
   }

@@ -258,7 +258,7 @@ type ReportTables = {
   }
 }
 
-// -- federation (migrations/0007-federation.sql) ----------------------------------------------------------------------
+// -- federation (migrations/0007, 0020) ----------------------------------------------------------------------
 
 type FederationTables = {
   server_keys: {
@@ -274,7 +274,20 @@ type FederationTables = {
     acked_position: number
     failures: Generated<number>
     retry_at: Generated<number>
+    origin: Generated<string>
+    owner: string | null
+    owned_until: Generated<number>
   }
-  relayed_events: { event_id: Buffer }
+  relayed_events: { event_id: Buffer; origin: Generated<string> }
+  remote_memberships: {
+    user_nid: number
+    room: number
+    membership: number
+    position: number
+    pdu: string
+    stripped: string
+    servers: string
+  }
+  outgoing_to_device: { position: number; origin: string; server_name: string; content: string }
   incoming_transactions: { origin: string; txn_id: string; answer: string; received_at: number }
 }

@@ -1,6 +1,13 @@
 import { ignoredUsers } from '../account-data/ignored-users.ts'
 import type { RoomId, UserId } from '../matrix/ids.ts'
-import type { AccountDataFact, EventFact, Fact, ReadFact, ToDeviceFact } from '../storage/facts.ts'
+import type {
+  AccountDataFact,
+  EventFact,
+  Fact,
+  ReadFact,
+  RemoteMembershipFact,
+  ToDeviceFact,
+} from '../storage/facts.ts'
 import { type Membership, membershipOf } from '../storage/room-users.ts'
 import type { SessionRow } from '../storage/sessions.ts'
 import type { ThreadTally } from './thread-counts.ts'
@@ -79,7 +86,7 @@ export function roomsOf(rows: readonly SessionRow[]): Map<number, UserRoom> {
 /** Takes in what the stream tells of the user. Events of others in the user's rooms are in the feeds of the rooms. */
 export function applyFact(session: Session, fact: Fact): void {
   if (fact.kind === 'event') applyEvent(session, fact)
-  else if (fact.kind === 'receipt' || fact.userNid !== session.userNid) return
+  else if (fact.kind === 'receipt' || fact.kind === 'outgoingToDevice' || fact.userNid !== session.userNid) return
   else if (fact.kind === 'read') applyRead(session, fact)
   else if (fact.kind === 'accountData') {
     remember(session, session.accountData, fact)
@@ -87,6 +94,7 @@ export function applyFact(session: Session, fact: Fact): void {
       session.ignored = ignoredUsers(fact.content, session.userId)
     }
   } else if (fact.kind === 'toDevice') remember(session, session.toDevice, fact)
+  else if (fact.kind === 'remoteMembership') applyRemoteMembership(session, fact)
 }
 
 export function remember<Entry extends { position: number }>(session: Session, list: Entry[], entry: Entry): void {
@@ -148,6 +156,29 @@ function applyMembership(
     threads: starts ? { upTo: fact.position, roots: new Map(), reads: [] } : known.threads,
   })
   session.last = fact.position
+}
+
+/** In a room that this deployment is not in there is nothing to read, and every invite is a new one. */
+function applyRemoteMembership(session: Session, fact: RemoteMembershipFact): void {
+  const { position, room, roomId, membership } = fact
+  const known = session.rooms.get(room)
+  if (known && known.since >= position) return
+  session.rooms.set(room, {
+    room,
+    roomId,
+    membership,
+    since: position,
+    eventNid: 0,
+    forgotten: known?.forgotten === true && (membership === 'leave' || membership === 'ban'),
+    readPosition: position,
+    readNotifyIndex: 0,
+    readHighlightIndex: 0,
+    readAt: position,
+    earlier: nothing,
+    later: [],
+    threads: { upTo: position, roots: new Map(), reads: [] },
+  })
+  session.last = position
 }
 
 function readUpTo(

@@ -177,10 +177,11 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
         if (own)
           for (const session of tellDeviceList(fact, [...own.rooms.values()].filter(isJoined))) woken.add(session)
         else void resolveDeviceList(fact)
-      } else {
+      } else if (fact.kind !== 'outgoingToDevice') {
         const session = sessions.peek(fact.userNid)
         if (!session) continue
         applyFact(session, fact)
+        if (fact.kind === 'remoteMembership') leaveIndex(session, fact.room)
         woken.add(session)
       }
     }

@@ -9,7 +9,7 @@ import { planRooms, type RoomPlan } from './room-plan.ts'
 import { loadStates, type States, type ToldMembers } from './room-states.ts'
 import { loadTimelines, type RoomTimeline } from './room-timelines.ts'
 import type { Session } from './sessions.ts'
-import { strippedRoomState } from './stripped-state.ts'
+import { isElsewhere, leavesElsewhere, strippedRoomState } from './stripped-state.ts'
 import { formatSyncToken, formatTimelineToken, type SyncToken } from './token.ts'
 import { coldSince, loadUserExtras, toDevicePerSync, type UserExtras } from './user-extras.ts'
 
@@ -55,14 +55,16 @@ export async function buildSync(
   const typingSince = isOurs ? request.since!.ephemeral!.counter : 0
   const span = { since, upTo, fullState: request.fullState, typingSince }
   const plans = planRooms(session, ctx.feeds, ctx.typing, span, request.filter)
-  const withTimeline = plans.filter(({ section }) => section === 'join' || section === 'leave')
+  const withTimeline = plans.filter(
+    ({ section, userRoom }) => section === 'join' || (section === 'leave' && !isElsewhere(userRoom)),
+  )
   const timelines = await loadTimelines(ctx, withTimeline, {
     userId: request.reader.userId,
     filter: request.filter.timeline,
     ignored: session.ignored,
   })
   const news = loadNews(ctx, session, request, timelines, upTo)
-  const [states, extras, user, stripped] = await Promise.all([
+  const [states, extras, user, stripped, left] = await Promise.all([
     loadStates(ctx, timelines, {
       filter: request.filter.state,
       after: request.stateStyle !== 'state',
@@ -72,9 +74,10 @@ export async function buildSync(
     loadRoomExtras(ctx, session, timelines, request, typingSince, news),
     loadUserExtras(ctx, session, plans, request, upTo, news),
     strippedRoomState(ctx, plans, request.reader.userId, session.ignored),
+    leavesElsewhere(ctx, plans, request.reader.userId),
   ])
   const described = await describeAll(ctx, session, request, timelines, states)
-  const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, request }))
+  const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, left, request }))
   const token = formatSyncToken({
     position: upTo,
     ephemeral: { process: ctx.processId, counter: typingCounter },
@@ -164,6 +167,7 @@ type Parts = {
   readonly extras: Map<number, RoomExtras>
   readonly user: UserExtras
   readonly stripped: Map<number, string[]>
+  readonly left: Map<number, string>
   readonly request: SyncRequest
 }
 
@@ -175,6 +179,12 @@ function roomText(plan: RoomPlan, parts: Parts): RoomText {
     const events = stripped.join(',')
     return named(plan, `{"${plan.section}_state":{"events":[${events}]}}`)
   }
+  const stateKey = parts.request.stateStyle
+  if (isElsewhere(plan.userRoom)) {
+    const leave = parts.left.get(room)
+    const timeline = `{"events":[${leave ?? ''}],"limited":false,"prev_batch":"${formatTimelineToken(plan.upTo)}"}`
+    return named(plan, `{"timeline":${timeline},"${stateKey}":{"events":[]},"account_data":{"events":[]}}`)
+  }
   const timeline = parts.timelines.find((one) => one.plan === plan)!
   const events = parts.described.timeline.get(room) ?? []
   const state = parts.described.state.get(room) ?? []
@@ -184,7 +194,6 @@ function roomText(plan: RoomPlan, parts: Parts): RoomText {
   const isEmpty =
     events.length + state.length + accountData.length === 0 && !timeline.limited && (extras?.isEmpty ?? true)
   if (isEmpty && !plan.full) return undefined
-  const stateKey = parts.request.stateStyle
   const text =
     `{"timeline":{"events":[${events.join(',')}],"limited":${timeline.limited},"prev_batch":"${formatTimelineToken(timeline.start)}"},` +
     `"${stateKey}":{"events":[${state.join(',')}]},"account_data":{"events":[${accountData.join(',')}]}`
