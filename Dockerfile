@@ -2,7 +2,7 @@
 #
 #   docker build --build-arg BASE=IMAGE .
 #
-# BASE is any Debian image; with Node and npm in it for the build stage. Nothing is fetched but npm packages.
+# BASE is any Debian image; with Node and npm in it for the build stage. Nothing is fetched but packages of npm and Debian.
 ARG BASE=node:26-bookworm-slim
 ARG RUNTIME=debian:bookworm-slim
 
@@ -19,6 +19,10 @@ FROM ${RUNTIME}
 LABEL org.opencontainers.image.title="Chappe" \
       org.opencontainers.image.description="A Matrix homeserver for states" \
       org.opencontainers.image.licenses="EUPL-1.2"
+# What Node is linked against and a minimal Debian lacks.
+RUN apt-get update -qq \
+ && apt-get install -y -qq --no-install-recommends libatomic1 \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 991 --user-group --home-dir /data --shell /usr/sbin/nologin chappe \
  && mkdir /data && chown chappe:chappe /data && chmod 700 /data
 COPY --from=build /chappe /chappe
