@@ -104,6 +104,12 @@ export const configSchema = section({
   presence: section({
     enabled: Type.Boolean({ default: false }),
   }),
+  push: section({
+    include_content: Type.Boolean({ default: false }),
+    group_unread_count_by_room: Type.Boolean({ default: true }),
+    allow_addresses: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    allow_insecure_http: Type.Boolean({ default: false }),
+  }),
   media: section({
     path: Type.Optional(Type.String({ minLength: 1 })),
     max_upload_size: Type.Integer({ ...positive, default: 52_428_800 }),
@@ -144,6 +150,9 @@ export const configSchema = section({
     tls_key_file: Type.Optional(Type.String({ minLength: 1 })),
     ca_file: Type.Optional(Type.String({ minLength: 1 })),
     insecure_http: Type.Boolean({ default: false }),
+  }),
+  experimental: section({
+    msc3881: Type.Boolean({ default: true }),
   }),
   unstable: section({
     enabled: Type.Boolean({ default: true }),

@@ -206,8 +206,10 @@ function semanticProblems(config: Config): string[] {
   } else if (cert !== undefined && port === undefined) {
     problems.push('federation.port: expected one beside federation.tls_cert_file')
   }
-  for (const network of config.federation.allow_addresses) {
-    if (!isNetwork(network)) problems.push(`federation.allow_addresses: expected networks, not "${network}"`)
+  for (const part of ['federation', 'push'] as const) {
+    for (const network of config[part].allow_addresses) {
+      if (!isNetwork(network)) problems.push(`${part}.allow_addresses: expected networks, not "${network}"`)
+    }
   }
   const secret = config.registration.shared_secret
   if (secret !== undefined && placeholders.has(secret.toLowerCase())) {

@@ -13,6 +13,7 @@ import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
+import { createPushing, type Pushing } from './push/pushing.ts'
 import { type Random, randomFrom } from './random.ts'
 import { type Audiences, createAudiences } from './rooms/audience.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
@@ -24,8 +25,9 @@ import { type Database, openDatabase } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
 import { operations } from './storage/operations.ts'
+import { createOwnership, type Ownership } from './storage/ownership.ts'
 import { createReadFacts } from './storage/read-facts.ts'
-import { createStream, type Stream, streamPosition } from './storage/stream.ts'
+import { createStream, type ReadFacts, type Stream, streamPosition } from './storage/stream.ts'
 import { createWriter, type Writer } from './storage/writer.ts'
 import { createFeeds, type Feeds } from './sync/feeds.ts'
 import { createSessions, type Sessions } from './sync/sessions.ts'
@@ -58,6 +60,9 @@ export type Context = {
   readonly writer: Writer
   /** What was written, in order, here and by other processes. */
   readonly stream: Stream
+  readonly readFacts: ReadFacts
+  /** What only one process of the deployment does at a time. */
+  readonly ownership: Ownership
   readonly hotRooms: HotRooms
   readonly sentTransactions: SentTransactions
   readonly transactionPruning: TransactionPruning
@@ -65,6 +70,7 @@ export type Context = {
   readonly relations: Relations
   readonly audiences: Audiences
   readonly pushRules: PushRules
+  readonly pushing: Pushing
   readonly deviceKeys: DeviceKeys
   /** What happened lately in the active rooms, and to the active users. */
   readonly feeds: Feeds
@@ -121,16 +127,20 @@ export async function createContext(
   const feeds = createFeeds(storage.stream)
   // After the feeds, which must know what those it wakes will ask for.
   const sessions = createSessions({ database, invalidations, ...storage })
+  const ownership = createOwnership(database, log)
+  const pushRules = createPushRules({ database, ...storage })
   const context: Context = {
     ...base,
     ...storage,
+    ownership,
     hotRooms,
     sentTransactions: createSentTransactions(),
     transactionPruning: createTransactionPruning(base),
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
-    pushRules: createPushRules({ database, ...storage }),
+    pushRules,
+    pushing: createPushing({ ...base, ...storage, ownership, hotRooms, pushRules }),
     deviceKeys: createDeviceKeys({ ...base, ...storage }),
     feeds,
     sessions,
@@ -156,16 +166,17 @@ export async function createContext(
 async function openStorage(
   base: Pick<Context, 'config' | 'database' | 'log' | 'processId'>,
   redis: { publisher: Redis; subscriber: Redis } | undefined,
-): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream'>> {
+): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream' | 'readFacts'>> {
   const { database, log, processId } = base
   const [row] = await database.read(streamPosition, [])
   const dictionaries = createDictionaries(database)
   // A database never holds a room of a version that the program does not know: it is checked when a room is made.
   const events = createEventStore(database, dictionaries, (version) => roomRules(version as RoomVersion))
+  const readFacts = createReadFacts(database, dictionaries, events)
   const stream = createStream({
     start: row!.position,
     database,
-    readFacts: createReadFacts(database, dictionaries, events),
+    readFacts,
     log,
     processId,
     ...(redis && { redis: { ...redis, prefix: base.config.redis.prefix } }),
@@ -175,7 +186,7 @@ async function openStorage(
     onCommit: (commit) => stream.committed(commit),
     onError: (error) => log.error({ err: error }, 'A batch could not be written'),
   })
-  return { dictionaries, events, writer, stream }
+  return { dictionaries, events, writer, stream, readFacts }
 }
 
 /** Lets everything that waits answer, without closing anything yet. */
@@ -187,6 +198,8 @@ export function beginClosing(context: Context): void {
 export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
+  await context.pushing.close()
+  await context.ownership.close()
   await context.media.close()
   await context.writer.close()
   await context.stream.close()

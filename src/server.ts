@@ -53,6 +53,7 @@ export async function startServer(
     ? createTlsServer({ ...settings, ...options.tls }, app)
     : createServer(settings, app)
   await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
+  ctx.pushing.start()
   return {
     port: (server.address() as AddressInfo).port,
     close: () => closeServer(ctx, server),

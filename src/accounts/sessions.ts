@@ -15,6 +15,7 @@ import {
 } from '../storage/access-tokens.ts'
 import type { Tx } from '../storage/database.ts'
 import { upsertDevice } from '../storage/devices.ts'
+import { deletePushersOfDevice } from '../storage/pushers.ts'
 
 /** What a client is given to act for a user from a device. */
 export type Session = {
@@ -54,7 +55,10 @@ export async function openSession(
       display_name: device.displayName ?? null,
       created_at: now,
     })
-    if (!isNew) await deleteTokensOfDevice(tx, user.userNid, deviceId)
+    if (!isNew) {
+      await deleteTokensOfDevice(tx, user.userNid, deviceId)
+      await deletePushersOfDevice(tx, user.userNid, deviceId)
+    }
     const chain = device.refreshable === true ? ctx.random.token(16) : undefined
     const tokens = await issueTokens(ctx, tx, { userNid: user.userNid, deviceId, chain })
     return { ...tokens.session, isNewDevice: isNew }

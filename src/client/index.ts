@@ -9,6 +9,7 @@ import { moderationEndpoints } from './moderation/index.ts'
 import { openIdEndpoints } from './openid/index.ts'
 import { presenceEndpoints } from './presence/index.ts'
 import { profileEndpoints } from './profile/index.ts'
+import { pushEndpoints } from './push/index.ts'
 import { pushRuleEndpoints } from './push-rules/index.ts'
 import { receiptEndpoints } from './receipts/index.ts'
 import { roomEndpoints } from './rooms/index.ts'
@@ -36,6 +37,7 @@ export const endpoints: readonly Endpoint[] = [
   ...receiptEndpoints,
   ...profileEndpoints,
   ...pushRuleEndpoints,
+  ...pushEndpoints,
   ...directoryEndpoints,
   ...keyEndpoints,
   ...toDeviceEndpoints,

@@ -60,6 +60,12 @@ export const MAX_PUSH_RULES = 10_000
 /** Bytes of JSON of one push rule. Ours. */
 export const MAX_PUSH_RULE_BYTES = 1024
 
+/** Bytes of a pushkey. Spec: Client-Server API, `POST /pushers/set`. */
+export const MAX_PUSHKEY_BYTES = 512
+
+/** Characters of the `app_id` of a pusher. Spec: Client-Server API, `POST /pushers/set`. */
+export const MAX_APP_ID_LENGTH = 64
+
 /** Unclaimed keys per device and algorithm. Ours. */
 export const MAX_ONE_TIME_KEYS = 500
 

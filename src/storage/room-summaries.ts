@@ -24,7 +24,7 @@ export type RoomSummaryRow = {
 }
 
 // Where a user has read up to in a thread: the receipt's text has to be compared with the bytes of an event id.
-const rootOfReceipt = `case
+export const rootOfReceipt = `case
   when r.thread_id ~ '^\\$[A-Za-z0-9_/+-]{43}$' then decode(translate(substr(r.thread_id, 2), '-_', '+/') || '=', 'base64')
   when r.thread_id like '$%:%' then convert_to(substr(r.thread_id, 2), 'UTF8') end`
 

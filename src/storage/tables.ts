@@ -4,7 +4,14 @@ import type { Generated, GeneratedAlways } from 'kysely'
  * The tables, as rows are read. Columns keep the specification's snake_case names. A test compares this with the
  * migrated database.
  */
-export type Tables = CoreTables & AccountTables & KeyTables & MediaTables & ReportTables & FederationTables
+export type Tables = CoreTables &
+  AccountTables &
+  KeyTables &
+  MediaTables &
+  ReportTables &
+  FederationTables &
+  PushTables &
+  ApplicationServiceTables &
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -290,4 +297,44 @@ type FederationTables = {
   }
   outgoing_to_device: { position: number; origin: string; server_name: string; content: string }
   incoming_transactions: { origin: string; txn_id: string; answer: string; received_at: number }
+}
+
+// -- push gateways (migrations/0040-pushers.sql) -----------------------------------------------------------------------
+
+type PushTables = {
+  pushers: {
+    pusher: GeneratedAlways<number>
+    user_nid: number
+    device_id: string | null
+    app_id: string
+    pushkey: string
+    kind: string
+    app_display_name: string
+    device_display_name: string
+    profile_tag: string | null
+    lang: string
+    data: string
+    enabled: Generated<boolean>
+    created_at: number
+    position: number
+    badge: number | null
+    failures: Generated<number>
+    failing_since: number | null
+    retry_at: Generated<number>
+  }
+  stream_followers: { name: string; position: number }
+}
+
+// -- application services (migrations/0041-application-services.sql) ----------------------------------------------------
+
+type ApplicationServiceTables = {
+  application_services: {
+    service_id: string
+    position: number
+    last_transaction: Generated<number>
+    pending: string | null
+    failures: Generated<number>
+    retry_at: Generated<number>
+  }
+  network_rooms: { service_id: string; network_id: string; room: number }
 }

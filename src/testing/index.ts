@@ -1,5 +1,6 @@
 export { createTestDatabase, type TestDatabase } from './database.ts'
 export { createFakeClock, createFakeRandom, type FakeClock } from './fakes.ts'
+export { type RecordedRequest, RecordingServer, startRecordingServer } from './recording-server.ts'
 export { startTestRedis, type TestRedis } from './redis.ts'
 export { type Answer, TestClient, type TestResponse, UnexpectedAnswer } from './test-client.ts'
 export { passwordOf, startTestServer, TestServer, type TestServerOptions } from './test-server.ts'

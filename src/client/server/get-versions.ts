@@ -7,7 +7,14 @@ export const getVersions = endpoint({
   method: 'get',
   path: '/_matrix/client/versions',
   auth: 'none',
-  handle() {
-    return { versions, unstable_features: {} }
+  handle(ctx) {
+    const { experimental } = ctx.config
+    return {
+      versions,
+      unstable_features: {
+        ...(experimental.msc3881 && { 'org.matrix.msc3881': true }),
+        ...(experimental.sliding_sync && { 'org.matrix.simplified_msc3575': true }),
+      },
+    }
   },
 })
