@@ -1,5 +1,8 @@
+import type { LRUCache } from 'lru-cache'
 import type { Context } from '../src/context.ts'
+import type { EventId, ServerName } from '../src/matrix/ids.ts'
 import type { AllowList } from './allow-list.ts'
+import type { Joining } from './joining.ts'
 import type { ServerKeys } from './keys/server-keys.ts'
 import type { RemoteClient } from './remote/client.ts'
 
@@ -9,4 +12,9 @@ export type Federation = {
   readonly allowList: AllowList
   readonly client: RemoteClient
   readonly keys: ServerKeys
+  readonly joining: Joining
+  /** Events that came in through a domain of ours alone, lately, and which one that is. */
+  readonly relayed: LRUCache<EventId, ServerName>
+  /** Whoever wants to know that a server has shown itself. */
+  readonly heardOf: ((server: ServerName) => void)[]
 }

@@ -1,7 +1,9 @@
+import { LRUCache } from 'lru-cache'
 import type { Context } from '../src/context.ts'
 import type { Endpoint } from '../src/http/endpoint.ts'
 import { createAllowList } from './allow-list.ts'
 import type { Federation } from './federation.ts'
+import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createRemoteClient } from './remote/client.ts'
 import { createRemoteKeys } from './remote/remote-keys.ts'
@@ -9,6 +11,7 @@ import { createRemoteServers } from './remote/remote-servers.ts'
 import { createSender } from './sender/sender.ts'
 import { endToEndKeys } from './server/end-to-end-keys.ts'
 import { getVersion } from './server/get-version.ts'
+import { inviteOperations } from './server/invite.ts'
 import { membershipOperations } from './server/membership.ts'
 import { queries } from './server/queries.ts'
 import { roomHistory } from './server/room-history.ts'
@@ -20,20 +23,33 @@ export type RunningFederation = {
   close(): Promise<void>
 }
 
+const relayedMax = 10_000
+
 /** @returns undefined while nobody is allowed: there is no federation then. */
 export function createFederation(ctx: Context): RunningFederation | undefined {
   if (ctx.config.federation.allow.length === 0) return undefined
   const allowList = createAllowList(ctx.config.federation)
   const client = createRemoteClient(ctx, allowList)
-  const federation: Federation = { ctx, allowList, client, keys: createServerKeys(ctx, client) }
+  const keys = createServerKeys(ctx, client)
+  const federation: Federation = {
+    ctx,
+    allowList,
+    client,
+    keys,
+    joining: createJoining(),
+    relayed: new LRUCache({ max: relayedMax }),
+    heardOf: [],
+  }
   ctx.remoteServers.use(createRemoteServers(federation))
   ctx.deviceKeys.useRemote(createRemoteKeys(federation))
   const sender = createSender(federation)
+  federation.heardOf.push((server) => sender.heardOf(server))
   return {
     endpoints: [
       getVersion,
       sendTransaction(federation),
       ...membershipOperations(federation),
+      ...inviteOperations(federation),
       ...roomHistory(federation),
       ...queries(federation),
       ...endToEndKeys(federation),

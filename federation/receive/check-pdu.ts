@@ -57,7 +57,8 @@ function isFederated({ allowList }: Federation, event: RoomEvent): boolean {
   return allowList.allows(serverNameOf(event.pdu.sender))
 }
 
-async function isSignedBy(
+/** Whether a server's own key signed the event, and was valid then where the room version asks for that. */
+export async function isSignedBy(
   { keys }: Federation,
   { pdu }: RoomEvent,
   server: ServerName,

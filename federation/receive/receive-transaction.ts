@@ -3,11 +3,13 @@ import type { RoomEvent } from '../../src/matrix/event.ts'
 import { parseRoomId, type RoomId, type ServerName } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
+import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { statement } from '../../src/storage/database.ts'
 import type { Federation } from '../federation.ts'
 import { isAllowedByAcl } from '../server-acl.ts'
 import { checkPdu } from './check-pdu.ts'
 import { receiveEdu } from './receive-edu.ts'
+import { receiveElsewhere } from './receive-elsewhere.ts'
 import { receiveEvents } from './receive-events.ts'
 
 const selectAnswer = statement<{ answer: string }>(
@@ -88,9 +90,14 @@ async function receiveInRoom(
   pdus: readonly Json[],
   results: Map<string, JsonObject>,
 ): Promise<void> {
+  await federation.joining.ended(roomId)
   const room = await federation.ctx.hotRooms.get(roomId)
   // Without the room its version is not known, and so not even the ids of its events.
   if (!room) return
+  if ((await localMember(federation.ctx, room)) === undefined) {
+    await receiveElsewhere(federation, room, pdus)
+    return
+  }
   const isAllowed = isAllowedByAcl(room, origin)
   const good: RoomEvent[] = []
   for (const checked of await Promise.all(pdus.map((pdu) => checkPdu(federation, pdu, roomId, room.rules)))) {

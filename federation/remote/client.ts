@@ -25,6 +25,8 @@ export type RemoteRequest = {
   readonly timeout?: number
   /** Bytes of the answer. */
   readonly maxBytes?: number
+  /** The answer is `[200, answer]`, as some of the oldest operations have it. */
+  readonly inPair?: boolean
 }
 
 /** What another server answered instead of 200. */
@@ -90,7 +92,8 @@ export function createRemoteClient(
     })
     const bytes = await readLimited(body, asked.maxBytes ?? defaultMaxBytes)
     if (statusCode !== 200) throw new RemoteRefusal(statusCode, errorBody(bytes))
-    const json = parseJsonBytes(bytes, { integers: 'any', maxMembers: 20_000_000 })
+    const answer = parseJsonBytes(bytes, { integers: 'any', maxMembers: 20_000_000 })
+    const json = asked.inPair && Array.isArray(answer) ? answer[1] : answer
     if (typeof json !== 'object' || json === null || Array.isArray(json)) throw unreachable()
     return json as JsonObject
   }

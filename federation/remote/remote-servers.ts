@@ -9,7 +9,9 @@ import {
 import type { Json } from '../../src/matrix/json.ts'
 import type { RemoteServers } from '../../src/rooms/ports.ts'
 import type { Federation } from '../federation.ts'
+import { inviteRemoteUser } from './invite-remote-user.ts'
 import { joinRemoteRoom } from './join-remote-room.ts'
+import { sendOwnMembership } from './send-own-membership.ts'
 
 const mostVia = 20
 
@@ -26,6 +28,9 @@ export function createRemoteServers(federation: Federation): RemoteServers {
   return {
     isOn: true,
     join: (roomId: RoomId, userId: UserId, via, content) => joinRemoteRoom(federation, roomId, userId, via, content),
+    knock: (...wanted) => sendOwnMembership(federation, 'knock', ...wanted),
+    leave: (...wanted) => sendOwnMembership(federation, 'leave', ...wanted),
+    invite: (...wanted) => inviteRemoteUser(federation, ...wanted),
     async resolveAlias(alias) {
       const uri = `/_matrix/federation/v1/query/directory?room_alias=${encodeURIComponent(alias)}`
       const answer = await ask(serverNameOf(alias), uri)

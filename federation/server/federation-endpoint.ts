@@ -76,7 +76,7 @@ function headerOf(text: string | undefined): XMatrix {
  * @throws MatrixError M_UNAUTHORIZED; M_FORBIDDEN for a server that is not federated with.
  */
 async function authenticate(
-  { ctx, keys, allowList }: Federation,
+  { ctx, keys, allowList, heardOf }: Federation,
   header: XMatrix,
   asked: { readonly method: string; readonly uri: string; readonly content?: JsonObject },
 ): Promise<{ origin: ServerName; destination: ServerName }> {
@@ -94,6 +94,7 @@ async function authenticate(
     signatures: { [origin]: { [header.key]: header.sig } },
   }
   if (!verifyJson(signed, origin, header.key, key.publicKey)) throw unauthorized()
+  for (const hear of heardOf) hear(origin)
   return { origin, destination }
 }
 

@@ -18,18 +18,15 @@ import { signEvent } from '../../src/matrix/signatures.ts'
 import { acceptEvents } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { restrictedJoinAuthoriser } from '../../src/rooms/membership.ts'
-import { statement } from '../../src/storage/database.ts'
+import { localMember } from '../../src/rooms/remote-memberships.ts'
+import { shownState } from '../../src/rooms/shown-state.ts'
+import { insertRelayed } from '../../src/storage/destinations.ts'
 import { eventIdBytes } from '../../src/storage/event-codec.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu } from '../receive/check-pdu.ts'
 import { refuseByAcl } from '../server-acl.ts'
 import { type FederationCall, federationEndpoint } from './federation-endpoint.ts'
 import { pdusOf, stateWithChain } from './room-access.ts'
-
-const insertRelayed = statement<never>(
-  'insert relayed event',
-  'insert into relayed_events (event_id) values ($1) on conflict do nothing',
-)
 
 type Own = 'join' | 'leave' | 'knock'
 const params = { roomId: parseRoomId, userId: parseUserId }
@@ -65,16 +62,24 @@ export function membershipOperations(federation: Federation): Endpoint[] {
       await takeOwn(federation, 'leave', call)
       return {}
     }),
+    send('leave', 'v1', async (call) => {
+      await takeOwn(federation, 'leave', call)
+      return [200, {}]
+    }),
     send('knock', 'v1', async (call) => {
       const { room } = await takeOwn(federation, 'knock', call)
-      return { knock_room_state: strippedState(room) }
+      return { knock_room_state: (await shownState(federation.ctx, room)).map(({ pdu }) => pdu) }
     }),
   ]
 }
 
-async function roomOf({ ctx }: Federation, roomId: string, origin: ServerName): Promise<HotRoom> {
+/** Who was invited or knocks can leave also where nobody of us is left to let anybody in. */
+async function roomOf({ ctx }: Federation, roomId: string, origin: ServerName, membership: Own): Promise<HotRoom> {
   const room = await ctx.hotRooms.get(roomId as RoomId)
-  if (!room || room.extremities.length === 0) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
+  const isKnown = room !== undefined && room.extremities.length > 0
+  if (!isKnown || (membership !== 'leave' && (await localMember(ctx, room)) === undefined)) {
+    throw new MatrixError('M_NOT_FOUND', 'This server is not in such a room')
+  }
   refuseByAcl(room, origin)
   return room
 }
@@ -87,7 +92,7 @@ async function makeTemplate(
   const { ctx } = federation
   const userId = asked.userId as UserId
   if (serverNameOf(userId) !== origin) throw new MatrixError('M_FORBIDDEN', 'This is not a user of your server')
-  const room = await roomOf(federation, asked.roomId!, origin)
+  const room = await roomOf(federation, asked.roomId!, origin, membership)
   const versions = (query.ver as string[] | undefined) ?? ['1']
   if (membership !== 'leave' && !versions.includes(room.rules.version)) {
     throw new MatrixError('M_INCOMPATIBLE_ROOM_VERSION', 'Your server does not support the version of this room', {
@@ -115,7 +120,9 @@ async function makeTemplate(
     prev_events: edges(prev),
     auth_events: edges(auth),
   }
-  const pdu = { ...template, hashes: { sha256: '' }, signatures: {} } as unknown as Pdu
+  // The rules want to see the signature of who vouches for the join; it is given once the event is here.
+  const signatures = via === undefined ? {} : { [serverNameOf(via)]: { 'ed25519:later': '' } }
+  const pdu = { ...template, hashes: { sha256: '' }, signatures } as unknown as Pdu
   const draft: RoomEvent = {
     eventId: '$template',
     roomId: room.roomId,
@@ -135,10 +142,10 @@ async function makeTemplate(
 async function takeOwn(
   federation: Federation,
   membership: Own,
-  { origin, params: asked, body }: FederationCall,
+  { origin, destination, params: asked, body }: FederationCall,
 ): Promise<{ room: HotRoom; event: RoomEvent }> {
   const { ctx } = federation
-  const room = await roomOf(federation, asked.roomId!, origin)
+  const room = await roomOf(federation, asked.roomId!, origin, membership)
   const parsed = parseEvent(body, room.rules)
   if ('error' in parsed) throw new MatrixError('M_BAD_JSON', parsed.error)
   const { pdu, eventId, roomId } = parsed.event
@@ -157,7 +164,8 @@ async function takeOwn(
     room.rules,
   )
   if (checked.error !== undefined) throw new MatrixError('M_FORBIDDEN', checked.error)
-  await ctx.database.read(insertRelayed, [eventIdBytes(eventId)])
+  federation.relayed.set(eventId, destination)
+  await ctx.database.read(insertRelayed, [eventIdBytes(eventId), destination])
   const [outcome] = await acceptEvents(ctx, roomId, [checked.event])
   if (outcome!.outcome === 'failed') throw outcome!.error
   if (outcome!.outcome !== 'accepted' && outcome!.outcome !== 'known') {
@@ -188,12 +196,4 @@ async function takeJoin(federation: Federation, call: FederationCall): Promise<u
     auth_chain: pdusOf(authChain),
     event: event.pdu,
   }
-}
-
-function strippedState(room: HotRoom): JsonObject[] {
-  const types = ['create', 'name', 'avatar', 'topic', 'join_rules', 'canonical_alias', 'encryption']
-  return types.flatMap((type) => {
-    const event = room.get(`m.room.${type}`, '')
-    return event ? [{ type: event.pdu.type, state_key: '', sender: event.pdu.sender, content: event.pdu.content }] : []
-  })
 }

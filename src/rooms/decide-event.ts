@@ -40,6 +40,8 @@ export type AcceptOptions = {
    * Needed when predecessors are not known; those that are known count beside it.
    */
   readonly stateBefore?: readonly EventId[]
+  /** We come back into the room: the state told is all that counts, and what was known here is where it once was. */
+  readonly restarts?: boolean
 }
 
 /** With a placement, the event is to be placed in the room as it is; without, nothing is to be written. */
@@ -78,7 +80,7 @@ export async function decideEvent(
   const ref = newRef(ctx, event.event, promotes?.nid)
   const lastChange = await lastChangeOf(ctx, room)
   const arriving = { cited, named, ref, promotes, redactedBy: event.redactedBy, lastChange }
-  return new EventDecision(ctx, room, arriving).decide(options.stateBefore)
+  return new EventDecision(ctx, room, arriving).decide(options)
 }
 
 /** The position of the last change of the state of a room that is held. */
@@ -145,15 +147,17 @@ class EventDecision {
     this.#resolve = createResolver(ctx, room, own)
   }
 
-  async decide(stateBefore: readonly EventId[] | undefined): Promise<Decision> {
+  async decide({ stateBefore, restarts }: AcceptOptions): Promise<Decision> {
     const given = stateBefore && (await givenState(this.#ctx, this.#room, stateBefore))
     if (given && 'missing' in given) return missing([], given.missing)
-    const before = await this.#stateBefore(given?.state)
+    const returns = restarts === true && given !== undefined && this.#room.extremities.length > 0
+    const before = returns ? this.#normal(given.state) : await this.#stateBefore(given?.state)
     const verdict = await this.#check(before)
     if (!verdict.allowed) return this.#aside('rejected', verdict.reason, before)
+    if (returns) return this.#accept(before, 'return')
     const current = await this.#checkNow(before, given !== undefined)
     if (!current.allowed) return this.#aside('softFailed', current.reason, before)
-    return this.#accept(before, given !== undefined && this.#room.extremities.length === 0)
+    return this.#accept(before, given !== undefined && this.#room.extremities.length === 0 ? 'first' : 'next')
   }
 
   /** The state after all predecessors, resolved. */
@@ -214,21 +218,22 @@ class EventDecision {
     return { acceptance: { outcome, reason }, placement }
   }
 
-  async #accept(before: RoomState, isFirst: boolean): Promise<Decision> {
+  async #accept(before: RoomState, place: 'first' | 'return' | 'next'): Promise<Decision> {
+    const isFirst = place === 'first'
     const room = this.#room
     const { ref, cited, named } = this.#arriving
     const { state_key: stateKey } = this.#event.pdu
     const ownNid = this.#arriving.promotes?.nid ?? ownNumber
     const after = stateKey === undefined ? before : withEntry(before, ref.kind, ownNid)
     if (!isFirst) ref.before = before
-    const extremities = await this.#extremities()
+    const extremities = place === 'return' ? [ref] : await this.#extremities()
     const changes = isFirst
       ? await this.#firstChanges(before)
       : await changesOf(
           this.#ctx,
           room,
           {
-            next: await this.#resolved(extremities, after),
+            next: place === 'return' ? after : await this.#resolved(extremities, after),
             current: this.#current,
           },
           ref,

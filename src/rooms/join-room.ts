@@ -1,14 +1,10 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
-import { type Statement, statement } from '../storage/database.ts'
+import type { HotRoom } from './hot-room.ts'
 import { changeMembership, type MembershipEngine, membershipContent } from './membership.ts'
-
-const localMember: Statement<{ one: number }> = statement(
-  'a local member of a room',
-  'select 1 as one from room_users join accounts using (user_nid) where room = $1 and membership = 1 limit 1',
-)
+import { localMember, serversKnowing } from './remote-memberships.ts'
 
 /**
  * Joins a user to a room. Joining again changes nothing.
@@ -18,7 +14,7 @@ const localMember: Statement<{ one: number }> = statement(
  * @throws MatrixError M_NOT_FOUND for a room that no server known here is in; M_FORBIDDEN.
  */
 export async function joinRoom(
-  ctx: MembershipEngine & Pick<Context, 'remoteServers'>,
+  ctx: MembershipEngine,
   roomId: RoomId,
   userId: UserId,
   body: JsonObject = {},
@@ -36,14 +32,29 @@ export async function joinRoom(
     content,
   } as const
   const remote = ctx.remoteServers.current
-  if (room && (!remote.isOn || (await ctx.database.read(localMember, [room.room])).length > 0)) {
-    await changeMembership(ctx, roomId, change)
-    return roomId
+  if (room && (await isForUs(ctx, room, userId, via))) {
+    try {
+      await changeMembership(ctx, roomId, change)
+      return roomId
+    } catch (error) {
+      // Nobody of us may let the user in; somebody elsewhere may.
+      if (!remote.isOn || !(error instanceof MatrixError) || error.errcode !== 'M_UNABLE_TO_GRANT_JOIN') throw error
+    }
   }
-  if (!remote.isOn) throw new MatrixError('M_NOT_FOUND', 'No server that is in this room is known')
-  const named = serverNameOf(roomId)
-  const inviter = room?.get('m.room.member', userId)?.pdu.sender
-  const servers = [...via, ...(inviter ? [serverNameOf(inviter)] : []), ...(named === undefined ? [] : [named])]
+  const servers = await serversKnowing(ctx, roomId, userId, via)
   await remote.join(roomId, userId, servers, await membershipContent(ctx, change))
   return roomId
+}
+
+/** Whether a membership is decided here: this deployment is in the room, or nobody else can be. */
+export async function isForUs(
+  ctx: Pick<Context, 'database' | 'domains' | 'hotRooms' | 'remoteServers'>,
+  room: HotRoom,
+  userId: UserId,
+  via: readonly ServerName[],
+): Promise<boolean> {
+  if (!ctx.remoteServers.current.isOn || (await localMember(ctx, room)) !== undefined) return true
+  if (room.extremities.length === 0) return false
+  const servers = await serversKnowing(ctx, room.roomId, userId, via)
+  return servers.every((server) => ctx.domains.isLocal(server))
 }

@@ -1,11 +1,12 @@
 import type { Context } from '../context.ts'
-import { authTypesFor } from '../matrix/auth-rules/index.ts'
+import { authorisingServer, authTypesFor } from '../matrix/auth-rules/index.ts'
 import type { RoomEvent } from '../matrix/event.ts'
 import { buildEvent } from '../matrix/event-format.ts'
 import { referenceHash } from '../matrix/hashes.ts'
 import { type EventId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_DEPTH } from '../matrix/limits.ts'
+import { signEvent } from '../matrix/signatures.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
@@ -74,7 +75,7 @@ export function buildLocalEvent(
 ): RoomEvent {
   const serverName = serverNameOf(draft.sender)
   const { prev, auth } = cited
-  return buildEvent(
+  const event = buildEvent(
     {
       type: draft.type,
       sender: draft.sender,
@@ -95,6 +96,10 @@ export function buildLocalEvent(
     serverName,
     ctx.domains.keyOf(serverName),
   )
+  // Who vouches for the join may be of another domain of ours, which has to sign too.
+  const vouching = authorisingServer(event, room.rules)
+  if (vouching === undefined || vouching === serverName || !ctx.domains.isLocal(vouching)) return event
+  return { ...event, pdu: signEvent(event.pdu, vouching, ctx.domains.keyOf(vouching), room.rules) }
 }
 
 /** From room version 12 on the create event does not name its room, whose id is made of it. */

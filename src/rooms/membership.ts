@@ -7,10 +7,12 @@ import { powerLevelsOf } from '../matrix/power-levels.ts'
 import { type Membership, membershipCodes, usersOfRoom } from '../storage/room-users.ts'
 import type { EventDraft } from './append-event.ts'
 import type { HotRoom } from './hot-room.ts'
+import { inviteElsewhere } from './invite-elsewhere.ts'
+import { localMember } from './remote-memberships.ts'
 import { type SentTransactions, sendEvent } from './send-event.ts'
 
 export type MembershipEngine = Parameters<typeof sendEvent>[0] &
-  Pick<Context, 'profiles'> & { readonly sentTransactions: SentTransactions }
+  Pick<Context, 'profiles' | 'remoteServers'> & { readonly sentTransactions: SentTransactions }
 
 /** What somebody does to a membership, their own or another's. */
 export type MembershipChange = {
@@ -42,6 +44,7 @@ export async function changeMembership(
     stateKey: change.target,
     content,
   }
+  if (change.membership === 'invite' && isReached(ctx, change.target)) return inviteElsewhere(ctx, roomId, draft)
   if (change.membership !== 'join') return sendEvent(ctx, roomId, draft)
   const room = await ctx.hotRooms.get(roomId)
   if (!room) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
@@ -50,6 +53,11 @@ export async function changeMembership(
     ...draft,
     content: authorisedVia ? { ...content, join_authorised_via_users_server: authorisedVia } : content,
   })
+}
+
+/** A user of another server, which can be asked. */
+function isReached(ctx: Pick<Context, 'domains' | 'remoteServers'>, userId: UserId): boolean {
+  return ctx.remoteServers.current.isOn && !ctx.domains.isLocal(serverNameOf(userId))
 }
 
 /**
@@ -105,7 +113,8 @@ export async function membershipContent(ctx: MembershipEngine, change: Membershi
  * Spec: Client-Server API, "Restricted rooms".
  *
  * @returns undefined where nobody has to vouch.
- * @throws MatrixError M_FORBIDDEN when the user is in none of the allowed rooms.
+ * @throws MatrixError M_FORBIDDEN when the user is in none of the allowed rooms; M_UNABLE_TO_AUTHORISE_JOIN when that cannot
+ * be known here, M_UNABLE_TO_GRANT_JOIN when nobody here may invite.
  */
 export async function restrictedJoinAuthoriser(
   ctx: Pick<Context, 'hotRooms' | 'database' | 'dictionaries' | 'domains'>,
@@ -119,7 +128,11 @@ export async function restrictedJoinAuthoriser(
   await ctx.hotRooms.load(room, [['m.room.member', target]])
   const membership = room.get('m.room.member', target)?.pdu.content.membership
   if (membership === 'join' || membership === 'invite') return undefined
-  if (!(await isInAllowedRoom(ctx, joinRules!, target))) {
+  const isAllowed = await isInAllowedRoom(ctx, joinRules!, target)
+  if (isAllowed === undefined && !ctx.domains.isLocal(serverNameOf(target))) {
+    throw new MatrixError('M_UNABLE_TO_AUTHORISE_JOIN', 'This server is in none of the rooms whose members may join')
+  }
+  if (!isAllowed) {
     throw new MatrixError('M_FORBIDDEN', 'You are in none of the rooms whose members may join this one')
   }
   const authoriser = await localInviter(ctx, room)
@@ -129,22 +142,25 @@ export async function restrictedJoinAuthoriser(
 
 const mostAllowedRooms = 50
 
+/** Undefined when this deployment is in none of the rooms: what it remembers of them counts for nothing. */
 async function isInAllowedRoom(
-  ctx: Pick<Context, 'hotRooms'>,
+  ctx: Pick<Context, 'hotRooms' | 'database'>,
   joinRules: JsonObject,
   target: UserId,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
+  let judged: false | undefined
   const allow = Array.isArray(joinRules.allow) ? (joinRules.allow as readonly Json[]) : []
   for (const condition of allow.slice(0, mostAllowedRooms)) {
     if (typeof condition !== 'object' || condition === null || Array.isArray(condition)) continue
     const { type, room_id: roomId } = condition as JsonObject
     if (type !== 'm.room_membership' || typeof roomId !== 'string') continue
     const room = await ctx.hotRooms.get(roomId as RoomId)
-    if (!room) continue
+    if (!room || (await localMember(ctx, room)) === undefined) continue
+    judged = false
     await ctx.hotRooms.load(room, [['m.room.member', target]])
     if (room.get('m.room.member', target)?.pdu.content.membership === 'join') return true
   }
-  return false
+  return judged
 }
 
 /** A joined local user whose level suffices to invite. Looks at those the power levels name first. */

@@ -1,31 +1,61 @@
 import { MatrixError } from '../matrix/errors.ts'
+import type { RoomEvent } from '../matrix/event.ts'
 import type { RoomAlias, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
+import type { RoomVersion } from '../matrix/room-versions.ts'
+import type { HotRoom } from './hot-room.ts'
+
+/** A membership that another server has taken in, of a room that this deployment is not in. */
+export type TakenMembership = {
+  readonly event: RoomEvent
+  readonly roomVersion: RoomVersion
+  /** What the server shows of the room. Spec: Client-Server API, "Stripped state". */
+  readonly stripped: readonly JsonObject[]
+  readonly server: ServerName
+}
 
 /** Rooms that other servers are in, and their users. Implemented by federation. */
 export interface RemoteServers {
   /** Whether other servers can be reached at all. */
   readonly isOn: boolean
   /**
-   * Brings a user of ours into a room that this deployment is not in; resolves when the room is here and the join in it.
+   * Brings a user of ours into a room that this deployment is not in, or where nobody of us may let them in; resolves when
+   * the room is here and the join in it.
    *
    * @param via Servers that may be in the room, tried in turn.
    * @param content What the membership's content has beside `membership`.
-   * @throws MatrixError M_FORBIDDEN, M_INCOMPATIBLE_ROOM_VERSION; M_NOT_FOUND when none of the servers helps.
+   * @throws MatrixError M_FORBIDDEN, M_UNABLE_TO_AUTHORISE_JOIN, M_UNABLE_TO_GRANT_JOIN, M_INCOMPATIBLE_ROOM_VERSION;
+   * M_NOT_FOUND when none of the servers helps.
    */
   join(roomId: RoomId, userId: UserId, via: readonly ServerName[], content: JsonObject): Promise<void>
+  /** The same for a knock, which is not stored yet. */
+  knock(roomId: RoomId, userId: UserId, via: readonly ServerName[], content: JsonObject): Promise<TakenMembership>
+  /** The same for the leaving of who was only invited or knocked. */
+  leave(roomId: RoomId, userId: UserId, via: readonly ServerName[], content: JsonObject): Promise<TakenMembership>
+  /**
+   * Has the server of the invited sign an invite to a room of ours that is not placed in it yet.
+   *
+   * @param shown Events of the room's state, for the invited to see.
+   * @throws MatrixError M_FORBIDDEN when the server refuses; M_CONNECTION_FAILED.
+   */
+  invite(event: RoomEvent, room: HotRoom, shown: readonly RoomEvent[]): Promise<RoomEvent>
   /** @returns undefined when the alias is not known, or its server cannot be reached. */
   resolveAlias(alias: RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] } | undefined>
   /** @returns undefined when the user is not known, or the server cannot be reached. */
   profile(userId: UserId): Promise<JsonObject | undefined>
 }
 
+async function nobody(): Promise<never> {
+  throw new MatrixError('M_NOT_FOUND', 'No server that is in this room is known')
+}
+
 /** Without federation no other server can be reached. */
 export const noRemoteServers: RemoteServers = {
   isOn: false,
-  async join() {
-    throw new MatrixError('M_NOT_FOUND', 'No server that is in this room is known')
-  },
+  join: nobody,
+  knock: nobody,
+  leave: nobody,
+  invite: nobody,
   resolveAlias: async () => undefined,
   profile: async () => undefined,
 }

@@ -9,6 +9,7 @@ import {
   remoteMembership,
   remoteMembershipsOfUser,
   saveRemoteMemberships,
+  serversIn,
   storedMembershipEvent,
 } from '../storage/remote-memberships.ts'
 import { type Membership, membershipCodes, membershipOf } from '../storage/room-users.ts'
@@ -73,6 +74,35 @@ export async function remoteMembershipOf(
   await (room && ctx.hotRooms.load(room, [['m.room.member', userId]]))
   const inState = room?.entry('m.room.member', userId)?.since ?? -1
   return inState > row.position ? undefined : read(row)
+}
+
+/**
+ * Servers through which a user may reach a room, the most likely first: those named, those that told of the membership, that
+ * of the inviter, that of the room's name, and those that were in the room when this deployment last was. With our own
+ * domains among them.
+ */
+export async function serversKnowing(
+  ctx: Pick<Context, 'database' | 'hotRooms'>,
+  roomId: RoomId,
+  userId: UserId,
+  via: readonly ServerName[],
+): Promise<ServerName[]> {
+  const room = await ctx.hotRooms.get(roomId)
+  const [elsewhere, before] = await Promise.all([
+    remoteMembershipOf(ctx, roomId, userId),
+    room ? ctx.database.read(serversIn, [room.room]) : [],
+  ])
+  const inviter = elsewhere?.event.pdu.sender ?? room?.get('m.room.member', userId)?.pdu.sender
+  const named = serverNameOf(roomId)
+  return [
+    ...new Set([
+      ...via,
+      ...(elsewhere?.servers ?? []),
+      ...(inviter === undefined ? [] : [serverNameOf(inviter)]),
+      ...(named === undefined ? [] : [named]),
+      ...before.map(({ server }) => server),
+    ]),
+  ]
 }
 
 /** The same in many rooms, by room; also what the state has overtaken. */

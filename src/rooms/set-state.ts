@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { type EventId, parseRoomAlias, type RoomId, serverNameOf } from '../matrix/ids.ts'
+import { type EventId, parseRoomAlias, parseUserId, type RoomId, serverNameOf } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import type { EventDraft } from './append-event.ts'
 import { changeMembership, type MembershipEngine } from './membership.ts'
@@ -27,6 +27,14 @@ export async function setState(
       membership: 'join',
       content: draft.content,
     })
+  }
+  // And the invited user's server has to hear of an invite.
+  if (draft.type === 'm.room.member' && draft.content.membership === 'invite') {
+    const target = parseUserId(draft.stateKey)
+    if (target) {
+      const { sender, content } = draft
+      return changeMembership(ctx, roomId, { sender, target, membership: 'invite', content })
+    }
   }
   return sendEvent(ctx, roomId, draft)
 }

@@ -1,6 +1,6 @@
 import { knownEvent, type Pdu, type RoomEvent } from '../matrix/event.ts'
 import { eventIdOf } from '../matrix/hashes.ts'
-import type { RoomId, UserId } from '../matrix/ids.ts'
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { type RoomVersion, roomRules } from '../matrix/room-versions.ts'
 import { statement } from './database.ts'
 import { membershipCodes } from './room-users.ts'
@@ -72,10 +72,10 @@ export const localMemberOf = statement<{ user_id: UserId }>(
 )
 
 /** Servers with a member in a room. */
-export const serversIn = statement<{ server: string }>(
+export const serversIn = statement<{ server: ServerName }>(
   'servers in a room',
   `select distinct substr(user_id, position(':' in user_id) + 1) as server from room_users join users using (user_nid)
-   where room = $1 and membership = ${membershipCodes.join}`,
+   where room = $1 and membership = ${membershipCodes.join} limit 50`,
 )
 
 /** The membership event of a row. */

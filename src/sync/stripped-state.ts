@@ -3,18 +3,8 @@ import type { UserId } from '../matrix/ids.ts'
 import { clientEventText, strippedText } from '../rooms/client-event.ts'
 import type { StateTuple } from '../rooms/hot-rooms.ts'
 import { remoteMembershipsIn } from '../rooms/remote-memberships.ts'
+import { strippedStateKeys } from '../rooms/shown-state.ts'
 import type { RoomPlan } from './room-plan.ts'
-
-/** What somebody who is invited or knocks is shown of a room. Spec: Client-Server API, "Stripped state". */
-export const strippedStateKeys: readonly StateTuple[] = [
-  ['m.room.create', ''],
-  ['m.room.name', ''],
-  ['m.room.avatar', ''],
-  ['m.room.topic', ''],
-  ['m.room.join_rules', ''],
-  ['m.room.canonical_alias', ''],
-  ['m.room.encryption', ''],
-]
 
 /** Whether all that is known of the membership is what another server told: this deployment is not in the room. */
 export function isElsewhere(userRoom: { readonly eventNid: number }): boolean {

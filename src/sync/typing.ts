@@ -11,6 +11,8 @@ export type Typing = {
   set(room: number, userId: UserId, until: number | undefined): void
   /** The users who type in a room, and the counter at the last change; undefined when nobody did lately. */
   in(room: number): { readonly userIds: readonly UserId[]; readonly counter: number } | undefined
+  /** Calls back for what is set in this process. */
+  follow(follower: (room: number, userId: UserId, typing: boolean) => void): void
   /** Rises with every change. */
   readonly counter: number
   close(): void
@@ -29,6 +31,7 @@ export function createTyping(
 ): Typing {
   const rooms = new Map<number, Room>()
   const channel = `${ctx.config.redis.prefix}:typing`
+  const followers: Parameters<Typing['follow']>[0][] = []
   let counter = 0
 
   const touch = (nid: number, room: Room): void => {
@@ -77,12 +80,14 @@ export function createTyping(
   return {
     set(nid, userId, until) {
       apply(nid, userId, until)
+      for (const follower of followers) follower(nid, userId, until !== undefined)
       redis?.publisher.publish(channel, `${ctx.processId} ${nid} ${userId} ${until ?? ''}`).catch(() => {})
     },
     in(nid) {
       const room = rooms.get(nid)
       return room && { userIds: [...room.until.keys()], counter: room.counter }
     },
+    follow: (follower) => void followers.push(follower),
     get counter() {
       return counter
     },

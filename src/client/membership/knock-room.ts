@@ -1,8 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
-import { changeMembership } from '../../rooms/membership.ts'
+import { knockRoom as knock } from '../../rooms/knock-room.ts'
 import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { parseRoomIdOrAlias, reason } from '../rooms/schemas.ts'
+import { serversIn } from './via.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/knock/{roomIdOrAlias}` (v1.19). */
 export const knockRoom = endpoint({
@@ -11,15 +12,14 @@ export const knockRoom = endpoint({
   auth: 'user',
   params: { roomIdOrAlias: parseRoomIdOrAlias },
   rateLimit: { kind: 'join_local', by: 'user' },
+  query: Type.Object({
+    via: Type.Optional(Type.Array(Type.String())),
+    server_name: Type.Optional(Type.Array(Type.String())),
+  }),
   body: Type.Object({ reason }),
-  async handle(ctx, { params, body, requester }) {
-    const { roomId } = await resolveRoom(ctx, params.roomIdOrAlias)
-    await changeMembership(ctx, roomId, {
-      sender: requester.userId,
-      target: requester.userId,
-      membership: 'knock',
-      ...(body.reason !== undefined && { reason: body.reason }),
-    })
+  async handle(ctx, { params, query, body, requester }) {
+    const { roomId, servers } = await resolveRoom(ctx, params.roomIdOrAlias)
+    await knock(ctx, roomId, requester.userId, body.reason, [...serversIn(query), ...servers])
     return { room_id: roomId }
   },
 })

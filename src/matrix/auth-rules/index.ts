@@ -1,5 +1,5 @@
 export { authTypesFor } from './auth-types.ts'
 export { checkAuth } from './check-auth.ts'
 export { checkAuthEvents } from './check-auth-events.ts'
-export { requiredSigners } from './required-signers.ts'
+export { authorisingServer, requiredSigners } from './required-signers.ts'
 export type { AuthState, Verdict } from './verdict.ts'

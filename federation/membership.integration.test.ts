@@ -1,0 +1,300 @@
+import { expect, test } from 'vitest'
+import type { RoomId } from '../src/matrix/ids.ts'
+import type { Answer, TestClient } from '../src/testing/test-client.ts'
+import { startFederatedServer } from './federated-server.fixtures.ts'
+
+/** Syncs until what is looked for is there, and fails by the test's own time limit. */
+async function synced<Found>(client: TestClient, find: (sync: Answer) => Found | undefined): Promise<Found> {
+  for (let since: string | undefined; ; ) {
+    const sync = await client.sync({ timeout: 1000, ...(since !== undefined && { since }) })
+    const found = find(sync)
+    if (found !== undefined) return found
+    since = sync.next_batch
+  }
+}
+
+function invited(client: TestClient, room: RoomId): Promise<Answer[]> {
+  return synced(client, (sync) => sync.rooms?.invite?.[room]?.invite_state?.events)
+}
+
+function knocked(client: TestClient, room: RoomId): Promise<Answer[]> {
+  return synced(client, (sync) => sync.rooms?.knock?.[room]?.knock_state?.events)
+}
+
+/** The membership of another user as a member of the room sees it. */
+function seesMembership(client: TestClient, room: RoomId, userId: string, membership: string): Promise<Answer> {
+  return synced(client, (sync) => {
+    const joined = sync.rooms?.join?.[room]
+    const events: Answer[] = [...(joined?.state?.events ?? []), ...(joined?.timeline?.events ?? [])]
+    return events.find(
+      ({ type, state_key: key, content }) =>
+        type === 'm.room.member' && key === userId && content.membership === membership,
+    )
+  })
+}
+
+function sees(client: TestClient, room: RoomId, body: string): Promise<Answer> {
+  return synced(client, (sync) =>
+    (sync.rooms?.join?.[room]?.timeline?.events ?? []).find((event: Answer) => event.content.body === body),
+  )
+}
+
+function leftBy(client: TestClient, room: RoomId, since: string): Promise<Answer> {
+  return (async () => {
+    for (let token = since; ; ) {
+      const sync = await client.sync({ timeout: 1000, since: token })
+      const left = sync.rooms?.leave?.[room]
+      if (left) return left
+      token = sync.next_batch
+    }
+  })()
+}
+
+async function pair(federation: object = {}) {
+  const one = await startFederatedServer(federation)
+  const other = await startFederatedServer(federation)
+  const [alice, bob] = [await one.register('alice'), await other.register('bob')]
+  return {
+    one,
+    other,
+    alice,
+    bob,
+    async [Symbol.asyncDispose]() {
+      await one[Symbol.asyncDispose]()
+      await other[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const via = (server: { ctx: { domains: { default: string } } }) => encodeURIComponent(server.ctx.domains.default)
+
+test.each(['1', '6', '10', '11', '12'])(
+  'version %s: an invite is shown, refused, given again and accepted',
+  async (version) => {
+    await using servers = await pair()
+    const { alice, bob } = servers
+    const room = await alice.createRoom({ preset: 'private_chat', room_version: version, name: 'Cabinet' })
+    const start = (await bob.sync()).next_batch
+    await alice.invite(room, bob.userId)
+    const shown = await invited(bob, room)
+    expect(shown.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(['m.room.create', 'm.room.name', 'm.room.member']),
+    )
+    expect(shown.find(({ state_key: key }) => key === bob.userId)).toMatchObject({
+      sender: alice.userId,
+      content: { membership: 'invite' },
+    })
+    // The same from the database.
+    await bob.leave(room)
+    const left = await leftBy(bob, room, start)
+    expect(left.timeline.events).toMatchObject([{ state_key: bob.userId, content: { membership: 'leave' } }])
+    await seesMembership(alice, room, bob.userId, 'leave')
+    expect((await bob.sync()).rooms?.invite ?? {}).toEqual({})
+
+    await alice.invite(room, bob.userId)
+    await invited(bob, room)
+    await bob.join(room)
+    await seesMembership(alice, room, bob.userId, 'join')
+    await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'welcome' })
+    await sees(bob, room, 'welcome')
+    await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'thanks' })
+    await sees(alice, room, 'thanks')
+  },
+)
+
+test('an invite by creating a room, for a direct conversation', async () => {
+  await using servers = await pair()
+  const { alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'trusted_private_chat', invite: [bob.userId], is_direct: true })
+  const shown = await invited(bob, room)
+  expect(shown.find(({ state_key: key }) => key === bob.userId).content).toMatchObject({ is_direct: true })
+  await bob.join(room)
+  const join = await seesMembership(bob, room, bob.userId, 'join')
+  expect(join.unsigned.prev_content).toMatchObject({ is_direct: true, membership: 'invite' })
+})
+
+test('an invite that is taken back is gone, and who was let in and removed can come again', async () => {
+  await using servers = await pair()
+  const { alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'private_chat' })
+  await alice.invite(room, bob.userId)
+  await invited(bob, room)
+  const { next_batch: since } = await bob.sync()
+  await alice.membership(room, 'kick', { user_id: bob.userId })
+  const left = await leftBy(bob, room, since)
+  expect(left.timeline.events).toMatchObject([{ sender: alice.userId, content: { membership: 'leave' } }])
+  expect((await bob.attempt('post', `/join/${encodeURIComponent(room)}`, { body: {} })).status).toBe(403)
+
+  await alice.invite(room, bob.userId)
+  await invited(bob, room)
+  await bob.join(room)
+  await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'in' })
+  await sees(alice, room, 'in')
+  await bob.leave(room)
+  await seesMembership(alice, room, bob.userId, 'leave')
+  await alice.sendState(room, 'm.room.name', { name: 'Later' })
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'without bob' })
+  await alice.invite(room, bob.userId)
+  const again = await invited(bob, room)
+  expect(again.find(({ type }) => type === 'm.room.name').content).toEqual({ name: 'Later' })
+  await bob.join(room)
+  expect(await bob.getState(room, 'm.room.name')).toEqual({ name: 'Later' })
+  await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'back' })
+  await sees(alice, room, 'back')
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'good' })
+  await sees(bob, room, 'good')
+
+  await alice.membership(room, 'ban', { user_id: bob.userId })
+  await synced(bob, (sync) => (sync.rooms?.join?.[room] ? undefined : true))
+  expect((await bob.attempt('post', `/join/${encodeURIComponent(room)}`, { body: {} })).status).toBe(403)
+  await alice.membership(room, 'unban', { user_id: bob.userId })
+  await alice.invite(room, bob.userId)
+  await invited(bob, room)
+  await bob.join(room)
+  await seesMembership(alice, room, bob.userId, 'join')
+})
+
+test('an invite is refused also while nobody of the room can be reached', async () => {
+  await using other = await startFederatedServer()
+  const bob = await other.register('bob')
+  let room: RoomId
+  {
+    await using one = await startFederatedServer()
+    const alice = await one.register('alice')
+    room = await alice.createRoom({ preset: 'private_chat' })
+    await alice.invite(room, bob.userId)
+    await invited(bob, room)
+  }
+  const { next_batch: since } = await bob.sync()
+  await bob.leave(room)
+  expect((await leftBy(bob, room, since)).timeline.events).toMatchObject([{ content: { membership: 'leave' } }])
+  await bob.membership(room, 'forget')
+})
+
+test('an invite is refused where its room is empty', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'private_chat' })
+  await alice.invite(room, bob.userId)
+  await invited(bob, room)
+  await alice.leave(room)
+  await bob.leave(room)
+  const hot = await one.ctx.hotRooms.get(room)
+  await one.ctx.hotRooms.load(hot!, [['m.room.member', bob.userId]])
+  expect(hot!.get('m.room.member', bob.userId)?.pdu.content.membership).toBe('leave')
+})
+
+test.each(['7', '10', '12'])(
+  'version %s: a knock is shown, refused, repeated, answered by an invite and accepted',
+  async (version) => {
+    await using servers = await pair()
+    const { one, alice, bob } = servers
+    const room = await alice.createRoom({
+      preset: 'private_chat',
+      room_version: version,
+      name: 'Office',
+      initial_state: [{ type: 'm.room.join_rules', content: { join_rule: 'knock' } }],
+    })
+    const knock = `/knock/${encodeURIComponent(room)}?via=${via(one)}`
+    await bob.post(knock, { reason: 'please' })
+    const shown = await knocked(bob, room)
+    expect(shown.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(['m.room.create', 'm.room.name', 'm.room.member']),
+    )
+    await seesMembership(alice, room, bob.userId, 'knock')
+    await bob.post(knock, { reason: 'pretty please' })
+    const { next_batch: since } = await bob.sync()
+    await alice.membership(room, 'kick', { user_id: bob.userId })
+    await leftBy(bob, room, since)
+    await bob.post(knock)
+    await knocked(bob, room)
+    const before = (await bob.sync()).next_batch
+    await bob.leave(room)
+    await leftBy(bob, room, before)
+    await seesMembership(alice, room, bob.userId, 'leave')
+    await bob.post(knock)
+    await alice.invite(room, bob.userId)
+    await invited(bob, room)
+    expect((await bob.attempt('post', knock, { body: {} })).status).toBe(403)
+    await bob.join(room)
+    await seesMembership(alice, room, bob.userId, 'join')
+  },
+)
+
+test('a knock is refused where the room has no such rule, and a version that is too old', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  for (const version of ['6', '11']) {
+    const room = await alice.createRoom({ preset: 'private_chat', room_version: version })
+    const answer = await bob.attempt('post', `/knock/${encodeURIComponent(room)}?via=${via(one)}`, { body: {} })
+    expect(answer.status).toBe(403)
+  }
+  const unknown = await bob.attempt('post', `/knock/${encodeURIComponent('!none:example.org')}`, { body: {} })
+  expect(unknown.status).toBe(404)
+})
+
+test.each(['8', '10', '12'])('version %s: a restricted room lets in who is in the other room', async (version) => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const space = await alice.createRoom({ preset: 'public_chat', room_version: version })
+  const room = await alice.createRoom({
+    preset: 'private_chat',
+    room_version: version,
+    initial_state: [
+      {
+        type: 'm.room.join_rules',
+        content: {
+          join_rule: version === '8' ? 'restricted' : 'knock_restricted',
+          allow: [{ type: 'm.room_membership', room_id: space }],
+        },
+      },
+    ],
+  })
+  const join = `/join/${encodeURIComponent(room)}?server_name=${via(one)}`
+  const refused = await bob.attempt('post', join, { body: {} })
+  expect(refused).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } })
+  await bob.post(`/join/${encodeURIComponent(space)}?via=${via(one)}`)
+  await bob.post(join)
+  const { content } = await seesMembership(alice, room, bob.userId, 'join')
+  expect(content.join_authorised_via_users_server).toBe(alice.userId)
+  await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'let in' })
+  await sees(alice, room, 'let in')
+})
+
+test('a server that may not let anybody in asks another one to', async () => {
+  await using servers = await pair()
+  const { one, other, alice, bob } = servers
+  const carol = await other.register('carol')
+  const space = await alice.createRoom({ preset: 'public_chat' })
+  const room = await alice.createRoom({
+    preset: 'private_chat',
+    power_level_content_override: { invite: 50 },
+    initial_state: [
+      {
+        type: 'm.room.join_rules',
+        content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: space }] },
+      },
+    ],
+  })
+  for (const client of [bob, carol]) await client.post(`/join/${encodeURIComponent(space)}?via=${via(one)}`)
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  // The server is in the room, but nobody on it may invite.
+  await carol.post(`/join/${encodeURIComponent(room)}`)
+  await seesMembership(alice, room, carol.userId, 'join')
+  await seesMembership(bob, room, carol.userId, 'join')
+})
+
+test('a room is upgraded under the feet of another server', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'public_chat', room_version: '10' })
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  const { replacement_room: next } = await alice.post(`/rooms/${encodeURIComponent(room)}/upgrade`, {
+    new_version: '12',
+  })
+  await synced(bob, (sync) =>
+    (sync.rooms?.join?.[room]?.timeline?.events ?? []).find(({ type }: Answer) => type === 'm.room.tombstone'),
+  )
+  await bob.post(`/join/${encodeURIComponent(next)}?via=${via(one)}`)
+  expect((await bob.getState(next, 'm.room.create')).predecessor.room_id).toBe(room)
+})

@@ -1,0 +1,157 @@
+import type { ServerName } from '../../src/matrix/ids.ts'
+import type { JsonObject } from '../../src/matrix/json.ts'
+import { type DestinationRow, ownDestination, saveDestination } from '../../src/storage/destinations.ts'
+import { deleteOutgoingToDevice } from '../../src/storage/outgoing-to-device.ts'
+import type { Federation } from '../federation.ts'
+import { nextTransaction, type Transaction } from './transaction.ts'
+
+/** Milliseconds before the first new attempt; doubled by each failure. */
+const firstRetry = 2_000
+const longestRetry = 24 * 3_600_000
+/** Milliseconds that the process which sends is left alone; longer than a transaction takes. */
+const ownedFor = 90_000
+const sendTimeout = 60_000
+/** Milliseconds until it is tried again to send what another process may be sending. */
+const patience = 2_000
+/** Of messages that are not worth keeping longer than that. */
+const mostPassing = 1_000
+
+/** What one domain of ours has to tell to one server. */
+export class Destination {
+  readonly origin: ServerName
+  readonly server: ServerName
+  acked: number
+  failures: number
+  retryAt: number
+  /** Whether there may be events or device lists after `acked`. */
+  mayHaveNews: boolean
+  mayHaveMessages: boolean
+  /** Receipts and typing: told if it can be done soon. */
+  passing: JsonObject[] = []
+  running: Promise<void> | undefined
+  timer: NodeJS.Timeout | undefined
+
+  constructor(row: DestinationRow, mayHaveNews: boolean) {
+    this.origin = row.origin
+    this.server = row.server_name
+    this.acked = row.acked_position
+    this.failures = row.failures
+    this.retryAt = row.retry_at
+    this.mayHaveNews = mayHaveNews
+    this.mayHaveMessages = mayHaveNews
+  }
+
+  get hasWork(): boolean {
+    return this.mayHaveNews || this.mayHaveMessages || this.passing.length > 0
+  }
+
+  addPassing(edu: JsonObject): void {
+    if (this.passing.length < mostPassing) this.passing.push(edu)
+  }
+
+  /** Begins to send unless that is under way, or has to wait. */
+  start(federation: Federation, stop: AbortSignal): void {
+    if (this.running || this.timer || stop.aborted || !this.hasWork) return
+    const { clock, log } = federation.ctx
+    const wait = this.retryAt - clock.now()
+    if (wait > 0) {
+      this.#startLater(federation, stop, wait)
+      return
+    }
+    this.running = sendAll(federation, this, stop)
+      .then((isOwner) => (isOwner ? 0 : patience))
+      .catch((error: unknown) => {
+        log.warn({ err: error, server: this.server }, 'A server could not be told')
+        return patience
+      })
+      .then((delay) => {
+        this.running = undefined
+        if (!this.hasWork) return
+        if (delay > 0) this.#startLater(federation, stop, delay)
+        else this.start(federation, stop)
+      })
+  }
+
+  /** The server has been heard of: no need to wait any longer. */
+  startNow(federation: Federation, stop: AbortSignal): void {
+    if (this.failures === 0 || this.retryAt === 0) return
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.retryAt = 0
+    this.start(federation, stop)
+  }
+
+  #startLater(federation: Federation, stop: AbortSignal, wait: number): void {
+    if (this.timer || stop.aborted) return
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.start(federation, stop)
+    }, wait)
+    this.timer.unref()
+  }
+}
+
+/**
+ * Sends until nothing is left, or the server does not take it.
+ *
+ * @returns false when another process is at it.
+ */
+async function sendAll(federation: Federation, to: Destination, stop: AbortSignal): Promise<boolean> {
+  const { database, processId, stream } = federation.ctx
+  const [row] = await database.read(ownDestination, [to.origin, to.server, to.acked, processId, ownedFor])
+  if (!row) return false
+  to.acked = Math.max(to.acked, row.acked_position)
+  if (row.retry_at > to.retryAt && row.failures > to.failures) {
+    to.failures = row.failures
+    to.retryAt = row.retry_at
+  }
+  try {
+    while (!stop.aborted && to.hasWork) {
+      const upTo = stream.position
+      const transaction = await nextTransaction(federation, to, upTo)
+      const isEmpty = transaction.pdus.length + transaction.edus.length === 0
+      if (!isEmpty && !(await send(federation, to, transaction))) return true
+      to.acked = Math.max(to.acked, transaction.reached)
+      to.passing = to.passing.slice(transaction.passing)
+      if (!transaction.isFull && stream.position === upTo) {
+        to.mayHaveNews = false
+        to.mayHaveMessages = false
+      }
+      if (isEmpty) continue
+      if (transaction.toDevice > 0) {
+        await database.read(deleteOutgoingToDevice, [to.origin, to.server, transaction.toDevice])
+      }
+      to.failures = 0
+      to.retryAt = 0
+      await save(federation, to, ownedFor)
+    }
+    return true
+  } finally {
+    await save(federation, to, 0)
+  }
+}
+
+function save({ ctx }: Federation, to: Destination, owned: number): Promise<readonly never[]> {
+  const { origin, server, acked, failures, retryAt } = to
+  return ctx.database.read(saveDestination, [origin, server, acked, failures, retryAt, ctx.processId, owned])
+}
+
+async function send({ ctx, client }: Federation, to: Destination, transaction: Transaction): Promise<boolean> {
+  const { origin, server } = to
+  const { pdus, edus, reached, toDevice } = transaction
+  // The same under the same id again, so that what arrived before is answered and not done twice.
+  const isLasting = transaction.passing === 0
+  const txnId = isLasting ? `${to.acked}-${reached}-${toDevice}` : ctx.random.token(12)
+  const body = { origin, origin_server_ts: ctx.clock.now(), pdus, edus }
+  try {
+    const uri = `/_matrix/federation/v1/send/${txnId}`
+    await client.send(server, { method: 'PUT', uri, body, origin, timeout: sendTimeout })
+    return true
+  } catch (error) {
+    ctx.log.debug({ server, error: (error as Error).message }, 'A transaction was not taken')
+    to.failures++
+    to.retryAt = ctx.clock.now() + Math.min(firstRetry * 2 ** Math.min(to.failures - 1, 20), longestRetry)
+    to.passing = []
+    return false
+  }
+}

@@ -1,0 +1,40 @@
+import { LRUCache } from 'lru-cache'
+import type { Context } from '../../src/context.ts'
+import { type ServerName, serverNameOf } from '../../src/matrix/ids.ts'
+import { serversOfRoom } from '../../src/storage/destinations.ts'
+import type { EventFact } from '../../src/storage/facts.ts'
+
+/** Which other servers are in which rooms: read once for each room, and followed from there. */
+export type RoomServers = {
+  of(room: number): Promise<ReadonlySet<ServerName>>
+  /** To be told of every event, in the order of the stream. */
+  follow(fact: EventFact): Promise<void>
+}
+
+const roomsMax = 10_000
+
+export function createRoomServers(ctx: Pick<Context, 'database' | 'dictionaries' | 'domains'>): RoomServers {
+  const known = new LRUCache<number, Set<ServerName>>({ max: roomsMax })
+  return {
+    async of(room) {
+      const before = known.get(room)
+      if (before) return before
+      const rows = await ctx.database.read(serversOfRoom, [room])
+      const servers = new Set(rows.map(({ server }) => server).filter((server) => !ctx.domains.isLocal(server)))
+      known.set(room, servers)
+      return servers
+    },
+    async follow({ stored, memberships }) {
+      const servers = known.get(stored.room)
+      if (!servers || memberships.length === 0) return
+      const userIds = await ctx.dictionaries.userIds(memberships.map(({ userNid }) => userNid))
+      for (const { userNid, membership } of memberships) {
+        const server = serverNameOf(userIds.get(userNid)!)
+        if (ctx.domains.isLocal(server)) continue
+        if (membership === 'join') servers.add(server)
+        // Whether that was the last member of the server is known to the database.
+        else if (servers.has(server)) known.delete(stored.room)
+      }
+    },
+  }
+}

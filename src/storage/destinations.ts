@@ -1,0 +1,106 @@
+import type { ServerName, UserId } from '../matrix/ids.ts'
+import { MAX_TRANSACTION_PDUS } from '../matrix/limits.ts'
+import { statement } from './database.ts'
+import { membershipCodes } from './room-users.ts'
+
+/** How far another server has been told what happened in a domain of ours, and who tells it. */
+export type DestinationRow = {
+  origin: ServerName
+  server_name: ServerName
+  acked_position: number
+  failures: number
+  /** Milliseconds since the epoch. */
+  retry_at: number
+}
+
+const columns = 'origin, server_name, acked_position, failures, retry_at'
+
+export const allDestinations = statement<DestinationRow>(
+  'destinations',
+  `select ${columns} from destinations where origin <> ''`,
+)
+
+/**
+ * Makes a process the one that sends to a destination, for some milliseconds; nothing while another one is. Parameters:
+ * origin, server, the position of one that is new, the process, milliseconds.
+ */
+export const ownDestination = statement<DestinationRow>(
+  'own destination',
+  `insert into destinations as d (origin, server_name, acked_position, owner, owned_until)
+   values ($1, $2, $3, $4, (extract(epoch from clock_timestamp()) * 1000)::int8 + $5::int8)
+   on conflict (origin, server_name) do update set owner = excluded.owner, owned_until = excluded.owned_until
+     where d.owner is null or d.owner = excluded.owner
+       or d.owned_until < (extract(epoch from clock_timestamp()) * 1000)::int8
+   returning ${columns}`,
+)
+
+/** What the owner has achieved, and for how many milliseconds it stays the owner: 0 gives the destination back. */
+export const saveDestination = statement<never>(
+  'save destination',
+  `update destinations set acked_position = greatest(acked_position, $3), failures = $4, retry_at = $5,
+     owner = case when $7::int8 = 0 then null else owner end,
+     owned_until = (extract(epoch from clock_timestamp()) * 1000)::int8 + $7::int8
+   where origin = $1 and server_name = $2 and owner = $6`,
+)
+
+/** Up to here there was nothing to tell to these. Parameters: origins, servers, the position. */
+export const passDestinations = statement<never>(
+  'pass destinations',
+  `update destinations d set acked_position = $3 from unnest($1::text[], $2::text[]) as idle(origin, server_name)
+   where d.origin = idle.origin and d.server_name = idle.server_name and d.acked_position < $3 and d.owner is null`,
+)
+
+const domainOf = (column: string): string => `substr(${column}, position(':' in ${column}) + 1)`
+
+/**
+ * Events of a domain of ours, and those it vouches for, in rooms that the server is in, or that are about its users; in the
+ * order of the stream. An invite goes by a way of its own. Parameters: after, up to, the server, the domain.
+ */
+export const eventsForServer = statement<{ event_nid: number }>(
+  'events for a server',
+  `select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
+   where e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null
+     and (${domainOf('s.user_id')} = $4
+       or ${domainOf('s.user_id')} <> $3
+       and exists (select from relayed_events r where r.event_id = e.event_id and r.origin = $4))
+     and (exists (select from room_users ru join users u on u.user_nid = ru.user_nid
+         where ru.room = e.room and ru.membership = ${membershipCodes.join} and ${domainOf('u.user_id')} = $3)
+       or k.type = 'm.room.member' and ${domainOf('k.state_key')} = $3
+       and e.content::json->>'membership' is distinct from 'invite')
+   order by e.event_nid limit ${MAX_TRANSACTION_PDUS}`,
+)
+
+/** Users of a domain of ours whose devices or keys changed, and who share a room with the server; by their last change. */
+export const deviceListsForServer = statement<{ user_nid: number; user_id: UserId; position: number }>(
+  'device lists for a server',
+  `select u.user_nid, u.user_id, max(c.position) as position
+   from device_list_changes c join users u using (user_nid)
+   where c.position > $1 and c.position <= $2 and c.reader_nid is null and ${domainOf('u.user_id')} = $4
+     and exists (select from room_users mine
+       join room_users ru on ru.room = mine.room and ru.membership = ${membershipCodes.join}
+       join users o on o.user_nid = ru.user_nid
+       where mine.user_nid = c.user_nid and mine.membership = ${membershipCodes.join} and ${domainOf('o.user_id')} = $3)
+   group by u.user_nid, u.user_id order by position limit 25`,
+)
+
+/** Servers that share a room with a user. */
+export const serversSharingRooms = statement<{ server: ServerName }>(
+  'servers sharing rooms with a user',
+  `select distinct ${domainOf('u.user_id')} as server
+   from room_users mine join room_users ru on ru.room = mine.room and ru.membership = ${membershipCodes.join}
+   join users u on u.user_nid = ru.user_nid
+   where mine.user_nid = $1 and mine.membership = ${membershipCodes.join}`,
+)
+
+/** Servers with a joined member in a room. */
+export const serversOfRoom = statement<{ server: ServerName }>(
+  'servers of a room',
+  `select distinct ${domainOf('user_id')} as server from room_users join users using (user_nid)
+   where room = $1 and membership = ${membershipCodes.join}`,
+)
+
+/** An event that came in through a domain of ours alone, which so passes it on. */
+export const insertRelayed = statement<never>(
+  'insert relayed event',
+  'insert into relayed_events (event_id, origin) values ($1, $2) on conflict do nothing',
+)
