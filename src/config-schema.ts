@@ -153,6 +153,7 @@ export const configSchema = section({
   }),
   experimental: section({
     msc3881: Type.Boolean({ default: true }),
+    sliding_sync: Type.Boolean({ default: true }),
   }),
   unstable: section({
     enabled: Type.Boolean({ default: true }),

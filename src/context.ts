@@ -31,6 +31,7 @@ import { createStream, type ReadFacts, type Stream, streamPosition } from './sto
 import { createWriter, type Writer } from './storage/writer.ts'
 import { createFeeds, type Feeds } from './sync/feeds.ts'
 import { createSessions, type Sessions } from './sync/sessions.ts'
+import { createSlidingSync, type SlidingParts } from './sync/sliding/sliding-sync.ts'
 import { createTyping, type Typing } from './sync/typing.ts'
 
 /**
@@ -76,6 +77,7 @@ export type Context = {
   readonly feeds: Feeds
   readonly sessions: Sessions
   readonly typing: Typing
+  readonly slidingSync: SlidingParts
   readonly media: Media
   readonly remoteServers: RemoteServersPlace
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
@@ -144,6 +146,7 @@ export async function createContext(
     deviceKeys: createDeviceKeys({ ...base, ...storage }),
     feeds,
     sessions,
+    slidingSync: createSlidingSync({ database, ...storage }),
     typing: createTyping(base, redis, (room) => sessions.wakeRoom(room)),
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),

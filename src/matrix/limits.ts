@@ -75,5 +75,17 @@ export const MAX_FILTER_BYTES = 64 * 1024
 /** Events of one room's timeline in one answer. Ours. */
 export const MAX_TIMELINE_EVENTS = 100
 
+/** Lists in one request of a sliding sync. Spec: MSC4186. */
+export const MAX_SLIDING_LISTS = 100
+
+/** Characters of the name of a list, or of a connection. Spec: MSC4186: they are opaque identifiers. */
+export const MAX_SLIDING_NAME = 255
+
+/** Rooms that one request of a sliding sync subscribes to. Ours. */
+export const MAX_ROOM_SUBSCRIPTIONS = 1000
+
+/** Elements of `required_state`, ranges, and values of a filter of a sliding sync. Ours. */
+export const MAX_SLIDING_ELEMENTS = 1000
+
 /** Signatures tried on one third-party invite, which may bring hundreds of signatures and of keys. Ours. */
 export const MAX_THIRD_PARTY_SIGNATURE_CHECKS = 100

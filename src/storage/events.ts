@@ -295,10 +295,40 @@ const selectStateSpans = statement<LoadedRow & { from_position: number; to_posit
    join room_state s on s.room = w.room and s.kind = w.kind and s.to_position = w.position
    join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
 )
+const selectWanted = statement<LoadedRow>(
+  'wanted state',
+  `select ${columns} from unnest($1::int[], $2::text[], $3::text[], $4::int8[], $5::int8[])
+     as w(room, type, state_key, after, up_to)
+   join event_kinds k on k.type = w.type and k.state_key = w.state_key
+   join room_state s on s.room = w.room and s.kind = k.kind and s.from_position > w.after
+     and s.from_position <= w.up_to and (s.to_position is null or s.to_position > w.up_to)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   union all
+   select ${columns} from unnest($6::int[], $7::text[], $8::int8[], $9::int8[]) as w(room, type, after, up_to)
+   join room_state s on s.room = w.room and not s.is_member and s.from_position > w.after
+     and s.from_position <= w.up_to and (s.to_position is null or s.to_position > w.up_to)
+   join event_kinds k on k.kind = s.kind and (w.type is null or k.type = w.type)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
+   union all
+   select ${columns} from unnest($10::int[], $11::int8[], $12::int8[]) as w(room, after, up_to)
+   join room_state s on s.room = w.room and s.is_member and s.from_position > w.after
+     and s.from_position <= w.up_to and (s.to_position is null or s.to_position > w.up_to)
+   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
+)
 const selectIds = statement<{ event_nid: number; event_id: Buffer }>(
   'event ids by nid',
   'select event_nid, event_id from events where event_nid = any($1::int8[])',
 )
+
+/** A span of a room's state: what came to be in it after a position (−1: everything) and is in it at another. */
+export type StateSpan = { readonly room: number; readonly after: number; readonly upTo: number }
+
+/** Parts of the states of rooms: single keys, all that is not a member (of a type, or null: of any), and the members. */
+export type WantedState = {
+  readonly keys: readonly (StateSpan & { readonly type: string; readonly stateKey: string })[]
+  readonly settings: readonly (StateSpan & { readonly type: string | null })[]
+  readonly members: readonly StateSpan[]
+}
 
 export type RoomPosition = { readonly room: number; readonly position: number }
 
@@ -325,6 +355,8 @@ export type EventStore = {
     rooms: readonly number[],
     kinds: readonly number[],
   ): Promise<{ stored: StoredEvent; from: number; to: number | null }[]>
+  /** Parts of the states of rooms. One statement; an event may come twice. */
+  wantedState(wanted: WantedState): Promise<StoredEvent[]>
   /** What state events replaced when they took effect, by the number of the replacing event. One statement. */
   replacedBy(events: readonly StoredEvent[]): Promise<Map<number, StoredEvent>>
   /** From the event after `from` up to and with `to`, oldest first. */
@@ -458,6 +490,25 @@ export function createEventStore(
         from: rows[index]!.from_position,
         to: rows[index]!.to_position,
       }))
+    },
+    wantedState: async ({ keys, settings, members }) => {
+      if (keys.length + settings.length + members.length === 0) return []
+      const spans = (list: readonly StateSpan[]): number[][] => [
+        list.map(({ after }) => after),
+        list.map(({ upTo }) => upTo),
+      ]
+      const rows = await database.read(selectWanted, [
+        keys.map(({ room }) => room),
+        keys.map(({ type }) => type),
+        keys.map(({ stateKey }) => stateKey),
+        ...spans(keys),
+        settings.map(({ room }) => room),
+        settings.map(({ type }) => type),
+        ...spans(settings),
+        members.map(({ room }) => room),
+        ...spans(members),
+      ])
+      return stored(rows, false)
     },
     replacedBy: async (events) => {
       const states = events.filter((event) => (event.flags & EventFlags.state) !== 0)

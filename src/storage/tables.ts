@@ -12,6 +12,7 @@ export type Tables = CoreTables &
   FederationTables &
   PushTables &
   ApplicationServiceTables &
+  SlidingSyncTables
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -337,4 +338,16 @@ type ApplicationServiceTables = {
     retry_at: Generated<number>
   }
   network_rooms: { service_id: string; network_id: string; room: number }
+}
+
+// -- sliding sync (migrations/0030-sliding-sync.sql) ------------------------------------------------------------------
+
+type SlidingSyncTables = {
+  sliding_sync_states: {
+    state: GeneratedAlways<number>
+    user_nid: number
+    device_id: string
+    conn_id: string
+    content: string
+  }
 }

@@ -11,7 +11,7 @@ import { advanceTally, splitByThread, threadTally } from './thread-counts.ts'
 /** What a joined room's part of a sync holds beside events: counts, summary, ephemeral events; as JSON text. */
 export type RoomExtras = { readonly text: string; readonly isEmpty: boolean }
 
-type Counts = {
+export type Counts = {
   readonly notifyCount: number
   readonly highlightCount: number
   readonly joinedMembers: number
@@ -19,7 +19,7 @@ type Counts = {
   readonly heroes: readonly number[] | undefined
 }
 
-type Receipt = { eventId: string; receiptType: string; userNid: number; ts: number; threadId: string }
+export type Receipt = { eventId: string; receiptType: string; userNid: number; ts: number; threadId: string }
 
 type Engine = Pick<Context, 'database' | 'dictionaries' | 'typing'>
 
@@ -78,7 +78,7 @@ function unreadText({ main, threads, all }: ReturnType<typeof splitByThread>, ap
 }
 
 /** Counts from memory for a room with news, else from the database, all rooms in one statement. */
-async function loadCounts(
+export async function loadCounts(
   ctx: Pick<Context, 'database'>,
   session: Session,
   timelines: readonly RoomTimeline[],
@@ -158,7 +158,7 @@ async function loadReceipts(
 }
 
 /** Spec: Client-Server API, "Receipts": one `m.receipt` event for all receipts of a room. */
-function receiptText(
+export function receiptText(
   receipts: readonly Receipt[],
   userIds: ReadonlyMap<number, string>,
   ignored: ReadonlySet<string>,

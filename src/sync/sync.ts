@@ -1,12 +1,11 @@
 import type { Context } from '../context.ts'
 import type { ServerName, UserId } from '../matrix/ids.ts'
-import { describeEvents } from '../rooms/describe-events.ts'
-import type { StoredEvent } from '../storage/events.ts'
 import { type NewsRow, newsOfUser } from '../storage/user-data.ts'
+import { describeRooms } from './describe-rooms.ts'
 import type { SyncFilter } from './filter.ts'
 import { coldReceipts, loadRoomExtras, type RoomExtras } from './room-extras.ts'
 import { planRooms, type RoomPlan } from './room-plan.ts'
-import { loadStates, type States, type ToldMembers } from './room-states.ts'
+import { loadStates, type ToldMembers } from './room-states.ts'
 import { loadTimelines, type RoomTimeline } from './room-timelines.ts'
 import type { Session } from './sessions.ts'
 import { isElsewhere, leavesElsewhere, strippedRoomState } from './stripped-state.ts'
@@ -76,7 +75,7 @@ export async function buildSync(
     strippedRoomState(ctx, plans, request.reader.userId, session.ignored),
     leavesElsewhere(ctx, plans, request.reader.userId),
   ])
-  const described = await describeAll(ctx, session, request, timelines, states)
+  const described = await describeRooms(ctx, session, request.reader, timelines, states)
   const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, left, request }))
   const token = formatSyncToken({
     position: upTo,
@@ -111,55 +110,6 @@ async function loadNews(
 }
 
 type RoomText = { readonly section: RoomPlan['section']; readonly text: string } | undefined
-
-/** All events of the answer in one go: the texts of timelines and states, by event object. */
-async function describeAll(
-  ctx: Context,
-  session: Session,
-  request: SyncRequest,
-  timelines: readonly RoomTimeline[],
-  states: States,
-): Promise<{ timeline: Map<number, string[]>; state: Map<number, string[]> }> {
-  const events: StoredEvent[] = []
-  const transactions = new Map<number, string | undefined>()
-  const unrelated = new Set<StoredEvent>()
-  const views = new Map<number, RoomTimeline['view'] & {}>()
-  const joined = new Map<number, 'join'>()
-  for (const { plan, events: shown, facts, view } of timelines) {
-    if (view) views.set(plan.userRoom.room, view)
-    else joined.set(plan.userRoom.room, 'join')
-    for (const event of shown) {
-      events.push(event)
-      const fact = facts.get(event.nid)
-      if (!fact) continue
-      const { transaction } = fact
-      const isOwn = transaction?.deviceId === request.reader.deviceId
-      // A fact that was read from the database does not tell.
-      if (transaction || fact.room.seen !== undefined)
-        transactions.set(event.nid, isOwn ? transaction.txnId : undefined)
-      if (!plan.feed?.relatedTo.has(event.event.eventId)) unrelated.add(event)
-    }
-  }
-  const texts = await describeEvents(ctx, request.reader, events, {
-    views: new Map<number, 'join' | (RoomTimeline['view'] & {})>([...joined, ...views]),
-    replaced: states.replaced,
-    transactions,
-    ignored: session.ignored,
-    unrelated: (event) => unrelated.has(event),
-  })
-  const timeline = new Map<number, string[]>()
-  let next = 0
-  for (const { plan, events: shown } of timelines) {
-    timeline.set(plan.userRoom.room, texts.slice(next, (next += shown.length)))
-  }
-  const state = new Map<number, string[]>()
-  const plain = { replaced: new Map<number, undefined>(), transactions: 'skip' as const, unrelated: () => true }
-  for (const [room, list] of states.byRoom) {
-    for (const event of list) plain.replaced.set(event.nid, undefined)
-    state.set(room, await describeEvents(ctx, request.reader, list, plain))
-  }
-  return { timeline, state }
-}
 
 type Parts = {
   readonly timelines: readonly RoomTimeline[]

@@ -9,27 +9,30 @@ export type SyncToken = {
   readonly position: number
   readonly ephemeral?: { readonly process: string; readonly counter: number }
   readonly toDevice?: number
+  readonly connection?: { readonly state: number; readonly answer: number }
 }
 
-const pattern = /^s(\d{1,16})(?:_([\w-]{1,24})_(\d{1,16}))?(?:~(\d{1,16}))?$/
+const pattern = /^s(\d{1,16})(?:_([\w-]{1,24})_(\d{1,16}))?(?:~(\d{1,16}))?(?:\.(\d{1,15})\.(\d{1,15}))?$/
 
 /** @throws MatrixError M_INVALID_PARAM for what no server of ours gave out. */
 export function parseSyncToken(text: string): SyncToken {
   const match = pattern.exec(text)
   const position = Number(match?.[1])
   if (!match || !Number.isSafeInteger(position)) throw new MatrixError('M_INVALID_PARAM', 'Unknown sync token')
-  const [, , process, counter, toDevice] = match
+  const [, , process, counter, toDevice, state, answer] = match
   return {
     position,
     ...(process !== undefined && { ephemeral: { process, counter: Number(counter) } }),
     ...(toDevice !== undefined && { toDevice: Math.min(Number(toDevice), position) }),
+    ...(state !== undefined && { connection: { state: Number(state), answer: Number(answer) } }),
   }
 }
 
 export function formatSyncToken(token: SyncToken): string {
-  const { position, ephemeral, toDevice } = token
+  const { position, ephemeral, toDevice, connection } = token
   const inProcess = ephemeral ? `_${ephemeral.process}_${ephemeral.counter}` : ''
-  return `s${position}${inProcess}${toDevice === undefined ? '' : `~${toDevice}`}`
+  const onConnection = connection ? `.${connection.state}.${connection.answer}` : ''
+  return `s${position}${inProcess}${toDevice === undefined ? '' : `~${toDevice}`}${onConnection}`
 }
 
 /**

@@ -48,7 +48,7 @@ export async function loadUserExtras(
   const [accountData, toDevice, deviceLists, keys] = await Promise.all([
     loadAccountData(session, since, upTo, news),
     loadToDevice(ctx, session, request, upTo, news),
-    since === undefined ? undefined : loadDeviceLists(ctx, session, plans, since, upTo),
+    since === undefined ? undefined : loadDeviceLists(ctx, session, moved(plans, since), since, upTo),
     ctx.deviceKeys.counts(request.reader),
   ])
   const { global, rooms } = accountDataTexts(ctx, request, accountData)
@@ -110,10 +110,10 @@ async function loadAccountData(
  *
  * Spec: Client-Server API, "Send-to-Device messaging".
  */
-async function loadToDevice(
+export async function loadToDevice(
   ctx: Pick<Context, 'database'>,
   session: Session,
-  { reader, since }: SyncRequest,
+  { reader, since }: Pick<SyncRequest, 'reader' | 'since'>,
   upTo: number,
   news: Promise<readonly NewsRow[]>,
 ): Promise<{ messages: string[]; upTo: number | undefined }> {
@@ -141,20 +141,22 @@ async function loadToDevice(
   }
 }
 
+/** Whether the reader came into a room or out of one. */
+function moved(plans: readonly RoomPlan[], since: number): boolean {
+  return plans.some(({ section, userRoom }) => (section === 'join' || section === 'leave') && userRoom.since > since)
+}
+
 /**
  * Spec: Client-Server API, "Tracking the device list for a user". From memory, unless the reader came into a room or out of
  * one, or was away for longer than memory goes back.
  */
-async function loadDeviceLists(
+export async function loadDeviceLists(
   ctx: Pick<Context, 'database' | 'dictionaries'>,
   session: Session,
-  plans: readonly RoomPlan[],
+  moved: boolean,
   since: number,
   upTo: number,
 ): Promise<{ changed: string[]; left: string[] } | undefined> {
-  const moved = plans.some(
-    ({ section, userRoom }) => (section === 'join' || section === 'leave') && userRoom.since > since,
-  )
   if (moved || since < session.completeAfter) {
     const lists = await keyChanges(ctx, session, { from: since, to: upTo })
     return lists.changed.length + lists.left.length === 0 ? undefined : lists

@@ -38,8 +38,8 @@ export async function waitForSync(
 }
 
 /** Resolves when something for the user was committed after `seen`, or time is up. */
-function wokenUp(
-  ctx: Context,
+export function wokenUp(
+  ctx: Pick<Context, 'stream' | 'closing'>,
   waiters: Set<() => void>,
   seen: number,
   milliseconds: number,

@@ -7,7 +7,7 @@ test('versions and capabilities', async () => {
   await using server = await startTestServer()
   const { body } = await server.request('get', '/_matrix/client/versions')
   expect(body.versions).toContain('v1.12')
-  expect(body.unstable_features).toEqual({})
+  expect(body.unstable_features).toMatchObject({ 'org.matrix.simplified_msc3575': true })
   const alice = await server.register('alice')
   const { capabilities } = await alice.get('/capabilities')
   expect(capabilities['m.room_versions'].default).toBe('12')

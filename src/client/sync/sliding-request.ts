@@ -1,0 +1,59 @@
+import type { Response } from 'express'
+import type { Requester } from '../../accounts/requesters.ts'
+import type { Context } from '../../context.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+import { parseRoomId, type RoomId } from '../../matrix/ids.ts'
+import { MAX_ROOM_SUBSCRIPTIONS } from '../../matrix/limits.ts'
+import { answerSliding, type SlidingAnswer } from '../../sync/sliding/answer.ts'
+import type { ListRequest, RoomRequest } from '../../sync/sliding/request.ts'
+
+/** Milliseconds. Longer waits are cut, so that nobody holds a connection for ever. */
+const longestTimeout = 300_000
+
+type Call = {
+  readonly requester: Requester
+  readonly response: Response
+  readonly body: { readonly conn_id?: string | null; readonly extensions?: { readonly [name: string]: unknown } | null }
+}
+
+/** What the two forms say differently. */
+type Said = {
+  readonly pos: string | undefined
+  readonly timeout: number | undefined
+  readonly lists: readonly (readonly [name: string, list: ListRequest])[]
+  readonly subscriptions: readonly (readonly [roomId: string, room: RoomRequest])[]
+}
+
+/** @throws MatrixError M_FORBIDDEN for who has no device; M_INVALID_PARAM for too much; M_UNKNOWN_POS. */
+export async function slidingAnswerTo(ctx: Context, call: Call, said: Said): Promise<SlidingAnswer> {
+  const { requester, response, body } = call
+  if (requester.deviceId === undefined) throw new MatrixError('M_FORBIDDEN', 'Only a device can sync')
+  if (said.subscriptions.length > MAX_ROOM_SUBSCRIPTIONS) {
+    throw new MatrixError('M_INVALID_PARAM', `At most ${MAX_ROOM_SUBSCRIPTIONS} room subscriptions`)
+  }
+  const gone = new AbortController()
+  // The request itself is closed as soon as its body is read.
+  response.once('close', () => gone.abort())
+  const rooms = said.subscriptions.flatMap(([roomId, room]): [RoomId, RoomRequest][] => {
+    const parsed = parseRoomId(roomId)
+    return parsed === undefined ? [] : [[parsed, room]]
+  })
+  return answerSliding(
+    ctx,
+    {
+      reader: {
+        userId: requester.userId,
+        userNid: requester.userNid,
+        deviceId: requester.deviceId,
+        domain: requester.domain,
+      },
+      connId: body.conn_id ?? '',
+      pos: said.pos,
+      lists: new Map(said.lists),
+      subscriptions: new Map(rooms),
+      extensions: body.extensions ?? {},
+    },
+    Math.min(said.timeout ?? 0, longestTimeout),
+    gone.signal,
+  )
+}

@@ -1,0 +1,77 @@
+import type { Context } from '../../context.ts'
+import { parseRoomId } from '../../matrix/ids.ts'
+import type { Session, UserRoom } from '../sessions.ts'
+import type { ListFilters } from './request.ts'
+import type { RoomList } from './room-list.ts'
+import type { TraitsOfRooms } from './room-traits.ts'
+import { directRooms, tagsOfRooms } from './user-traits.ts'
+
+/**
+ * The rooms that a list's filters let through, in their order. Decided in memory; what is not there is read once for all
+ * rooms together.
+ *
+ * Spec: MSC4186, "SlidingRoomFilter"; `room_name_like` is from MSC3575.
+ */
+export async function filterRooms(
+  ctx: Pick<Context, 'database' | 'stream'>,
+  traits: TraitsOfRooms,
+  session: Session,
+  list: RoomList,
+  rooms: readonly UserRoom[],
+  filters: ListFilters | undefined,
+): Promise<readonly UserRoom[]> {
+  if (!filters) return rooms
+  const tests = await testsOf(ctx, traits, session, list, rooms, filters)
+  return tests.length === 0 ? rooms : rooms.filter((room) => tests.every((test) => test(room)))
+}
+
+type Test = (room: UserRoom) => boolean
+
+async function testsOf(
+  ctx: Pick<Context, 'database' | 'stream'>,
+  traits: TraitsOfRooms,
+  session: Session,
+  list: RoomList,
+  rooms: readonly UserRoom[],
+  filters: ListFilters,
+): Promise<Test[]> {
+  const tests: Test[] = []
+  const { is_dm, is_invited, is_encrypted, tags, not_tags, spaces, room_types, not_room_types, room_name_like } =
+    filters
+  if (is_invited !== undefined && is_invited !== null) {
+    tests.push(({ membership }) => (membership === 'invite') === is_invited)
+  }
+  if (is_dm !== undefined && is_dm !== null) {
+    const direct = await directRooms(ctx, session)
+    tests.push(({ roomId }) => direct.has(roomId) === is_dm)
+  }
+  if (tags || not_tags) {
+    const tagged = await tagsOfRooms(ctx, session)
+    const has = (room: number, wanted: readonly string[]): boolean => wanted.some((tag) => tagged.get(room)?.has(tag))
+    if (not_tags) tests.push(({ room }) => !has(room, not_tags))
+    if (tags) tests.push(({ room }) => has(room, tags))
+  }
+  if (spaces) {
+    const joined = spaces.flatMap((roomId) => {
+      const space = parseRoomId(roomId) && list.room(roomId as UserRoom['roomId'])
+      return space && space.membership === 'join' ? [space.room] : []
+    })
+    const children = await traits.children(joined)
+    tests.push(({ roomId }) => children.has(roomId))
+  }
+  if ((is_encrypted ?? room_types ?? not_room_types ?? room_name_like ?? undefined) !== undefined) {
+    await traits.load(rooms.map(({ room }) => room))
+    if (typeof is_encrypted === 'boolean') tests.push(({ room }) => traits.of(room).isEncrypted === is_encrypted)
+    if (not_room_types) tests.push(({ room }) => !not_room_types.includes(traits.of(room).roomType))
+    if (room_types) tests.push(({ room }) => room_types.includes(traits.of(room).roomType))
+    if (typeof room_name_like === 'string') tests.push(nameTest(traits, room_name_like))
+  }
+  return tests
+}
+
+/** The name of a room that the user left may have changed since. */
+function nameTest(traits: TraitsOfRooms, like: string): Test {
+  const wanted = like.toLowerCase()
+  return ({ room, membership }) =>
+    membership !== 'leave' && membership !== 'ban' && (traits.of(room).name?.toLowerCase().includes(wanted) ?? false)
+}
