@@ -1,3 +1,4 @@
+import { withoutIgnored } from '../account-data/ignored-users.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
 import type { EventFilter } from '../sync/filter.ts'
@@ -5,6 +6,7 @@ import { formatTimelineToken } from '../sync/token.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
 import type { paginate } from './paginate.ts'
 import { describeState } from './read-state.ts'
+import { relatedAs } from './related-by.ts'
 import { eventsSeen, visibleEvent } from './room-access.ts'
 
 /** An event and what is around it, as JSON texts. */
@@ -41,7 +43,9 @@ export async function eventContext(
     ctx.events.backward(room, position - 1, -Number.MAX_SAFE_INTEGER, half),
     ctx.events.forward(room, position, Number.MAX_SAFE_INTEGER, limit - half),
   ])
-  const seen = new Set(await eventsSeen(ctx, view, reader.userId, [...before, ...after]))
+  const around = await eventsSeen(ctx, view, reader.userId, [...before, ...after])
+  const wanted = await relatedAs(ctx, await withoutIgnored(ctx, reader, around), request.filter.relatedBy)
+  const seen = new Set(wanted)
   const isShown = (event: (typeof before)[number]): boolean =>
     seen.has(event) && (request.filter.allows?.(event.event.pdu) ?? true)
   const older = before.filter(isShown)

@@ -1,3 +1,4 @@
+import { withoutIgnored } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
@@ -6,6 +7,7 @@ import type { EventFilter } from '../sync/filter.ts'
 import { formatTimelineToken } from '../sync/token.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
 import { describeState } from './read-state.ts'
+import { relatedAs } from './related-by.ts'
 import { eventsSeen, type RoomView, viewRoom } from './room-access.ts'
 
 type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'stream'>
@@ -58,7 +60,7 @@ export async function paginate(ctx: Engine, roomId: RoomId, reader: Reader, requ
 }
 
 async function scan(
-  ctx: Pick<Context, 'database' | 'dictionaries' | 'events'>,
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'events' | 'sessions'>,
   view: RoomView,
   reader: Reader,
   request: PageRequest & { from: number },
@@ -73,8 +75,9 @@ async function scan(
     const chunk = request.backwards
       ? await ctx.events.backward(room, position, request.to ?? oldest, size)
       : await ctx.events.forward(room, position, request.to ?? Number.MAX_SAFE_INTEGER, size)
-    const seen = await eventsSeen(ctx, view, reader.userId, chunk)
-    const shown = seen.filter(({ event }) => request.filter.allows?.(event.pdu) ?? true)
+    const seen = await withoutIgnored(ctx, reader, await eventsSeen(ctx, view, reader.userId, chunk))
+    const allowed = seen.filter(({ event }) => request.filter.allows?.(event.pdu) ?? true)
+    const shown = await relatedAs(ctx, allowed, request.filter.relatedBy)
     const page = shown.slice(0, limit - events.length)
     events.push(...page)
     if (page.length < shown.length) return { events, end: after(page.at(-1)!) }

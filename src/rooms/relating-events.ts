@@ -1,3 +1,4 @@
+import { withoutIgnored } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
@@ -76,7 +77,7 @@ export async function relatingEvents(
     limit + 1,
     request.recurse ? recursionDepth : 1,
   ])
-  const stored = await loadSeen(ctx, view, reader, rows.slice(0, limit))
+  const stored = await withoutIgnored(ctx, reader, await loadSeen(ctx, view, reader, rows.slice(0, limit)))
   const last = rows[limit - 1]?.timeline
   return {
     events: await describeEvents(ctx, reader, stored, {
@@ -133,7 +134,7 @@ export async function threadRoots(
     request.participated,
     limit + 1,
   ])
-  const stored = await loadSeen(ctx, view, reader, rows.slice(0, limit))
+  const stored = await withoutIgnored(ctx, reader, await loadSeen(ctx, view, reader, rows.slice(0, limit)))
   return {
     events: await describeEvents(ctx, reader, stored, {
       views: new Map([[view.room.room, view.history]]),

@@ -3,6 +3,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { Pdu } from '../matrix/event.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
+import type { RelatedBy } from '../rooms/related-by.ts'
 
 /**
  * Filters as clients send them. Spec: Client-Server API, "Filtering". Unknown keys pass.
@@ -55,6 +56,8 @@ export type EventFilter = {
   readonly includeRedundantMembers: boolean
   readonly unreadThreadNotifications: boolean
   readonly allowsRoom: (roomId: string) => boolean
+  /** What has to relate to an event for it to pass; undefined: nothing. */
+  readonly relatedBy: RelatedBy | undefined
   /** For what has no sender. */
   readonly allowsType: (type: string) => boolean
   /** Undefined: everything passes. */
@@ -101,6 +104,10 @@ export function compileEventFilter(filter: RoomEventFilterJson = {}): EventFilte
     includeRedundantMembers: filter.include_redundant_members ?? false,
     unreadThreadNotifications: filter.unread_thread_notifications ?? false,
     allowsRoom: roomTest(filter.rooms, filter.not_rooms),
+    relatedBy:
+      filter.related_by_senders || filter.related_by_rel_types
+        ? { senders: filter.related_by_senders, relTypes: filter.related_by_rel_types }
+        : undefined,
     allowsType: typeTest(filter),
     allows: eventTest(filter),
   }

@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { type ViewerHistory, viewersOf } from '../rooms/history-visibility.ts'
+import { relatedAs } from '../rooms/related-by.ts'
 import { isOwnMembership } from '../rooms/room-access.ts'
 import { visibleEvents } from '../rooms/visible-events.ts'
 import type { StoredEvent } from '../storage/events.ts'
@@ -111,11 +112,12 @@ async function take(
     })
     draft.view = viewersOf(history).get(roomOf(draft.plan)) ?? { visibilities: [], memberships: [] }
   }
+  const related = new Set(await relatedAs(ctx, events, options.filter.relatedBy))
   const visible = draft.view && new Set(await visibleEvents(ctx, draft.view, options.userId, events))
   for (const event of events) {
     const isVisible = !visible || visible.has(event) || isOwnMembership(event, options.userId)
     if (!isVisible) draft.hidden = true
-    else if (passes(event, options)) draft.passing.push(event)
+    else if (related.has(event) && passes(event, options)) draft.passing.push(event)
   }
 }
 
@@ -167,7 +169,8 @@ function inMemory(plan: RoomPlan, options: TimelineOptions): readonly EventFact[
   if (!plan.feed) return plan.warm ? [] : undefined
   const facts = eventsBetween(plan.feed, plan.after, plan.upTo)
   if (plan.warm) return facts
-  const { limit } = options.filter
+  const { limit, relatedBy } = options.filter
+  if (relatedBy) return undefined
   const firstShown = facts.findLastIndex(
     (_, index) => facts.slice(index).filter(({ stored }) => passes(stored, options)).length > limit,
   )

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { type NewsRow, newsOfUser } from '../storage/user-data.ts'
 import { describeRooms } from './describe-rooms.ts'
+import { onlyFields } from './event-fields.ts'
 import type { SyncFilter } from './filter.ts'
 import { coldReceipts, loadRoomExtras, type RoomExtras } from './room-extras.ts'
 import { planRooms, type RoomPlan } from './room-plan.ts'
@@ -75,7 +76,8 @@ export async function buildSync(
     strippedRoomState(ctx, plans, request.reader.userId, session.ignored),
     leavesElsewhere(ctx, plans, request.reader.userId),
   ])
-  const described = await describeRooms(ctx, session, request.reader, timelines, states)
+  const texts = await describeRooms(ctx, session, request.reader, timelines, states)
+  const described = request.filter.eventFields ? picked(texts, onlyFields(request.filter.eventFields)) : texts
   const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, left, request }))
   const token = formatSyncToken({
     position: upTo,
@@ -110,6 +112,13 @@ async function loadNews(
 }
 
 type RoomText = { readonly section: RoomPlan['section']; readonly text: string } | undefined
+
+type Described = Awaited<ReturnType<typeof describeRooms>>
+
+function picked({ timeline, state }: Described, pick: (text: string) => string): Described {
+  const each = (texts: Map<number, string[]>) => new Map([...texts].map(([room, list]) => [room, list.map(pick)]))
+  return { timeline: each(timeline), state: each(state) }
+}
 
 type Parts = {
   readonly timelines: readonly RoomTimeline[]
