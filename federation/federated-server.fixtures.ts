@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { inject } from 'vitest'
 import { checkConfig } from '../src/config.ts'
 import { createContext } from '../src/context.ts'
 import { startServer } from '../src/server.ts'
@@ -19,19 +21,27 @@ async function freePort(): Promise<number> {
   return port
 }
 
+export type FederatedServerOptions = {
+  /** How many domains the deployment has: each is an address of its own. */
+  readonly domains?: 1 | 2
+  readonly redis?: boolean
+  /** Another process of that server's deployment, which nobody reaches by its names; or the same one again, later. */
+  readonly like?: TestServer
+  /** Where it listens; `like` itself may be gone by now. */
+  readonly port?: number
+  /** Leaves the database and the keys where they are. */
+  readonly kept?: boolean
+}
+
 /** A server that others can reach by its name, which is its address. */
-export async function startFederatedServer(federation: object = {}): Promise<TestServer> {
-  const port = await freePort()
-  const database = await createTestDatabase()
-  const folder = mkdtempSync(join(tmpdir(), 'chappe-federation-'))
-  const tree = {
-    server_names: [`127.0.0.1:${port}`],
-    data_dir: folder,
-    registration: { mode: 'open' },
-    rate_limits: { enabled: false },
-    passwords: { argon2_memory_kib: 8, argon2_passes: 1 },
-    federation: { allow: ['*'], allow_addresses: ['127.0.0.0/8'], insecure_http: true, ...federation },
-  }
+export async function startFederatedServer(
+  federation: object = {},
+  options: FederatedServerOptions = {},
+): Promise<TestServer> {
+  const { like } = options
+  const port = options.port ?? (await freePort())
+  const database = like?.database ?? (await createTestDatabase())
+  const tree = like?.tree ?? treeOf(port, federation, options)
   const log = pino({ level: process.env.CHAPPE_TEST_LOG ?? 'silent' })
   const ctx = await createContext(checkConfig(tree), database.url, { log })
   const running = createFederation(ctx)
@@ -41,8 +51,26 @@ export async function startFederatedServer(federation: object = {}): Promise<Tes
     await running?.close()
   }
   const cleanUp = async (): Promise<void> => {
-    rmSync(folder, { recursive: true, force: true })
+    if (options.kept || (like && options.port === undefined)) return
+    rmSync(tree.data_dir as string, { recursive: true, force: true })
     await database[Symbol.asyncDispose]()
   }
   return new TestServer({ ctx, server: { port: server.port, close }, database, tree, cleanUp })
+}
+
+function treeOf(port: number, federation: object, options: FederatedServerOptions): { [key: string]: unknown } {
+  return {
+    server_names: options.domains === 2 ? [`127.0.0.1:${port}`, `127.0.0.2:${port}`] : [`127.0.0.1:${port}`],
+    data_dir: mkdtempSync(join(tmpdir(), 'chappe-federation-')),
+    host: '0.0.0.0',
+    // A test says which domain it means by the header that a proxy would set.
+    trusted_proxies: ['127.0.0.1'],
+    registration: { mode: 'open' },
+    rate_limits: { enabled: false },
+    passwords: { argon2_memory_kib: 8, argon2_passes: 1 },
+    federation: { allow: ['*'], allow_addresses: ['127.0.0.0/8'], insecure_http: true, ...federation },
+    ...(options.redis && {
+      redis: { url: inject('redisUrl'), prefix: `test-${randomBytes(6).toString('hex')}` },
+    }),
+  }
 }

@@ -12,6 +12,7 @@ import {
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { setReceipt } from '../../src/receipts/set-receipt.ts'
 import { isJoined } from '../../src/rooms/room-access.ts'
+import { forgetRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
 import { insertDeviceListChanges } from '../../src/storage/user-data.ts'
 import type { Federation } from '../federation.ts'
 import { isAllowedByAcl } from '../server-acl.ts'
@@ -24,15 +25,25 @@ const mostReceipts = 100
 /**
  * Takes in what is told without being an event of a room. Whoever it is about belongs to the server it comes from.
  *
- * Spec: Server-Server API, "EDUs" (v1.19). @TODO m.signing_key_update.
+ * @param changed gets the users whose devices or keys changed: to be told once for a transaction.
+ *
+ * Spec: Server-Server API, "EDUs" (v1.19).
  */
-export async function receiveEdu(federation: Federation, origin: ServerName, edu: Json): Promise<void> {
+export async function receiveEdu(
+  federation: Federation,
+  origin: ServerName,
+  edu: Json,
+  changed: Set<UserId>,
+): Promise<void> {
   const { edu_type: type, content } = objectOf(edu)
   const told = objectOf(content)
   if (type === 'm.receipt') await receiveReceipts(federation, origin, told)
   else if (type === 'm.typing') await receiveTyping(federation, origin, told)
   else if (type === 'm.direct_to_device') await receiveToDevice(federation, origin, told)
-  else if (type === 'm.device_list_update') await receiveDeviceList(federation, origin, told)
+  else if (type === 'm.device_list_update' || type === 'm.signing_key_update') {
+    const userId = userOf(told.user_id, origin)
+    if (userId) changed.add(userId)
+  }
 }
 
 async function receiveTyping({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
@@ -89,10 +100,11 @@ async function receiveToDevice({ ctx }: Federation, origin: ServerName, content:
   await sendToDevice(ctx, sender, type, messages, transaction)
 }
 
-/** The keys are fetched when somebody asks for them: here it is only told that they changed. */
-async function receiveDeviceList({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
-  const userId = userOf(content.user_id, origin)
-  if (!userId) return
+/**
+ * Whatever changed of a user's devices and keys, and whether something before it was missed: they are fetched anew when
+ * somebody asks for them. Here it is told that they changed, and what was known is forgotten.
+ */
+export async function deviceListChanged({ ctx }: Federation, userId: UserId): Promise<void> {
   const userNid = (await ctx.dictionaries.findUsers([userId])).get(userId)
   if (userNid === undefined) return
   await ctx.writer.write({
@@ -102,6 +114,7 @@ async function receiveDeviceList({ ctx }: Federation, origin: ServerName, conten
       batch.fact({ kind: 'deviceList', position, userNid })
     },
   })
+  await ctx.database.read(forgetRemoteDeviceList, [userNid])
 }
 
 function userOf(value: Json | undefined, origin: ServerName): UserId | undefined {

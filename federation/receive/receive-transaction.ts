@@ -1,6 +1,6 @@
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { RoomEvent } from '../../src/matrix/event.ts'
-import { parseRoomId, type RoomId, type ServerName } from '../../src/matrix/ids.ts'
+import { parseRoomId, type RoomId, type ServerName, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
@@ -8,7 +8,7 @@ import { statement } from '../../src/storage/database.ts'
 import type { Federation } from '../federation.ts'
 import { isAllowedByAcl } from '../server-acl.ts'
 import { checkPdu } from './check-pdu.ts'
-import { receiveEdu } from './receive-edu.ts'
+import { deviceListChanged, receiveEdu } from './receive-edu.ts'
 import { receiveElsewhere } from './receive-elsewhere.ts'
 import { receiveEvents } from './receive-events.ts'
 
@@ -52,9 +52,13 @@ async function receiveOnce(
   const [before] = await database.read(selectAnswer, [origin, txnId])
   if (before) return JSON.parse(before.answer) as JsonObject
   const answer = { pdus: await receivePdus(federation, origin, pdus) }
+  const changed = new Set<UserId>()
   for (const edu of edus) {
-    await receiveEdu(federation, origin, edu).catch((error: unknown) => log.warn({ err: error }, 'An EDU was dropped'))
+    await receiveEdu(federation, origin, edu, changed).catch((error: unknown) =>
+      log.warn({ err: error }, 'An EDU was dropped'),
+    )
   }
+  for (const userId of changed) await deviceListChanged(federation, userId)
   await database.read(insertAnswer, [origin, txnId, JSON.stringify(answer), clock.now()])
   return answer
 }

@@ -1,10 +1,29 @@
-import type { RemoteKeys } from '../../src/keys/ports.ts'
+import type { RemoteKeyAnswer, RemoteKeys } from '../../src/keys/ports.ts'
 import { type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { remoteDeviceLists, saveRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
 import type { Federation } from '../federation.ts'
 
-/** Keys of other servers' users. What an answer says of users that were not asked for, or have another id, is left out. */
-export function createRemoteKeys({ ctx, client }: Federation): RemoteKeys {
+/** What is remembered of a user. */
+type DeviceList = {
+  readonly devices: { readonly [deviceId: string]: JsonObject }
+  readonly master?: JsonObject
+  readonly self_signing?: JsonObject
+}
+
+type Asked = ReadonlyMap<UserId, readonly string[]>
+
+/** Bytes of what is remembered of one user. */
+const mostBytes = 4 * 1024 * 1024
+
+/**
+ * Keys of other servers' users. What an answer says of users that were not asked for, or have another id, is left out. Whole
+ * lists are remembered until their server says that they changed.
+ *
+ * Spec: Server-Server API, "End-to-End Encryption", "Device Management" (v1.19).
+ */
+export function createRemoteKeys(federation: Federation): RemoteKeys {
+  const { ctx, client } = federation
   const ask = async (server: ServerName, operation: string, body: JsonObject, timeout: number) => {
     const uri = `/_matrix/federation/v1/user/keys/${operation}`
     try {
@@ -15,22 +34,19 @@ export function createRemoteKeys({ ctx, client }: Federation): RemoteKeys {
   }
   return {
     async query(server, devices, timeout) {
-      const body = { device_keys: Object.fromEntries(devices) } as unknown as JsonObject
-      const answer = await ask(server, 'query', body, timeout)
-      if (!answer) return undefined
-      const isAsked = (userId: string): userId is UserId =>
-        devices.has(userId as UserId) && serverNameOf(userId as UserId) === server
-      const deviceKeys = new Map<UserId, Map<string, JsonObject>>()
-      for (const [userId, ofUser] of entriesOf(answer.device_keys)) {
-        if (!isAsked(userId)) continue
-        const own = entriesOf(ofUser).filter(([id, key]) => key.user_id === userId && key.device_id === id)
-        deviceKeys.set(userId, new Map(own))
+      const known = await remembered(federation, devices)
+      const missing = [...devices.keys()].filter((userId) => !known.has(userId))
+      if (missing.length > 0) {
+        const { position } = ctx.stream
+        const body = { device_keys: Object.fromEntries(missing.map((userId) => [userId, []])) }
+        const answer = await ask(server, 'query', body, timeout)
+        if (!answer) return undefined
+        for (const [userId, list] of listsIn(answer, server, missing)) {
+          known.set(userId, list)
+          await remember(federation, userId, list, position)
+        }
       }
-      const owned = (value: Json | undefined): Map<UserId, JsonObject> => {
-        const entries = entriesOf(value).filter(([userId, key]) => isAsked(userId) && key.user_id === userId)
-        return new Map(entries as [UserId, JsonObject][])
-      }
-      return { deviceKeys, masterKeys: owned(answer.master_keys), selfSigningKeys: owned(answer.self_signing_keys) }
+      return answerOf(known, devices)
     },
     async claim(server, wanted, timeout) {
       const users = [...wanted].map(([userId, devices]) => [userId, Object.fromEntries(devices)] as const)
@@ -45,6 +61,58 @@ export function createRemoteKeys({ ctx, client }: Federation): RemoteKeys {
       return claimed
     },
   }
+}
+
+async function remembered({ ctx }: Federation, devices: Asked): Promise<Map<UserId, DeviceList>> {
+  const nids = await ctx.dictionaries.findUsers([...devices.keys()])
+  const users = new Map([...nids].map(([userId, nid]) => [nid, userId]))
+  const rows = users.size === 0 ? [] : await ctx.database.read(remoteDeviceLists, [[...users.keys()]])
+  return new Map(rows.map((row) => [users.get(row.user_nid)!, JSON.parse(row.content) as DeviceList]))
+}
+
+async function remember({ ctx }: Federation, userId: UserId, list: DeviceList, position: number): Promise<void> {
+  const nid = (await ctx.dictionaries.findUsers([userId])).get(userId)
+  const content = JSON.stringify(list)
+  // PostgreSQL cannot hold the one; nobody needs the other.
+  if (nid === undefined || content.includes('\\u0000') || content.length > mostBytes) return
+  await ctx.database.read(saveRemoteDeviceList, [nid, content, position])
+}
+
+function listsIn(answer: JsonObject, server: ServerName, asked: readonly UserId[]): Map<UserId, DeviceList> {
+  const deviceKeys = new Map(entriesOf(answer.device_keys))
+  const masters = new Map(entriesOf(answer.master_keys))
+  const selfSigning = new Map(entriesOf(answer.self_signing_keys))
+  const lists = new Map<UserId, DeviceList>()
+  for (const userId of asked.filter((one) => serverNameOf(one) === server)) {
+    const own = entriesOf(deviceKeys.get(userId)).filter(([id, key]) => key.user_id === userId && key.device_id === id)
+    const owned = (keys: Map<string, JsonObject>): JsonObject | undefined => {
+      const key = keys.get(userId)
+      return key?.user_id === userId ? key : undefined
+    }
+    const [master, signing] = [owned(masters), owned(selfSigning)]
+    // Of a user who does not exist there is nothing to remember.
+    if (!deviceKeys.has(userId) && !master) continue
+    lists.set(userId, {
+      devices: Object.fromEntries(own),
+      ...(master && { master }),
+      ...(signing && { self_signing: signing }),
+    })
+  }
+  return lists
+}
+
+function answerOf(known: ReadonlyMap<UserId, DeviceList>, asked: Asked): RemoteKeyAnswer {
+  const deviceKeys = new Map<UserId, Map<string, JsonObject>>()
+  const masterKeys = new Map<UserId, JsonObject>()
+  const selfSigningKeys = new Map<UserId, JsonObject>()
+  for (const [userId, { devices, master, self_signing: selfSigning }] of known) {
+    const only = new Set(asked.get(userId))
+    const shown = Object.entries(devices).filter(([deviceId]) => only.size === 0 || only.has(deviceId))
+    deviceKeys.set(userId, new Map(shown))
+    if (master) masterKeys.set(userId, master)
+    if (selfSigning) selfSigningKeys.set(userId, selfSigning)
+  }
+  return { deviceKeys, masterKeys, selfSigningKeys }
 }
 
 /** The members of an object that are objects themselves. */

@@ -3,13 +3,15 @@ import { MatrixError } from '../matrix/errors.ts'
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_EVENT_BYTES } from '../matrix/limits.ts'
+import { insertOutgoingToDevice } from '../storage/outgoing-to-device.ts'
 import { insertTransactions } from '../storage/room-state.ts'
 import { devicesToSendTo } from '../storage/send-to-device.ts'
 import type { Fact } from '../storage/stream.ts'
 import { insertToDevice, type ToDeviceRow } from '../storage/user-data.ts'
 import { MAX_TO_DEVICE_BYTES, MAX_TO_DEVICE_MESSAGES } from './limits.ts'
+import { outgoingToDevice } from './outgoing-to-device.ts'
 
-type Ctx = Pick<Context, 'database' | 'dictionaries' | 'domains' | 'writer' | 'clock'>
+type Ctx = Pick<Context, 'database' | 'dictionaries' | 'domains' | 'writer' | 'clock' | 'random' | 'remoteServers'>
 
 /** Contents by user and device; the device `*` stands for all that are not named. */
 export type Messages = ReadonlyMap<UserId, ReadonlyMap<string, JsonObject>>
@@ -24,7 +26,7 @@ const uniqueViolation = '23505'
 
 /**
  * Sends messages to devices, all in one commit; a repeated transaction sends nothing. Devices that do not exist are
- * passed over in silence.
+ * passed over in silence. Those of other servers' users are queued in the same commit.
  *
  * Spec: Client-Server API, "Send-to-Device messaging" (v1.19).
  *
@@ -41,11 +43,13 @@ export async function sendToDevice(
   const { userNid, deviceId, txnId } = transaction
   const scope = `sendToDevice ${type}`
   const rows = await addressed(ctx, texts, [userNid, deviceId, scope, txnId])
-  if (rows.length === 0) return
+  if (rows === undefined) return
+  const outgoing = ctx.remoteServers.current.isOn ? outgoingToDevice(ctx, sender, type, messages) : []
+  if (rows.length + outgoing.length === 0) return
   const created = ctx.clock.now()
   try {
     await ctx.writer.write({
-      positions: rows.length,
+      positions: rows.length + outgoing.length,
       write(batch, first) {
         batch.add(insertTransactions, {
           user_nid: userNid,
@@ -60,6 +64,12 @@ export async function sendToDevice(
           batch.add(insertToDevice, { ...row, position })
           const { user_nid: recipient, device_id: device, content } = row
           batch.fact({ kind: 'toDevice', position, userNid: recipient, deviceId: device, content } satisfies Fact)
+        }
+        for (const [index, row] of outgoing.entries()) {
+          const position = first + rows.length + index
+          batch.add(insertOutgoingToDevice, { ...row, position })
+          const { origin, server_name: server } = row
+          batch.fact({ kind: 'outgoingToDevice', position, origin, server } satisfies Fact)
         }
       },
     })
@@ -88,22 +98,18 @@ function messageTexts(sender: UserId, type: string, messages: Messages): Texts {
   return texts
 }
 
-/**
- * What to send; nothing for a transaction that was made before.
- *
- * @TODO users of other servers, once there is federation to carry it.
- */
+/** What to send to our own users; undefined for a transaction that is known to have been made before. */
 async function addressed(
   ctx: Ctx,
   texts: Texts,
   transaction: readonly unknown[],
-): Promise<Omit<ToDeviceRow, 'position'>[]> {
+): Promise<Omit<ToDeviceRow, 'position'>[] | undefined> {
   const local = [...texts.keys()].filter((userId) => ctx.domains.isLocal(serverNameOf(userId)))
   const nids = await ctx.dictionaries.findUsers(local)
   if (nids.size === 0) return []
   const byNid = new Map([...nids].map(([userId, nid]) => [nid, texts.get(userId)!]))
   const devices = await ctx.database.read(devicesToSendTo, [[...byNid.keys()], ...transaction])
-  if (devices[0]?.is_repeated === true) return []
+  if (devices[0]?.is_repeated === true) return undefined
   const rows: Omit<ToDeviceRow, 'position'>[] = []
   let size = 0
   for (const { user_nid: userNid, device_id: deviceId } of devices) {

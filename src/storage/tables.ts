@@ -266,7 +266,7 @@ type ReportTables = {
   }
 }
 
-// -- federation (migrations/0007, 0020) ----------------------------------------------------------------------
+// -- federation (migrations/0007, 0020, 0021) ----------------------------------------------------------------------
 
 type FederationTables = {
   server_keys: {
@@ -296,6 +296,7 @@ type FederationTables = {
     stripped: string
     servers: string
   }
+  remote_device_lists: { user_nid: number; content: string; position: number }
   outgoing_to_device: { position: number; origin: string; server_name: string; content: string }
   incoming_transactions: { origin: string; txn_id: string; answer: string; received_at: number }
 }
