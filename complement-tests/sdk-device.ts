@@ -25,7 +25,7 @@ export type Device = {
 }
 
 export async function register(baseUrl: string, name: string): Promise<Device> {
-  const session = await post(`${baseUrl}/_matrix/client/v3/register`, {
+  const session = await postJson(`${baseUrl}/_matrix/client/v3/register`, {
     username: name,
     password: passwordOf(name),
     auth: { type: 'm.login.dummy' },
@@ -34,7 +34,7 @@ export async function register(baseUrl: string, name: string): Promise<Device> {
 }
 
 export async function logIn(baseUrl: string, name: string, recovery: Device['recovery'] = {}): Promise<Device> {
-  const session = await post(`${baseUrl}/_matrix/client/v3/login`, {
+  const session = await postJson(`${baseUrl}/_matrix/client/v3/login`, {
     type: 'm.login.password',
     identifier: { type: 'm.id.user', user: name },
     password: passwordOf(name),
@@ -44,7 +44,7 @@ export async function logIn(baseUrl: string, name: string, recovery: Device['rec
 
 type Session = { user_id: string; device_id: string; access_token: string }
 
-async function post(url: string, body: object): Promise<Session> {
+export async function postJson(url: string, body: object): Promise<Session> {
   const answer = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -55,7 +55,7 @@ async function post(url: string, body: object): Promise<Session> {
 }
 
 /** What the client says is of interest only while a test fails: CHAPPE_TEST_LOG=sdk shows it. */
-const silent: Logger = {
+export const silent: Logger = {
   trace() {},
   debug() {},
   info() {},

@@ -97,3 +97,62 @@ test('joining a room of ten and one of ten thousand costs the same', async () =>
   }
   expect(costs[1]).toEqual(costs[0])
 }, 120_000)
+
+test('a first window of 20 of 50 rooms and of 500: the same statements and rows; an increment of one event: none', async () => {
+  await using server = await startTestServer()
+  const path = '/_matrix/client/unstable/org.matrix.simplified_msc3575/sync'
+  const body = {
+    lists: {
+      all: {
+        ranges: [[0, 19]],
+        timeline_limit: 1,
+        required_state: [
+          ['m.room.encryption', ''],
+          ['m.room.member', '$LAZY'],
+          ['m.room.member', '$ME'],
+        ],
+        filters: { not_room_types: ['m.space'] },
+      },
+    },
+    extensions: {
+      account_data: { enabled: true },
+      receipts: { enabled: true },
+      typing: { enabled: true },
+      e2ee: { enabled: true },
+      to_device: { enabled: true },
+    },
+  }
+  const first: Cost[] = []
+  for (const rooms of [50, 500]) {
+    const user = await server.register(`slider${rooms}`)
+    const made: RoomId[] = []
+    for (let first = 0; first < rooms; first += 20) {
+      const names = Array.from({ length: Math.min(20, rooms - first) }, () => user.createRoom({ name: 'Room' }))
+      made.push(...(await Promise.all(names)))
+    }
+    // The session, the order of its rooms and what they are filtered by are read once and then followed.
+    const conn = { ...body, conn_id: 'warm', extensions: {} }
+    await user.request('post', path, { body: conn })
+    let answer: { rooms: object; pos: string; extensions: { to_device: { next_batch: string } } } | undefined
+    const cost = await costOf(server, async () => {
+      answer = await user.request('post', path, { body })
+    })
+    first.push(cost)
+    expect(Object.keys(answer!.rooms)).toHaveLength(20)
+    const room = made.at(-1)!
+    const { next_batch: since } = answer!.extensions.to_device
+    const asking = { ...body, extensions: { ...body.extensions, to_device: { enabled: true, since } } }
+    const ask = (pos: string) => user.request('post', path, { body: asking, query: { pos } })
+    await say(user, room, 'into the window')
+    const { pos } = await ask(answer!.pos)
+    await say(user, room, 'counted')
+    let told: unknown
+    const increment = await costOf(server, async () => {
+      told = (await ask(pos)).rooms[room].timeline.length
+    })
+    expect(told).toBe(1)
+    expect(increment).toEqual({ statements: 0, rows: 0 })
+  }
+  expect(first[1]).toEqual(first[0])
+  expect(first[0]!.statements).toBeLessThanOrEqual(10)
+}, 120_000)
