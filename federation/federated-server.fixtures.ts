@@ -8,6 +8,9 @@ import { pino } from 'pino'
 import { inject } from 'vitest'
 import { checkConfig } from '../src/config.ts'
 import { createContext } from '../src/context.ts'
+import type { ServerName } from '../src/matrix/ids.ts'
+import type { JsonObject } from '../src/matrix/json.ts'
+import { signJson } from '../src/matrix/signatures.ts'
 import { startServer } from '../src/server.ts'
 import { createTestDatabase } from '../src/testing/database.ts'
 import { TestServer } from '../src/testing/test-server.ts'
@@ -73,4 +76,24 @@ function treeOf(port: number, federation: object, options: FederatedServerOption
       redis: { url: inject('redisUrl'), prefix: `test-${randomBytes(6).toString('hex')}` },
     }),
   }
+}
+
+/** A request of one server to another, signed as told. */
+export function signedRequest(
+  from: TestServer,
+  to: TestServer,
+  method: string,
+  uri: string,
+  options: { body?: JsonObject; sent?: JsonObject; destination?: ServerName; origin?: ServerName } = {},
+) {
+  const own = from.ctx.domains.default
+  const key = from.ctx.domains.keyOf(own)
+  const origin = options.origin ?? own
+  const destination = options.destination ?? to.ctx.domains.default
+  const { body } = options
+  const signed = signJson({ method, uri, origin, destination, ...(body && { content: body }) }, own, key)
+  const sig = signed.signatures[own]![key.keyId]!
+  const authorization = `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${sig}"`
+  const sent = options.sent ?? body
+  return to.request(method, uri, { headers: { authorization }, ...(sent && { body: sent }) })
 }

@@ -1,46 +1,23 @@
 import { expect, test } from 'vitest'
-import type { ServerName } from '../src/matrix/ids.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
-import { signJson } from '../src/matrix/signatures.ts'
-import type { TestServer } from '../src/testing/test-server.ts'
-import { startFederatedServer } from './federated-server.fixtures.ts'
-
-/** A request of one server to another, signed as told. */
-function ask(
-  from: TestServer,
-  to: TestServer,
-  method: string,
-  uri: string,
-  options: { body?: JsonObject; sent?: JsonObject; destination?: ServerName; origin?: ServerName } = {},
-) {
-  const own = from.ctx.domains.default
-  const key = from.ctx.domains.keyOf(own)
-  const origin = options.origin ?? own
-  const destination = options.destination ?? to.ctx.domains.default
-  const { body } = options
-  const signed = signJson({ method, uri, origin, destination, ...(body && { content: body }) }, own, key)
-  const sig = signed.signatures[own]![key.keyId]!
-  const authorization = `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${sig}"`
-  const sent = options.sent ?? body
-  return to.request(method, uri, { headers: { authorization }, ...(sent && { body: sent }) })
-}
+import { signedRequest, startFederatedServer } from './federated-server.fixtures.ts'
 
 test('requests for others, changed after signing or of another origin are refused', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const uri = '/_matrix/federation/v1/send/t1'
   const body = { pdus: [] }
-  expect((await ask(remote, home, 'PUT', uri, { body })).status).toBe(200)
-  expect((await ask(remote, home, 'PUT', uri, { body, destination: 'other.test' })).status).toBe(401)
-  expect((await ask(remote, home, 'PUT', uri, { body, sent: { pdus: [], edus: [] } })).status).toBe(401)
-  expect((await ask(remote, home, 'PUT', uri, { body, origin: home.ctx.domains.default })).status).toBe(401)
+  expect((await signedRequest(remote, home, 'PUT', uri, { body })).status).toBe(200)
+  expect((await signedRequest(remote, home, 'PUT', uri, { body, destination: 'other.test' })).status).toBe(401)
+  expect((await signedRequest(remote, home, 'PUT', uri, { body, sent: { pdus: [], edus: [] } })).status).toBe(401)
+  expect((await signedRequest(remote, home, 'PUT', uri, { body, origin: home.ctx.domains.default })).status).toBe(401)
 })
 
 test('too much in one transaction is refused, and a repeated one is answered alike', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const send = (txnId: string, pdus: number, edus: number) =>
-    ask(remote, home, 'PUT', `/_matrix/federation/v1/send/${txnId}`, {
+    signedRequest(remote, home, 'PUT', `/_matrix/federation/v1/send/${txnId}`, {
       body: { pdus: new Array(pdus).fill({}), edus: new Array(edus).fill({}) },
     })
   expect((await send('a', 51, 0)).status).toBe(400)
@@ -67,8 +44,8 @@ test('events of a room are only shown to servers in it, and unknown ones look th
     `/_matrix/federation/v1/event_auth/${encodeURIComponent(open)}/${encodeURIComponent(eventId)}`,
   ]
   for (const [index, path] of paths(hidden).entries()) {
-    const one = await ask(remote, home, 'GET', path)
-    const other = await ask(remote, home, 'GET', paths(unknown)[index]!)
+    const one = await signedRequest(remote, home, 'GET', path)
+    const other = await signedRequest(remote, home, 'GET', paths(unknown)[index]!)
     expect(one.status).toBe(404)
     expect(one.body).toEqual(other.body)
   }
@@ -84,7 +61,7 @@ test('an event that its sender’s server has not signed goes nowhere', async ()
   const { event_id: eventId } = await mallory.send(room, 'm.room.message', { msgtype: 'm.text', body: 'mine' })
   const [stored] = await remote.ctx.events.byIds([eventId], { edges: true })
   const forged = { ...stored!.event.pdu, sender: alice.userId } as unknown as JsonObject
-  const answer = await ask(remote, home, 'PUT', '/_matrix/federation/v1/send/f', { body: { pdus: [forged] } })
+  const answer = await signedRequest(remote, home, 'PUT', '/_matrix/federation/v1/send/f', { body: { pdus: [forged] } })
   expect(answer.status).toBe(200)
   expect(Object.values(answer.body.pdus)).toEqual([{ error: expect.stringContaining('signature') }])
 })

@@ -3,6 +3,7 @@ import type { EventId, ServerName } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { domainIn } from '../../src/rooms/remote-memberships.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdus } from '../receive/check-pdu.ts'
 
@@ -17,7 +18,7 @@ export async function missingEvents(
   earliest: readonly EventId[],
   latest: readonly EventId[],
 ): Promise<RoomEvent[]> {
-  const answer = await ask(federation, server, {
+  const answer = await ask(federation, room, server, {
     method: 'POST',
     uri: `/_matrix/federation/v1/get_missing_events/${encodeURIComponent(room.roomId)}`,
     body: { earliest_events: earliest, latest_events: latest, limit: MAX_MISSING_EVENTS, min_depth: 0 },
@@ -34,7 +35,7 @@ export async function stateBefore(
 ): Promise<{ state: readonly RoomEvent[]; authChain: readonly RoomEvent[] } | undefined> {
   const path = `/_matrix/federation/v1/state/${encodeURIComponent(room.roomId)}`
   const uri = `${path}?event_id=${encodeURIComponent(eventId)}`
-  const answer = await ask(federation, server, { method: 'GET', uri, maxBytes: mostStateBytes })
+  const answer = await ask(federation, room, server, { method: 'GET', uri, maxBytes: mostStateBytes })
   if (!answer) return undefined
   const [state, authChain] = await Promise.all([
     checkPdus(federation, answer.pdus, room.roomId, room.rules),
@@ -51,17 +52,18 @@ export async function eventAuth(
   eventId: EventId,
 ): Promise<RoomEvent[]> {
   const uri = `/_matrix/federation/v1/event_auth/${encodeURIComponent(room.roomId)}/${encodeURIComponent(eventId)}`
-  const answer = await ask(federation, server, { method: 'GET', uri, maxBytes: mostStateBytes })
+  const answer = await ask(federation, room, server, { method: 'GET', uri, maxBytes: mostStateBytes })
   return checkPdus(federation, answer?.auth_chain, room.roomId, room.rules)
 }
 
 async function ask(
   { client, ctx }: Federation,
+  room: HotRoom,
   server: ServerName,
   request: Omit<Parameters<Federation['client']['send']>[1], 'origin'>,
 ): Promise<JsonObject | undefined> {
   try {
-    return await client.send(server, { ...request, origin: ctx.domains.default })
+    return await client.send(server, { ...request, origin: await domainIn(ctx, room) })
   } catch (error) {
     ctx.log.debug({ server, error: (error as Error).message }, 'Another server did not tell what was missing')
     return undefined

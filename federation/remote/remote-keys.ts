@@ -24,22 +24,27 @@ const mostBytes = 4 * 1024 * 1024
  */
 export function createRemoteKeys(federation: Federation): RemoteKeys {
   const { ctx, client } = federation
-  const ask = async (server: ServerName, operation: string, body: JsonObject, timeout: number) => {
+  const ask = async (
+    server: ServerName,
+    operation: string,
+    body: JsonObject,
+    { timeout, origin }: { timeout: number; origin: ServerName },
+  ) => {
     const uri = `/_matrix/federation/v1/user/keys/${operation}`
     try {
-      return await client.send(server, { method: 'POST', uri, body, origin: ctx.domains.default, timeout })
+      return await client.send(server, { method: 'POST', uri, body, origin, timeout })
     } catch {
       return undefined
     }
   }
   return {
-    async query(server, devices, timeout) {
+    async query(server, devices, timeout, origin) {
       const known = await remembered(federation, devices)
       const missing = [...devices.keys()].filter((userId) => !known.has(userId))
       if (missing.length > 0) {
         const { position } = ctx.stream
         const body = { device_keys: Object.fromEntries(missing.map((userId) => [userId, []])) }
-        const answer = await ask(server, 'query', body, timeout)
+        const answer = await ask(server, 'query', body, { timeout, origin })
         if (!answer) return undefined
         for (const [userId, list] of listsIn(answer, server, missing)) {
           known.set(userId, list)
@@ -48,9 +53,9 @@ export function createRemoteKeys(federation: Federation): RemoteKeys {
       }
       return answerOf(known, devices)
     },
-    async claim(server, wanted, timeout) {
+    async claim(server, wanted, timeout, origin) {
       const users = [...wanted].map(([userId, devices]) => [userId, Object.fromEntries(devices)] as const)
-      const answer = await ask(server, 'claim', { one_time_keys: Object.fromEntries(users) }, timeout)
+      const answer = await ask(server, 'claim', { one_time_keys: Object.fromEntries(users) }, { timeout, origin })
       if (!answer) return undefined
       const claimed = new Map<UserId, Map<string, JsonObject>>()
       for (const [userId, devices] of entriesOf(answer.one_time_keys)) {

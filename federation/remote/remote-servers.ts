@@ -39,8 +39,13 @@ export function createRemoteServers(federation: Federation): RemoteServers {
       const servers = listed.flatMap((one: Json) => (typeof one === 'string' ? (parseServerName(one) ?? []) : []))
       return roomId && { roomId, servers: [serverNameOf(alias), ...servers] }
     },
-    profile(userId) {
-      return ask(serverNameOf(userId), `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`)
+    async profile(userId) {
+      const uri = `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`
+      const told = await ask(serverNameOf(userId), uri)
+      // Clients rely on these being texts.
+      const isShowable = ([name, value]: [string, unknown]): boolean =>
+        (name !== 'displayname' && name !== 'avatar_url') || typeof value === 'string'
+      return told && Object.fromEntries(Object.entries(told as { [name: string]: Json }).filter(isShowable))
     },
   }
 }

@@ -40,9 +40,9 @@ export function endToEndKeys(federation: Federation): Endpoint[] {
     federationEndpoint(federation, {
       method: 'post',
       path: '/_matrix/federation/v1/user/keys/claim',
-      async handle({ body }) {
+      async handle({ body, destination }) {
         const wanted = ours(body.one_time_keys).map(([userId, devices]) => [userId, algorithmsIn(devices)] as const)
-        return rawJson([await claimKeys(ctx, new Map(wanted), 0)])
+        return rawJson([await claimKeys(ctx, new Map(wanted), 0, destination)])
       },
     }),
     federationEndpoint(federation, {

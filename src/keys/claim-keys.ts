@@ -22,6 +22,7 @@ export async function claimKeys(
   ctx: Pick<Context, 'database' | 'dictionaries' | 'domains' | 'deviceKeys' | 'clock'>,
   wanted: Wanted,
   timeout: number,
+  asker: ServerName,
 ): Promise<string> {
   let devices = 0
   for (const ofUser of wanted.values()) devices += ofUser.size
@@ -32,7 +33,7 @@ export async function claimKeys(
   await Promise.all([
     claimLocalKeys(ctx, local).then((claimed) => texts.push(...claimed)),
     ...[...remote].map(async ([server, users]) => {
-      const answer = await ctx.deviceKeys.remote.claim(server, users, timeout)
+      const answer = await ctx.deviceKeys.remote.claim(server, users, timeout, asker)
       if (answer === undefined) failures.push(server)
       for (const [userId, ofUser] of answer ?? []) {
         const keys = [...ofUser].map(([deviceId, key]) => `${JSON.stringify(deviceId)}:${JSON.stringify(key)}`)

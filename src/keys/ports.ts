@@ -13,22 +13,26 @@ export interface RemoteKeys {
   /**
    * @param devices Which devices of each user; empty for all.
    * @param timeout Milliseconds.
+   * @param asker The domain of ours that asks.
    * @returns undefined when the server cannot be reached.
    */
   query(
     server: ServerName,
     devices: ReadonlyMap<UserId, readonly string[]>,
     timeout: number,
+    asker: ServerName,
   ): Promise<RemoteKeyAnswer | undefined>
   /**
    * @param wanted The algorithm for each device of each user.
    * @param timeout Milliseconds.
+   * @param asker The domain of ours that asks.
    * @returns Keys by `<algorithm>:<key id>` for each device of each user; undefined when the server cannot be reached.
    */
   claim(
     server: ServerName,
     wanted: ReadonlyMap<UserId, ReadonlyMap<string, string>>,
     timeout: number,
+    asker: ServerName,
   ): Promise<ReadonlyMap<UserId, ReadonlyMap<string, JsonObject>> | undefined>
 }
 

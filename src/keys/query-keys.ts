@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import type { ServerName, UserId } from '../matrix/ids.ts'
+import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import type { Usage } from '../storage/keys.ts'
 import { failuresText, splitByServer } from './by-server.ts'
@@ -39,7 +39,7 @@ export async function queryKeys(ctx: Ctx, asker: Asker, wanted: Wanted, timeout:
   await Promise.all([
     addLocalKeys(ctx, asker, local, nids, onOthers, parts),
     ...[...remote].map(async ([server, users]) => {
-      const answer = await ctx.deviceKeys.remote.query(server, users, timeout)
+      const answer = await ctx.deviceKeys.remote.query(server, users, timeout, serverNameOf(asker.userId))
       if (answer === undefined) failures.push(server)
       else addRemoteKeys(asker, users, nids, onOthers, answer, parts)
     }),

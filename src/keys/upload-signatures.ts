@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { serverNameOf, type UserId } from '../matrix/ids.ts'
+import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import {
   type CrossSigningKeyRow,
@@ -143,6 +143,7 @@ async function loadKnown(ctx: Ctx, user: User, signed: SignedKeys): Promise<Know
   const remote = await remoteMasterKeys(
     ctx,
     [...signed.keys()].filter((owner) => !isLocal(owner)),
+    serverNameOf(user.userId),
   )
   if (remote.size > 0) {
     for (const [owner, nid] of await ctx.dictionaries.internUsers([...remote.keys()])) nids.set(owner, nid)
@@ -169,12 +170,13 @@ async function loadKnown(ctx: Ctx, user: User, signed: SignedKeys): Promise<Know
 async function remoteMasterKeys(
   ctx: Ctx,
   owners: readonly UserId[],
+  asker: ServerName,
 ): Promise<Map<UserId, { publicKey: string; content: string }>> {
   const found = new Map<UserId, { publicKey: string; content: string }>()
   await Promise.all(
     owners.map(async (owner) => {
       const wanted = new Map([[owner, []]])
-      const answer = await ctx.deviceKeys.remote.query(serverNameOf(owner), wanted, remoteTimeout(undefined))
+      const answer = await ctx.deviceKeys.remote.query(serverNameOf(owner), wanted, remoteTimeout(undefined), asker)
       const master = answer?.masterKeys.get(owner)
       const publicKey = master?.user_id === owner ? publicKeyIn(master) : undefined
       if (publicKey !== undefined) found.set(owner, { publicKey, content: unsignedText(master!) })

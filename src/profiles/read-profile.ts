@@ -12,13 +12,18 @@ const isAccount: Statement<{ user_nid: number }> = statement(
 /**
  * The profile of a user.
  *
- * @throws MatrixError M_NOT_FOUND for who has no account.
+ * @throws MatrixError M_NOT_FOUND for who has no account, or whose server cannot be asked.
  */
 export async function profileOf(
-  ctx: Pick<Context, 'database' | 'domains' | 'profiles'>,
+  ctx: Pick<Context, 'database' | 'domains' | 'profiles' | 'remoteServers'>,
   userId: UserId,
 ): Promise<JsonObject> {
-  const [account] = ctx.domains.isLocal(serverNameOf(userId)) ? await ctx.database.read(isAccount, [userId]) : []
+  if (!ctx.domains.isLocal(serverNameOf(userId))) {
+    const told = await ctx.remoteServers.current.profile(userId)
+    if (!told) throw new MatrixError('M_NOT_FOUND', 'No such user')
+    return told
+  }
+  const [account] = await ctx.database.read(isAccount, [userId])
   if (!account) throw new MatrixError('M_NOT_FOUND', 'No such user')
   return ctx.profiles.of(account.user_nid)
 }

@@ -13,8 +13,8 @@ export const claimKeys = endpoint({
   whileSuspended: true,
   bodyLimit: 1024 * 1024,
   body: Type.Object({ one_time_keys: Type.Unknown(), timeout: Type.Optional(Type.Integer()) }),
-  async handle(ctx, { body }) {
+  async handle(ctx, { body, requester }) {
     const wanted = parseUserMap('one_time_keys', body.one_time_keys, deviceMap(nonEmptyText))
-    return rawJson([await claim(ctx, wanted, remoteTimeout(body.timeout))])
+    return rawJson([await claim(ctx, wanted, remoteTimeout(body.timeout), requester.domain)])
   },
 })
