@@ -104,15 +104,14 @@ async function build(
   const since = token?.position
   const plan = await planSliding(ctx, ctx.slidingSync, session, request, { state, position: since, upTo })
   const told = ctx.slidingSync.connections.toldMembers(keyOf(request))
-  const data = await loadRoomData(ctx, session, request, plan.rooms, told, since)
+  const loading = loadRoomData(ctx, session, request, plan.rooms, told, since)
   const isOurs = token?.ephemeral?.process === ctx.processId
   const texts = new Map<string, string>()
-  let isNews = data.rooms.length > 0
   const asked = extensions.flatMap((extension) => {
     const part = request.extensions[extension.name] as Asked | null | undefined
     return part?.enabled === true ? [{ extension, part }] : []
   })
-  const answers = await Promise.all(
+  const answering = Promise.all(
     asked.map(({ extension, part }) => {
       const hasAll = state.extensions.has(extension.name)
       return extension.answer(ctx, {
@@ -126,10 +125,12 @@ async function build(
         rooms: extension.ofRooms
           ? roomsOfExtension(plan, part).map((room) => ({ room, after: hasAll ? room.after : undefined }))
           : [],
-        timelineStart: (room) => data.starts.get(room),
+        timelineStart: async (room) => (await loading).starts.get(room),
       })
     }),
   )
+  const [data, answers] = await Promise.all([loading, answering])
+  let isNews = data.rooms.length > 0
   answers.forEach((answer, index) => {
     if (!answer) return
     texts.set(asked[index]!.extension.name, answer.text)

@@ -1,10 +1,14 @@
 import type { Context } from '../../context.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
+import { remoteMembershipsIn } from '../../rooms/remote-memberships.ts'
 import type { Session, UserRoom } from '../sessions.ts'
+import { isElsewhere } from '../stripped-state.ts'
 import type { ListFilters } from './request.ts'
 import type { RoomList } from './room-list.ts'
-import type { TraitsOfRooms } from './room-traits.ts'
+import { type RoomTraits, type TraitsOfRooms, traitsIn } from './room-traits.ts'
 import { directRooms, tagsOfRooms } from './user-traits.ts'
+
+type Engine = Pick<Context, 'database' | 'dictionaries' | 'stream'>
 
 /**
  * The rooms that a list's filters let through, in their order. Decided in memory; what is not there is read once for all
@@ -13,7 +17,7 @@ import { directRooms, tagsOfRooms } from './user-traits.ts'
  * Spec: MSC4186, "SlidingRoomFilter"; `room_name_like` is from MSC3575.
  */
 export async function filterRooms(
-  ctx: Pick<Context, 'database' | 'stream'>,
+  ctx: Engine,
   traits: TraitsOfRooms,
   session: Session,
   list: RoomList,
@@ -28,7 +32,7 @@ export async function filterRooms(
 type Test = (room: UserRoom) => boolean
 
 async function testsOf(
-  ctx: Pick<Context, 'database' | 'stream'>,
+  ctx: Engine,
   traits: TraitsOfRooms,
   session: Session,
   list: RoomList,
@@ -60,18 +64,44 @@ async function testsOf(
     tests.push(({ roomId }) => children.has(roomId))
   }
   if ((is_encrypted ?? room_types ?? not_room_types ?? room_name_like ?? undefined) !== undefined) {
-    await traits.load(rooms.map(({ room }) => room))
-    if (typeof is_encrypted === 'boolean') tests.push(({ room }) => traits.of(room).isEncrypted === is_encrypted)
-    if (not_room_types) tests.push(({ room }) => !not_room_types.includes(traits.of(room).roomType))
-    if (room_types) tests.push(({ room }) => room_types.includes(traits.of(room).roomType))
-    if (typeof room_name_like === 'string') tests.push(nameTest(traits, room_name_like))
+    const traitsOf = await loadTraits(ctx, traits, session, rooms)
+    if (typeof is_encrypted === 'boolean') tests.push((room) => traitsOf(room).isEncrypted === is_encrypted)
+    if (not_room_types) tests.push((room) => !not_room_types.includes(traitsOf(room).roomType))
+    if (room_types) tests.push((room) => room_types.includes(traitsOf(room).roomType))
+    if (typeof room_name_like === 'string') tests.push(nameTest(traitsOf, room_name_like))
   }
   return tests
 }
 
+type TraitsOf = (room: UserRoom) => RoomTraits
+
+/** What is known of a room that this deployment is not in is what the user was shown of it. */
+const elsewhere = new WeakMap<Session, Map<number, { readonly since: number; readonly traits: RoomTraits }>>()
+
+async function loadTraits(
+  ctx: Engine,
+  traits: TraitsOfRooms,
+  session: Session,
+  rooms: readonly UserRoom[],
+): Promise<TraitsOf> {
+  const shown = elsewhere.get(session) ?? new Map<number, { readonly since: number; readonly traits: RoomTraits }>()
+  elsewhere.set(session, shown)
+  const apart = rooms.filter((userRoom) => isElsewhere(userRoom))
+  const missing = apart.filter(({ room, since }) => shown.get(room)?.since !== since)
+  const nids = missing.map(({ room }) => room)
+  const [told] = await Promise.all([
+    remoteMembershipsIn(ctx, session.userId, nids),
+    traits.load(rooms.flatMap((userRoom) => (isElsewhere(userRoom) ? [] : [userRoom.room]))),
+  ])
+  for (const { room, since } of missing) shown.set(room, { since, traits: traitsIn(told.get(room)?.stripped ?? []) })
+  return (userRoom) => (isElsewhere(userRoom) && shown.get(userRoom.room)?.traits) || traits.of(userRoom.room)
+}
+
 /** The name of a room that the user left may have changed since. */
-function nameTest(traits: TraitsOfRooms, like: string): Test {
+function nameTest(traitsOf: TraitsOf, like: string): Test {
   const wanted = like.toLowerCase()
-  return ({ room, membership }) =>
-    membership !== 'leave' && membership !== 'ban' && (traits.of(room).name?.toLowerCase().includes(wanted) ?? false)
+  return (userRoom) => {
+    const isOut = userRoom.membership === 'leave' || userRoom.membership === 'ban'
+    return !isOut && (traitsOf(userRoom).name?.toLowerCase().includes(wanted) ?? false)
+  }
 }

@@ -25,6 +25,7 @@ export function createRoomActivity(ctx: Pick<Context, 'database' | 'stream'>): R
   }
   ctx.stream.follow((facts) => {
     for (const fact of facts) {
+      if (fact.kind === 'remoteMembership') recent.push({ position: fact.position, room: fact.room })
       if (fact.kind !== 'event') continue
       recent.push({ position: fact.position, room: fact.stored.room })
       if (fact.stored.timeline !== null) rise(fact.stored.room, fact.position)

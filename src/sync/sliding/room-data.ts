@@ -9,7 +9,7 @@ import { compileEventFilter } from '../filter.ts'
 import { type Counts, loadCounts } from '../room-extras.ts'
 import { loadTimelines, type RoomTimeline } from '../room-timelines.ts'
 import type { Session } from '../sessions.ts'
-import { strippedRoomState } from '../stripped-state.ts'
+import { leavesElsewhere, strippedRoomState } from '../stripped-state.ts'
 import { splitByThread } from '../thread-counts.ts'
 import type { SlidingRoom } from './plan.ts'
 import type { SlidingRequest } from './request.ts'
@@ -88,15 +88,13 @@ export async function loadRoomData(
   const open = rooms.filter(({ plan }) => plan.section === 'join' || plan.section === 'leave')
   const timelines = await loadSlidingTimelines(ctx, session, open)
   const joined = open.filter(({ plan }) => plan.section === 'join').map((room) => timelines.get(room)!)
-  const [counts, bumps, stripped] = await Promise.all([
+  const plans = rooms.map(({ plan }) => plan)
+  const { userId } = request.reader
+  const [counts, bumps, stripped, left] = await Promise.all([
     loadCounts(ctx, session, joined),
     loadBumpStamps(ctx, rooms, timelines),
-    strippedRoomState(
-      ctx,
-      rooms.map(({ plan }) => plan),
-      request.reader.userId,
-      session.ignored,
-    ),
+    strippedRoomState(ctx, plans, userId, session.ignored),
+    leavesElsewhere(ctx, plans, userId),
   ])
   const heroIds = await ctx.dictionaries.userIds([...counts.values()].flatMap(({ heroes }) => heroes ?? []))
   const stateRequests = open.map((room): StateRequest => {
@@ -126,7 +124,9 @@ export async function loadRoomData(
     const told = requests.get(room)!
     if (told.lazy.length > 0) members.set(nid, told.lazy)
     if (timeline.limited || room.after === undefined) gaps.add(nid)
-    const texts = { timeline: described.timeline.get(nid) ?? [], required: described.state.get(nid) ?? [] }
+    const leave = left.get(nid)
+    const shown = leave === undefined ? (described.timeline.get(nid) ?? []) : [leave]
+    const texts = { timeline: shown, required: described.state.get(nid) ?? [] }
     starts.set(nid, timeline.start)
     const around = { counts: counts.get(nid), bump, heroes: told.heroes, since }
     const result = openResult(room, timeline, state, texts, around)

@@ -109,3 +109,14 @@ function withEntry(traits: RoomTraits, type: string, content: JsonObject | undef
   if (type === 'm.room.encryption') return { ...traits, isEncrypted: text(content?.algorithm) !== undefined }
   return { ...traits, name: text(content?.name) }
 }
+
+/** The traits that stripped state tells. */
+export function traitsIn(stripped: readonly JsonObject[]): RoomTraits {
+  let traits = unknown
+  for (const { type, state_key, content } of stripped) {
+    if (state_key !== '' || typeof content !== 'object' || content === null || Array.isArray(content)) continue
+    const key = keys.find((one) => one.type === type)
+    if (key) traits = withEntry(traits, key.type, content as JsonObject)
+  }
+  return traits
+}

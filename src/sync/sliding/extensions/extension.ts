@@ -18,7 +18,7 @@ export type ExtensionCall = {
   /** The rooms the client wants to hear about, and from where on in each: undefined where everything is to be told. */
   readonly rooms: readonly { readonly room: WantedRoom; readonly after: number | undefined }[]
   /** The position before the oldest event of its timeline that is told of a room, where the client has nothing of it yet. */
-  timelineStart(room: number): number | undefined
+  timelineStart(room: number): Promise<number | undefined>
 }
 
 /** What an extension tells: JSON text; `isNews` when it is worth ending a wait for. */

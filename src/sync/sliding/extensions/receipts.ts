@@ -38,7 +38,7 @@ async function load(ctx: Pick<Context, 'database' | 'feeds'>, call: ExtensionCal
     const nid = room.userRoom.room
     const feed = ctx.feeds.of(nid)
     if (after === undefined) {
-      cold.push({ room: nid, after: Math.max(call.timelineStart(nid) ?? upTo, 0), isNew: true })
+      cold.push({ room: nid, after: Math.max((await call.timelineStart(nid)) ?? upTo, 0), isNew: true })
       continue
     }
     if (after < (feed?.completeAfter ?? ctx.feeds.completeAfter)) cold.push({ room: nid, after, isNew: false })
