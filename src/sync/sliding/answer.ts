@@ -49,7 +49,7 @@ export async function answerSliding(
       await wokenUp(ctx, session.waiters, seen, left, gone)
       continue
     }
-    return finish(ctx, request, base, built, { position: seen, typingCounter })
+    return finish(ctx, request, base, built, { position: seen, typingCounter, isRead: !gone.aborted })
   }
 }
 
@@ -144,15 +144,16 @@ async function finish(
   request: SlidingRequest,
   base: Base,
   { plan, data, extensions: texts }: Built,
-  at: { readonly position: number; readonly typingCounter: number },
+  at: { readonly position: number; readonly typingCounter: number; readonly isRead: boolean },
 ): Promise<SlidingAnswer> {
   const { connections } = ctx.slidingSync
   const key = keyOf(request)
   const next = withExtensions(plan.next, texts)
   const before = base.token?.connection?.state ?? 0
-  const state = next === base.state ? before : await connections.save(key, before, next)
+  // A client that went away may have asked again meanwhile: what that answer left must not make room for this one's.
+  const state = next === base.state || !at.isRead ? before : await connections.save(key, before, next)
   const answer = base.answer + 1
-  connections.toldMembers(key).tell(answer, data.members, data.gaps)
+  if (at.isRead) connections.toldMembers(key).tell(answer, data.members, data.gaps)
   return {
     token: {
       position: at.position,

@@ -35,7 +35,16 @@ export function isSameRoom(one: ToldRoom, other: ToldRoom): boolean {
 }
 
 export function isSameState(one: readonly RequiredState[], other: readonly RequiredState[]): boolean {
-  return one === other || JSON.stringify(one) === JSON.stringify(other)
+  return one === other || requiredText(one) === requiredText(other)
+}
+
+const texts = new WeakMap<readonly RequiredState[], string>()
+
+/** JSON of a configuration, made once for each: rooms share them. */
+export function requiredText(required: readonly RequiredState[]): string {
+  let text = texts.get(required)
+  if (text === undefined) texts.set(required, (text = JSON.stringify(required)))
+  return text
 }
 
 type Encoded = {
@@ -50,7 +59,7 @@ export function encodeConnection(state: ConnectionState): string {
   const texts: string[] = []
   const rooms: Encoded['rooms'][number][] = []
   for (const [room, { upTo, timelineLimit, required, isDirect }] of [...state.rooms].slice(-mostRooms)) {
-    const text = JSON.stringify(required)
+    const text = requiredText(required)
     let index = configs.get(text)
     if (index === undefined) configs.set(text, (index = texts.push(text) - 1))
     rooms.push([room, upTo ?? null, timelineLimit, index, isDirect ? 1 : 0])

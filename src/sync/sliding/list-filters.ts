@@ -10,6 +10,12 @@ import { directRooms, tagsOfRooms } from './user-traits.ts'
 
 type Engine = Pick<Context, 'database' | 'dictionaries' | 'stream'>
 
+type Filtered = { readonly of: readonly UserRoom[]; readonly version: string; readonly rooms: readonly UserRoom[] }
+
+/** What filters last let through, by filter: of use as long as nothing that they look at has changed. */
+const filtered = new WeakMap<Session, Map<string, Filtered>>()
+const filtersPerSession = 50
+
 /**
  * The rooms that a list's filters let through, in their order. Decided in memory; what is not there is read once for all
  * rooms together.
@@ -22,11 +28,19 @@ export async function filterRooms(
   session: Session,
   list: RoomList,
   rooms: readonly UserRoom[],
-  filters: ListFilters | undefined,
+  filters: ListFilters,
 ): Promise<readonly UserRoom[]> {
-  if (!filters) return rooms
+  const key = JSON.stringify(filters)
+  let known = filtered.get(session)
+  if (!known) filtered.set(session, (known = new Map()))
+  const version = `${traits.version} ${session.accountData.at(-1)?.position} ${session.completeAfter}`
+  const last = known.get(key)
+  if (last?.of === rooms && last.version === version) return last.rooms
   const tests = await testsOf(ctx, traits, session, list, rooms, filters)
-  return tests.length === 0 ? rooms : rooms.filter((room) => tests.every((test) => test(room)))
+  const passing = tests.length === 0 ? rooms : rooms.filter((room) => tests.every((test) => test(room)))
+  if (known.size >= filtersPerSession) known.clear()
+  known.set(key, { of: rooms, version, rooms: passing })
+  return passing
 }
 
 type Test = (room: UserRoom) => boolean

@@ -3,10 +3,10 @@ import type { RoomId } from '../../matrix/ids.ts'
 import { MAX_TIMELINE_EVENTS } from '../../matrix/limits.ts'
 import { beginning, type RoomPlan } from '../room-plan.ts'
 import type { Session, UserRoom } from '../sessions.ts'
-import { type ConnectionState, isSameRoom, isSameState, type ToldRoom } from './connection.ts'
+import { type ConnectionState, isSameRoom, isSameState, requiredText, type ToldRoom } from './connection.ts'
 import { filterRooms } from './list-filters.ts'
 import type { RoomRequest, SlidingRequest } from './request.ts'
-import { type StateMatcher, stateMatcher } from './required-state.ts'
+import { type RequiredState, type StateMatcher, stateMatcher } from './required-state.ts'
 import { type RoomList, roomListOf } from './room-list.ts'
 import type { SlidingParts } from './sliding-sync.ts'
 import { directRooms } from './user-traits.ts'
@@ -60,11 +60,11 @@ export async function planSliding(
   base: Base,
 ): Promise<SlidingPlan> {
   const [list, direct] = [await roomListOf(ctx, parts.activity, session), await directRooms(ctx, session)]
-  const shown = list.order.filter((userRoom) => isListed(userRoom, list, base))
+  const shown = list.shownTo(base.state.rooms)
   const counts = new Map<string, number>()
   const windows = new Map<string, readonly UserRoom[]>()
   for (const [name, { filters, ranges }] of request.lists) {
-    const rooms = await filterRooms(ctx, parts.traits, session, list, shown, filters)
+    const rooms = await filterRooms(ctx, parts.traits, session, list, shown, filters ?? {})
     counts.set(name, rooms.length)
     windows.set(name, ranges ? inRanges(rooms, ranges) : rooms)
   }
@@ -94,13 +94,6 @@ export async function planSliding(
   return { counts, wanted, rooms, next: isChanged ? { ...base.state, rooms: told } : base.state }
 }
 
-/** Spec: MSC4186, "Lists": rooms that the user left are in it only where the client was told of them. */
-function isListed(userRoom: UserRoom, list: RoomList, { state, upTo }: Base): boolean {
-  if (userRoom.since > upTo || userRoom.forgotten) return false
-  if (userRoom.membership !== 'leave' && userRoom.membership !== 'ban') return true
-  return list.isRemoval(userRoom) || state.rooms.has(userRoom.room)
-}
-
 function inRanges(rooms: readonly UserRoom[], ranges: readonly (readonly [number, number])[]): readonly UserRoom[] {
   if (ranges.length === 1) return rooms.slice(ranges[0]![0], ranges[0]![1] + 1)
   return [...new Set(ranges.flatMap(([first, last]) => rooms.slice(first, last + 1)))]
@@ -113,12 +106,19 @@ function wantedRooms(
   base: Base,
 ): Map<number, WantedRoom> {
   const wanted = new Map<number, WantedRoom>()
+  const alone = new Map<RequiredState, readonly RequiredState[]>()
+  const combined = (known: readonly RequiredState[] | undefined, added: RequiredState): readonly RequiredState[] => {
+    if (known) return known.includes(added) ? known : [...known, added]
+    let one = alone.get(added)
+    if (!one) alone.set(added, (one = [added]))
+    return one
+  }
   const add = (userRoom: UserRoom, config: RoomRequest, name: string | undefined): void => {
+    // Told once the position has got there.
+    if (userRoom.since > base.upTo) return
     const known = wanted.get(userRoom.room)
     const told = base.state.rooms.get(userRoom.room)
-    const required = known?.required.includes(config.required)
-      ? known.required
-      : [...(known?.required ?? []), config.required]
+    const required = combined(known?.required, config.required)
     wanted.set(userRoom.room, {
       userRoom,
       // Spec: MSC4186, "Combining room configs".
@@ -132,7 +132,7 @@ function wantedRooms(
   for (const [name, rooms] of windows) for (const room of rooms) add(room, request.lists.get(name)!, name)
   for (const [roomId, config] of request.subscriptions) {
     const userRoom = list.room(roomId)
-    if (userRoom && isListed(userRoom, list, base)) add(userRoom, config, undefined)
+    if (userRoom && list.isShown(userRoom, base.state.rooms)) add(userRoom, config, undefined)
   }
   return wanted
 }
@@ -188,7 +188,7 @@ function lastEventOf(feed: RoomPlan['feed']): number {
 }
 
 function matcherOf(required: readonly RoomRequest['required'][], known: Map<string, StateMatcher>): StateMatcher {
-  const key = JSON.stringify(required)
+  const key = requiredText(required)
   let matcher = known.get(key)
   if (!matcher) known.set(key, (matcher = stateMatcher(required)))
   return matcher

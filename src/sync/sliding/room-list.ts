@@ -6,15 +6,18 @@ import type { RoomActivity } from './room-activity.ts'
 
 /** A user's rooms by recent activity, the newest first. */
 export type RoomList = {
-  /** All rooms, also those that the user left. */
-  readonly order: readonly UserRoom[]
+  /** The rooms of lists on a connection that was told of some. The same array as long as nothing changes. */
+  shownTo(told: ReadonlyMap<number, unknown>): readonly UserRoom[]
+  isShown(userRoom: UserRoom, told: ReadonlyMap<number, unknown>): boolean
   room(roomId: RoomId): UserRoom | undefined
-  /** Whether somebody else ended the user's being in a room that was left. */
-  isRemoval(userRoom: UserRoom): boolean
 }
 
 type Kept = {
   order: number[]
+  /** The rooms of `order`: those of every list, and those that the user left. */
+  current: readonly UserRoom[]
+  left: readonly UserRoom[]
+  currentOf: readonly number[] | undefined
   at: number
   readonly byId: Map<string, number>
   /** By the number of the event that ended a membership. */
@@ -38,26 +41,46 @@ export async function roomListOf(
   const isFollowed = kept.order.length > 0 && activity.since(kept.at) !== undefined
   await Promise.all([isFollowed ? undefined : activity.load(joinedRooms(session)), loadRemovals(ctx, session)])
   const moved = isFollowed ? activity.since(kept.at) : undefined
-  const order = moved && moveToFront(kept, session, activity, moved)
-  kept.order = order ?? sorted(session, activity, session.rooms.keys())
+  kept.order = (moved && moveToFront(kept, session, activity, moved)) ?? sorted(session, activity, session.rooms.keys())
   kept.at = at
   for (const { roomId, room } of session.rooms.values()) {
     if (kept.byId.size === session.rooms.size) break
     kept.byId.set(roomId, room)
   }
+  if (kept.currentOf !== kept.order) {
+    const rooms = kept.order.map((room) => session.rooms.get(room)!)
+    kept.current = rooms.filter((userRoom) => isCurrent(userRoom, kept))
+    kept.left = rooms.filter((userRoom) => !userRoom.forgotten && !isCurrent(userRoom, kept))
+    kept.currentOf = kept.order
+  }
   return {
-    order: kept.order.flatMap((room) => session.rooms.get(room) ?? []),
+    shownTo(told) {
+      const left = kept.left.filter(({ room }) => told.has(room))
+      if (left.length === 0) return kept.current
+      const shown = new Set([...kept.current, ...left])
+      return kept.order.map((room) => session.rooms.get(room)!).filter((userRoom) => shown.has(userRoom))
+    },
+    isShown: (userRoom, told) => isCurrent(userRoom, kept) || (!userRoom.forgotten && told.has(userRoom.room)),
     room(roomId) {
       const room = kept.byId.get(roomId)
       return room === undefined ? undefined : session.rooms.get(room)
     },
-    isRemoval: ({ eventNid }) => kept.removals.get(eventNid) ?? false,
   }
+}
+
+/** Spec: MSC4186, "Lists": rooms that the user left are in it only where the client was told of them. */
+function isCurrent({ membership, forgotten, eventNid }: UserRoom, { removals }: Kept): boolean {
+  if (forgotten) return false
+  return (membership !== 'leave' && membership !== 'ban') || (removals.get(eventNid) ?? false)
 }
 
 function keptOf(session: Session): Kept {
   let kept = bySession.get(session)
-  if (!kept) bySession.set(session, (kept = { order: [], at: -1, byId: new Map(), removals: new Map() }))
+  if (!kept)
+    bySession.set(
+      session,
+      (kept = { order: [], current: [], left: [], currentOf: undefined, at: -1, byId: new Map(), removals: new Map() }),
+    )
   return kept
 }
 

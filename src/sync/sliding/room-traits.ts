@@ -17,6 +17,8 @@ export type TraitsOfRooms = {
   /** Makes rooms known: one statement for those that are not. */
   load(rooms: readonly number[]): Promise<void>
   of(room: number): RoomTraits
+  /** Rises with every change of what is in memory. */
+  readonly version: number
   /** The rooms that each space names as its own: one statement for those that are not in memory. */
   children(spaces: readonly number[]): Promise<ReadonlySet<RoomId>>
 }
@@ -39,6 +41,7 @@ export function createTraitsOfRooms(ctx: Pick<Context, 'database' | 'dictionarie
   })
   /** Rooms that changed while something was being read: what was read of them may be out of date. */
   const readings = new Set<Set<number>>()
+  let version = 0
 
   ctx.stream.follow((facts) => {
     for (const fact of facts) {
@@ -51,6 +54,7 @@ export function createTraitsOfRooms(ctx: Pick<Context, 'database' | 'dictionarie
           const known = traits.get(room)
           if (known) traits.set(room, withEntry(known, type, to?.event.pdu.content))
         }
+        version++
         for (const reading of readings) reading.add(room)
       }
     }
@@ -80,6 +84,9 @@ export function createTraitsOfRooms(ctx: Pick<Context, 'database' | 'dictionarie
       for (const [room, one] of found) if (!changed.has(room)) traits.set(room, one)
     },
     of: (room) => traits.get(room) ?? unknown,
+    get version() {
+      return version
+    },
     async children(wanted) {
       const children = new Set<RoomId>()
       const missing: number[] = []

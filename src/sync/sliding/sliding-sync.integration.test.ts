@@ -489,3 +489,124 @@ test('a token of one process serves at another, and after a restart', async () =
   expect(Object.keys(fourth.rooms)).toEqual([room])
   expect(bodies(fourth.rooms[room])).toEqual(['more'])
 })
+
+test('reading changes the counts of a room and nothing else', async () => {
+  await using all = await twoUsers()
+  const { server, alice, bob } = all
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  const { event_id } = await say(alice, room, 'unread')
+  const other = await server.logIn('bob')
+  const body = window(0, 9)
+  const first = await slide(other, body)
+  expect(first.rooms[room].notification_count).toBe(1)
+  const parked = slide(other, body, { pos: first.pos, timeout: 20_000 })
+  await bob.post(`/rooms/${encodeURIComponent(room)}/receipt/m.read/${encodeURIComponent(event_id)}`, {})
+  const second = await parked
+  expect(second.rooms[room].notification_count).toBe(0)
+  expect(second.rooms[room]).not.toHaveProperty('timeline')
+})
+
+test('a request that was given up leaves nothing behind that a later one trips over', async () => {
+  await using all = await twoUsers({ redis: true })
+  const { server, alice, bob } = all
+  await using elsewhere = await startTestServer({ sharing: server })
+  const [room, other] = [
+    await alice.createRoom({ preset: 'public_chat' }),
+    await alice.createRoom({ preset: 'public_chat' }),
+  ]
+  await bob.join(other)
+  await bob.join(room)
+  const { pos } = await slide(bob, window(0, 0))
+  const gone = new AbortController()
+  const url = new URL(`${bob.base}${path}`)
+  url.search = `?pos=${encodeURIComponent(pos)}&timeout=20000`
+  // Wants a room more, so that its answer would be another state of the connection.
+  const givenUp = fetch(url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${bob.accessToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ lists: {} }),
+    signal: gone.signal,
+  }).catch(() => undefined)
+  const session = await server.ctx.sessions.of({
+    userId: bob.userId,
+    userNid: server.ctx.dictionaries.cachedUser(bob.userId)!,
+  })
+  while (session.waiters.size === 0) await new Promise((resolve) => setImmediate(resolve))
+  const second = await slide(bob, window(0, 1), { pos })
+  gone.abort()
+  await givenUp
+  while (session.waiters.size > 0) await new Promise((resolve) => setImmediate(resolve))
+  expect(Object.keys(second.rooms)).toEqual([other])
+  // The state that the later request left is in the database still.
+  expect((await slide(elsewhere.adopt(bob), window(0, 1), { pos: second.pos })).rooms).toEqual({})
+})
+
+test('extensions for some lists and rooms only', async () => {
+  await using all = await twoUsers()
+  const { alice } = all
+  const [listed, subscribed] = [
+    await alice.createRoom(),
+    await alice.createRoom({ creation_content: { type: 'm.space' } }),
+  ]
+  for (const room of [listed, subscribed]) {
+    await alice.put(
+      `/user/${encodeURIComponent(alice.userId)}/rooms/${encodeURIComponent(room)}/account_data/x.room`,
+      {},
+    )
+  }
+  const told = async (scope: object): Promise<string[]> => {
+    const answer = await slide(alice, {
+      ...window(0, 9, { filters: { not_room_types: ['m.space'] } }),
+      room_subscriptions: { [subscribed]: everything },
+      extensions: { account_data: { enabled: true, ...scope } },
+    })
+    return Object.keys(answer.extensions.account_data.rooms).sort()
+  }
+  expect(await told({})).toEqual([listed, subscribed].sort())
+  expect(await told({ rooms: [] })).toEqual([listed])
+  expect(await told({ lists: [] })).toEqual([subscribed])
+  expect(await told({ lists: ['other'], rooms: [listed] })).toEqual([])
+})
+
+test('lists overlap: the larger of their timelines, all of their states, whichever ranges', async () => {
+  await using all = await twoUsers()
+  const { alice } = all
+  const room = await alice.createRoom({ topic: 'Topic', name: 'Name' })
+  const rest = [await alice.createRoom(), await alice.createRoom(), await alice.createRoom()]
+  for (const body of ['a', 'b', 'c']) await say(alice, room, body)
+  const answer = await slide(alice, {
+    lists: {
+      small: { ranges: [[0, 0]], timeline_limit: 1, required_state: [['m.room.topic', '']] },
+      large: {
+        ranges: [
+          [0, 1],
+          [3, 5],
+        ],
+        timeline_limit: 3,
+        required_state: [['m.room.name', '']],
+      },
+      whole: { slow_get_all_rooms: true, timeline_limit: 0, required_state: [] },
+    },
+  })
+  expect(bodies(answer.rooms[room])).toEqual(['a', 'b', 'c'])
+  expect(kindsOf(answer.rooms[room])).toEqual(['m.room.name|', 'm.room.topic|'])
+  expect(Object.keys(answer.rooms).sort()).toEqual([room, ...rest].sort())
+  expect(answer.rooms[rest[1]!].timeline).toBeUndefined()
+})
+
+test('state that changes while the client is away is read from the database', async () => {
+  await using one = await startTestServer()
+  const alice = await one.register('alice')
+  const room = await alice.createRoom({ topic: 'Old' })
+  const body = window(0, 9, { timeline_limit: 1, required_state: [['*', '*']] })
+  const { pos } = await slide(alice, body)
+  await alice.sendState(room, 'm.room.topic', { topic: 'New' })
+  await alice.sendState(room, 'm.room.name', { name: 'Named' })
+  for (const text of ['a', 'b']) await say(alice, room, text)
+  await using two = await startTestServer({ sharing: one })
+  const answer = await slide(two.adopt(alice), body, { pos })
+  expect(answer.rooms[room]).toMatchObject({ name: 'Named', limited: true, num_live: 1 })
+  expect(answer.rooms[room].initial).toBeUndefined()
+  expect(kindsOf(answer.rooms[room])).toEqual(['m.room.name|', 'm.room.topic|'])
+})
