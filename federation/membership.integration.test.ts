@@ -234,3 +234,125 @@ test('a room is upgraded under the feet of another server', async () => {
   await bob.post(`/join/${encodeURIComponent(next)}?via=${via(one)}`)
   expect((await bob.getState(next, 'm.room.create')).predecessor.room_id).toBe(room)
 })
+
+test('the servers that are named are asked in turn, for a room or an alias, also to vouch', async () => {
+  await using one = await startFederatedServer()
+  await using two = await startFederatedServer()
+  await using three = await startFederatedServer()
+  const alice = await one.register('alice')
+  const bob = await two.register('bob')
+  const carol = await three.register('carol')
+  const space = await alice.createRoom({ preset: 'public_chat', room_alias_name: 'space' })
+  const room = await alice.createRoom({
+    preset: 'private_chat',
+    room_version: '10',
+    power_level_content_override: { invite: 100 },
+    initial_state: [
+      {
+        type: 'm.room.join_rules',
+        content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: space }] },
+      },
+    ],
+  })
+  const join = `/join/${encodeURIComponent(room)}`
+  await bob.join(`#space:${one.ctx.domains.default}`)
+  await bob.post(`${join}?via=${via(one)}`)
+  await carol.post(`/join/${encodeURIComponent(space)}?via=127.0.0.1:1&via=${via(two)}`)
+  // The second server has nobody who may invite.
+  const refused = await carol.attempt('post', `${join}?via=${via(two)}`, { body: {} })
+  expect(refused).toMatchObject({ status: 400, body: { errcode: 'M_UNABLE_TO_GRANT_JOIN' } })
+  await carol.post(`${join}?server_name=${via(two)}&server_name=${via(one)}`)
+  await seesMembership(bob, room, carol.userId, 'join')
+  await carol.leave(room)
+  await seesMembership(bob, room, carol.userId, 'leave')
+  // And now it does not know who is in the space.
+  await bob.leave(space)
+  const unknown = await carol.attempt('post', `${join}?via=${via(two)}`, { body: {} })
+  expect(unknown).toMatchObject({ status: 400, body: { errcode: 'M_UNABLE_TO_AUTHORISE_JOIN' } })
+  await carol.post(`${join}?via=${via(two)}&via=${via(one)}`)
+  await carol.send(room, 'm.room.message', { msgtype: 'm.text', body: 'in again' })
+  await sees(bob, room, 'in again')
+})
+
+test('one domain of a deployment vouches for a user of another, and both sign', async () => {
+  await using both = await startFederatedServer({}, { domains: 2 })
+  await using other = await startFederatedServer()
+  const [first, second] = both.ctx.domains.all
+  const alice = await both.register('alice', { domain: first! })
+  const anna = await both.register('anna', { domain: second! })
+  const bob = await other.register('bob')
+  const space = await alice.createRoom({ preset: 'public_chat' })
+  const room = await alice.createRoom({
+    preset: 'private_chat',
+    power_level_content_override: { invite: 100 },
+    initial_state: [
+      {
+        type: 'm.room.join_rules',
+        content: { join_rule: 'restricted', allow: [{ type: 'm.room_membership', room_id: space }] },
+      },
+    ],
+  })
+  await bob.post(`/join/${encodeURIComponent(space)}?via=${encodeURIComponent(first!)}`)
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${encodeURIComponent(second!)}`)
+  await anna.join(space)
+  await anna.join(room)
+  await seesMembership(bob, room, anna.userId, 'join')
+  await anna.send(room, 'm.room.message', { msgtype: 'm.text', body: 'from the second' })
+  await sees(bob, room, 'from the second')
+})
+
+test('an invite is taken back only by who gave it', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const carol = await one.register('carol')
+  const room = await alice.createRoom({ preset: 'private_chat', invite: [carol.userId] })
+  const open = await alice.createRoom({ preset: 'public_chat' })
+  await bob.post(`/join/${encodeURIComponent(open)}?via=${via(one)}`)
+  await carol.join(room)
+  await carol.invite(room, bob.userId)
+  await invited(bob, room)
+  await alice.membership(room, 'kick', { user_id: bob.userId })
+  await alice.send(open, 'm.room.message', { msgtype: 'm.text', body: 'after' })
+  await sees(bob, open, 'after')
+  await invited(bob, room)
+})
+
+test('a second user of a server that is in the room is invited, refuses, and joins when invited again', async () => {
+  await using servers = await pair()
+  const { one, other, alice, bob } = servers
+  const carol = await other.register('carol')
+  const room = await alice.createRoom({ preset: 'private_chat', invite: [bob.userId] })
+  await invited(bob, room)
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  for (const answer of ['leave', 'join'] as const) {
+    await alice.invite(room, carol.userId)
+    await invited(carol, room)
+    if (answer === 'leave') await carol.leave(room)
+    else await carol.join(room)
+    await seesMembership(alice, room, carol.userId, answer)
+    await seesMembership(bob, room, carol.userId, answer)
+  }
+})
+
+test('everybody leaves a room, and comes back to it', async () => {
+  await using servers = await pair()
+  const { one, other, alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  const join = `/join/${encodeURIComponent(room)}?via=${via(one)}&via=${via(other)}`
+  await bob.post(join)
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'first' })
+  await sees(bob, room, 'first')
+  await bob.leave(room)
+  await seesMembership(alice, room, bob.userId, 'leave')
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'alone' })
+  await bob.post(join)
+  await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'again' })
+  await sees(alice, room, 'again')
+  await alice.leave(room)
+  await seesMembership(bob, room, alice.userId, 'leave')
+  await bob.sendState(room, 'm.room.topic', { topic: 'x' }).catch(() => {})
+  await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'without alice' })
+  await alice.post(join)
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'both' })
+  await sees(bob, room, 'both')
+})

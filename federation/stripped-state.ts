@@ -2,6 +2,7 @@ import { fitsAnId, parseUserId, type RoomId } from '../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../src/matrix/json.ts'
 import { MAX_EVENT_BYTES } from '../src/matrix/limits.ts'
 import type { RoomRules } from '../src/matrix/room-versions.ts'
+import { stripped } from '../src/rooms/shown-state.ts'
 import type { Federation } from './federation.ts'
 import { checkPdu } from './receive/check-pdu.ts'
 
@@ -56,7 +57,7 @@ export async function inviteStateProblem(
 
 function strippedIn(value: Json): JsonObject | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-  const { type, state_key: stateKey, sender, content } = value as JsonObject
+  const { type, state_key: stateKey, sender, content, origin_server_ts: ts } = value as JsonObject
   const isShowable =
     typeof type === 'string' &&
     fitsAnId(type) &&
@@ -70,5 +71,11 @@ function strippedIn(value: Json): JsonObject | undefined {
   if (!isShowable) return undefined
   // PostgreSQL cannot hold it.
   if (JSON.stringify([type, stateKey, content]).includes('\\u0000')) return undefined
-  return { type, state_key: stateKey, sender, content }
+  return stripped({
+    type,
+    sender,
+    state_key: stateKey,
+    content: content as JsonObject,
+    ...(ts !== undefined && { origin_server_ts: ts }),
+  })
 }

@@ -29,11 +29,11 @@ async function receiveOne({ ctx }: Federation, room: HotRoom, event: RoomEvent):
 
 /**
  * Whether to believe that an event ends a membership, in a room whose state is not known: it has to cite the membership, and
- * an invite is taken back by those whose server gave it. A knock may be refused by whoever has the power, of which only its
+ * an invite is taken back by who gave it. A knock may be refused by whoever has the power, of which only its
  * citing the knock can be told here.
  */
 function ends(event: RoomEvent, { membership, event: before }: RemoteMembership): boolean {
   if (!event.authEvents.includes(before.eventId)) return false
   if (membership === 'knock') return true
-  return membership === 'invite' && serverNameOf(event.pdu.sender) === serverNameOf(before.pdu.sender)
+  return membership === 'invite' && event.pdu.sender === before.pdu.sender
 }

@@ -62,7 +62,7 @@ async function askToSign(
     // "1" or "2"."
     const mayBeOld = error instanceof RemoteRefusal && (error.status === 400 || error.status === 404)
     if (!mayBeOld || rules.eventFormat !== 'v1') throw error
-    const body = { ...pdu, unsigned: { invite_room_state: shown.map(stripped) } }
+    const body = { ...pdu, unsigned: { invite_room_state: shown.map((one) => stripped(one.pdu)) } }
     return (await client.send(server, { ...common, uri: `/_matrix/federation/v1/${place}`, body, inPair: true })).event
   }
 }

@@ -2,6 +2,7 @@ import type { EventId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { Membership } from '../storage/room-users.ts'
+import { stripped } from './shown-state.ts'
 
 /** What a reader learns about an event beside the event. */
 export type EventView = {
@@ -78,11 +79,5 @@ export function clientEvent(stored: StoredEvent, view: EventView): JsonObject {
  * Spec: Client-Server API, "Stripped state".
  */
 export function strippedText(stored: { event: StoredEvent['event'] }): string {
-  const { pdu } = stored.event
-  return JSON.stringify({
-    content: pdu.content,
-    sender: pdu.sender,
-    state_key: pdu.state_key ?? '',
-    type: pdu.type,
-  })
+  return JSON.stringify(stripped(stored.event.pdu))
 }

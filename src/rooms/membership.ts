@@ -3,7 +3,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { serverNameOf } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
-import { powerLevelsOf } from '../matrix/power-levels.ts'
+import { creatorsOf, powerLevelsOf } from '../matrix/power-levels.ts'
 import { type Membership, membershipCodes, usersOfRoom } from '../storage/room-users.ts'
 import type { EventDraft } from './append-event.ts'
 import type { HotRoom } from './hot-room.ts'
@@ -173,7 +173,7 @@ async function localInviter(
   const levels = powerLevelsOf(content, create, room.rules)
   const mayInvite = (userId: UserId): boolean =>
     ctx.domains.isLocal(serverNameOf(userId)) && levels.userLevel(userId) >= levels.invite
-  const named = [create.pdu.sender, ...Object.keys((content?.users ?? {}) as JsonObject)] as UserId[]
+  const named = [...creatorsOf(create, room.rules), ...Object.keys((content?.users ?? {}) as JsonObject)] as UserId[]
   const candidates = named.filter(mayInvite)
   await ctx.hotRooms.load(
     room,

@@ -77,23 +77,25 @@ export async function remoteMembershipOf(
 }
 
 /**
- * Servers through which a user may reach a room, the most likely first: those named, those that told of the membership, that
- * of the inviter, that of the room's name, and those that were in the room when this deployment last was. With our own
- * domains among them.
+ * Servers through which a user may reach a room, the most likely first: those named, those that told of the membership, and
+ * that of the inviter; where others were not named, also that of the room's id, and those that are in the room as far as
+ * this deployment knows. With our own domains among them.
  */
 export async function serversKnowing(
-  ctx: Pick<Context, 'database' | 'hotRooms'>,
+  ctx: Pick<Context, 'database' | 'domains' | 'hotRooms'>,
   roomId: RoomId,
   userId: UserId,
   via: readonly ServerName[],
 ): Promise<ServerName[]> {
   const room = await ctx.hotRooms.get(roomId)
+  // Who names servers wants these, and no other one to vouch for the user.
+  const isNamed = via.some((server) => !ctx.domains.isLocal(server))
   const [elsewhere, before] = await Promise.all([
     remoteMembershipOf(ctx, roomId, userId),
-    room ? ctx.database.read(serversIn, [room.room]) : [],
+    room && !isNamed ? ctx.database.read(serversIn, [room.room]) : [],
   ])
   const inviter = elsewhere?.event.pdu.sender ?? room?.get('m.room.member', userId)?.pdu.sender
-  const named = serverNameOf(roomId)
+  const named = isNamed ? undefined : serverNameOf(roomId)
   return [
     ...new Set([
       ...via,

@@ -27,7 +27,18 @@ export async function shownState(
   return (await ctx.events.byIds(eventIds, { edges: true })).map(({ event }) => event)
 }
 
-/** An event in the form in which it is shown to somebody outside the room. */
-export function stripped({ pdu }: { readonly pdu: RoomEvent['pdu'] }): JsonObject {
-  return { type: pdu.type, state_key: pdu.state_key as Json, sender: pdu.sender, content: pdu.content }
+/**
+ * An event in the form in which it is shown to somebody outside the room. Of the create event clients also learn when it was
+ * made (MSC4311).
+ */
+export function stripped(pdu: {
+  readonly type: string
+  readonly sender: string
+  readonly state_key?: string
+  readonly content: JsonObject
+  readonly origin_server_ts?: Json
+}): JsonObject {
+  const { type, sender, state_key: stateKey = '', content, origin_server_ts: ts } = pdu
+  const isDated = type === 'm.room.create' && Number.isSafeInteger(ts)
+  return { content, sender, state_key: stateKey, type, ...(isDated && { origin_server_ts: ts as number }) }
 }
