@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { EventId } from '../src/matrix/ids.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
 import { signedRequest, startFederatedServer } from './federated-server.fixtures.ts'
 
@@ -64,4 +65,89 @@ test('an event that its sender’s server has not signed goes nowhere', async ()
   const answer = await signedRequest(remote, home, 'PUT', '/_matrix/federation/v1/send/f', { body: { pdus: [forged] } })
   expect(answer.status).toBe(200)
   expect(Object.values(answer.body.pdus)).toEqual([{ error: expect.stringContaining('signature') }])
+})
+
+test('memberships of another room, of another kind or of somebody else are not taken in', async () => {
+  await using home = await startFederatedServer()
+  await using remote = await startFederatedServer()
+  const alice = await home.register('alice')
+  const mallory = await remote.register('mallory')
+  const rooms = [await alice.createRoom({ preset: 'public_chat' }), await alice.createRoom({ preset: 'public_chat' })]
+  const [one, other] = rooms.map((room) => encodeURIComponent(room))
+  await mallory.post(`/join/${one}?via=${encodeURIComponent(home.ctx.domains.default)}`)
+  const stored = async (eventId: string): Promise<JsonObject> => {
+    const [event] = await remote.ctx.events.byIds([eventId as EventId], { edges: true })
+    return event!.event.pdu as unknown as JsonObject
+  }
+  const { event_id: message } = await mallory.send(rooms[0]!, 'm.room.message', { msgtype: 'm.text', body: 'x' })
+  const hot = await remote.ctx.hotRooms.get(rooms[0]!)
+  const join = hot!.get('m.room.member', mallory.userId)!.eventId
+  const attempts: [path: string, eventId: string][] = [
+    ['v1/send_join', message],
+    ['v2/send_join', message],
+    ['v1/send_leave', join],
+    ['v2/send_leave', join],
+    ['v1/send_knock', join],
+  ]
+  for (const [path, eventId] of attempts) {
+    for (const room of [one, other]) {
+      const uri = `/_matrix/federation/${path}/${room}/${encodeURIComponent(eventId)}`
+      const answer = await signedRequest(remote, home, 'PUT', uri, { body: await stored(eventId) })
+      expect(answer.status, `${path} ${room}`).toBe(400)
+    }
+  }
+  const elsewhere = `/_matrix/federation/v2/send_join/${other}/${encodeURIComponent(join)}`
+  expect((await signedRequest(remote, home, 'PUT', elsewhere, { body: await stored(join) })).status).toBe(400)
+  const forOthers = `/_matrix/federation/v1/make_join/${one}/${encodeURIComponent(alice.userId)}?ver=12`
+  expect((await signedRequest(remote, home, 'GET', forOthers)).status).toBe(403)
+})
+
+test('what is told of users of others changes nothing', async () => {
+  await using home = await startFederatedServer()
+  await using remote = await startFederatedServer()
+  const alice = await home.register('alice')
+  const bob = await home.register('bob')
+  const mallory = await remote.register('mallory')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  await mallory.post(`/join/${encodeURIComponent(room)}?via=${encodeURIComponent(home.ctx.domains.default)}`)
+  const { event_id: eventId } = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'x' })
+  const { next_batch: since } = await alice.sync()
+  const others = [bob.userId, '@carol:third.test']
+  const edus = others.flatMap((userId) => [
+    { edu_type: 'm.typing', content: { room_id: room, user_id: userId, typing: true } },
+    {
+      edu_type: 'm.receipt',
+      content: { [room]: { 'm.read': { [userId]: { event_ids: [eventId], data: { ts: 1 } } } } },
+    },
+    { edu_type: 'm.device_list_update', content: { user_id: userId, device_id: 'X', stream_id: 1, prev_id: [] } },
+    { edu_type: 'm.signing_key_update', content: { user_id: userId } },
+    {
+      edu_type: 'm.direct_to_device',
+      content: { sender: userId, type: 't', message_id: 'm', messages: { [alice.userId]: { '*': {} } } },
+    },
+  ])
+  const odd: JsonObject[] = [
+    {},
+    { edu_type: 7 } as JsonObject,
+    { edu_type: 'm.typing', content: [] as unknown as JsonObject },
+  ]
+  const body = { pdus: [], edus: [...edus, ...odd] as unknown as JsonObject[] }
+  expect((await signedRequest(remote, home, 'PUT', '/_matrix/federation/v1/send/e', { body })).status).toBe(200)
+  const sync = await alice.sync({ since, timeout: 0 })
+  expect(sync.to_device?.events ?? []).toEqual([])
+  expect(sync.device_lists?.changed ?? []).toEqual([])
+  expect(sync.rooms?.join?.[room]?.ephemeral?.events ?? []).toEqual([])
+})
+
+test('users of the deployment who do not exist, and of other servers, are not talked about', async () => {
+  await using home = await startFederatedServer()
+  await using remote = await startFederatedServer()
+  await remote.register('mallory')
+  const ask = (path: string) => signedRequest(remote, home, 'GET', `/_matrix/federation/v1/${path}`)
+  const nobody = encodeURIComponent(`@nobody:${home.ctx.domains.default}`)
+  for (const userId of [encodeURIComponent('@a:third.test'), nobody]) {
+    expect((await ask(`query/profile?user_id=${userId}`)).status).toBe(404)
+  }
+  expect((await ask(`user/devices/${encodeURIComponent('@a:third.test')}`)).status).toBe(404)
 })

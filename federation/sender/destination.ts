@@ -110,7 +110,7 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
       const upTo = stream.position
       const transaction = await nextTransaction(federation, to, upTo)
       const isEmpty = transaction.pdus.length + transaction.edus.length === 0
-      if (!isEmpty && !(await send(federation, to, transaction))) return true
+      if (!isEmpty && !(await send(federation, to, transaction, stop))) return true
       to.acked = Math.max(to.acked, transaction.reached)
       to.passing = to.passing.slice(transaction.passing)
       if (!transaction.isFull && stream.position === upTo) {
@@ -136,7 +136,12 @@ function save({ ctx }: Federation, to: Destination, owned: number): Promise<read
   return ctx.database.read(saveDestination, [origin, server, acked, failures, retryAt, ctx.processId, owned])
 }
 
-async function send({ ctx, client }: Federation, to: Destination, transaction: Transaction): Promise<boolean> {
+async function send(
+  { ctx, client }: Federation,
+  to: Destination,
+  transaction: Transaction,
+  stop: AbortSignal,
+): Promise<boolean> {
   const { origin, server } = to
   const { pdus, edus, reached, toDevice } = transaction
   // The same under the same id again, so that what arrived before is answered and not done twice.
@@ -148,6 +153,8 @@ async function send({ ctx, client }: Federation, to: Destination, transaction: T
     await client.send(server, { method: 'PUT', uri, body, origin, timeout: sendTimeout })
     return true
   } catch (error) {
+    // The connections were closed here: that says nothing about the server.
+    if (stop.aborted) return false
     ctx.log.debug({ server, error: (error as Error).message }, 'A transaction was not taken')
     to.failures++
     to.retryAt = ctx.clock.now() + Math.min(firstRetry * 2 ** Math.min(to.failures - 1, 20), longestRetry)

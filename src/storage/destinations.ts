@@ -53,8 +53,8 @@ export const passDestinations = statement<never>(
 const domainOf = (column: string): string => `substr(${column}, position(':' in ${column}) + 1)`
 
 /**
- * Events of a domain of ours, and those it vouches for, in rooms that the server is in, or that are about its users; in the
- * order of the stream. An invite goes by a way of its own. Parameters: after, up to, the server, the domain.
+ * Events of a domain of ours, and those it vouches for, in rooms that the server has been in since before, or that are about
+ * its users; in the order of the stream. An invite goes by a way of its own. Parameters: after, up to, the server, the domain.
  */
 export const eventsForServer = statement<{ event_nid: number }>(
   'events for a server',
@@ -64,7 +64,8 @@ export const eventsForServer = statement<{ event_nid: number }>(
        or ${domainOf('s.user_id')} <> $3
        and exists (select from relayed_events r where r.event_id = e.event_id and r.origin = $4))
      and (exists (select from room_users ru join users u on u.user_nid = ru.user_nid
-         where ru.room = e.room and ru.membership = ${membershipCodes.join} and ${domainOf('u.user_id')} = $3)
+         where ru.room = e.room and ru.membership = ${membershipCodes.join} and ru.since <= e.event_nid
+           and ${domainOf('u.user_id')} = $3)
        or k.type = 'm.room.member' and ${domainOf('k.state_key')} = $3
        and e.content::json->>'membership' is distinct from 'invite')
    order by e.event_nid limit ${MAX_TRANSACTION_PDUS}`,
