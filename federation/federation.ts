@@ -15,6 +15,8 @@ export type Federation = {
   readonly joining: Joining
   /** Events that came in through a domain of ours alone, lately, and which one that is. */
   readonly relayed: LRUCache<EventId, ServerName>
+  /** Our users' joins that another server has taken in lately, and passes on to the rest of the room. */
+  readonly passedOn: LRUCache<EventId, true>
   /** Whoever wants to know that a server has shown itself. */
   readonly heardOf: ((server: ServerName) => void)[]
 }

@@ -38,6 +38,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     keys,
     joining: createJoining(),
     relayed: new LRUCache({ max: relayedMax }),
+    passedOn: new LRUCache({ max: relayedMax }),
     heardOf: [],
   }
   ctx.remoteServers.use(createRemoteServers(federation))

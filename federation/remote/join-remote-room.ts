@@ -59,6 +59,7 @@ async function joinThrough(federation: Federation, server: ServerName, wanted: W
   const refused = await storeOutliers(ctx, roomId, [...authChain, ...state])
   const told = state.filter(({ pdu }) => pdu.state_key !== undefined).map(({ eventId }) => eventId)
   const stateBefore = told.filter((eventId) => !refused.has(eventId))
+  federation.passedOn.set(event.eventId, true)
   const outcome = await acceptEvent(ctx, event, { stateBefore, restarts })
   if (outcome.outcome !== 'accepted' && outcome.outcome !== 'known') {
     throw new MatrixError('M_FORBIDDEN', 'The room may not be joined')

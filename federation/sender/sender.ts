@@ -61,7 +61,7 @@ export function createSender(federation: Federation): Sender {
     const { pdu, eventId } = fact.stored.event
     const sender = serverNameOf(pdu.sender)
     const origin = ctx.domains.isLocal(sender) ? sender : federation.relayed.get(eventId)
-    if (origin === undefined) return
+    if (origin === undefined || federation.passedOn.has(eventId)) return
     const servers = new Set(await roomServers.of(fact.stored.room))
     const isMembership = pdu.type === 'm.room.member' && pdu.state_key?.startsWith('@') === true
     if (isMembership && pdu.content.membership !== 'invite') servers.add(serverNameOf(pdu.state_key as UserId))

@@ -20,7 +20,8 @@ export function queries(federation: Federation): Endpoint[] {
       query: Type.Object({ user_id: Type.String(), field: Type.Optional(Type.String()) }),
       async handle({ query }) {
         const userId = parseUserId(query.user_id as string)
-        if (!userId || !ctx.domains.isLocal(serverNameOf(userId))) throw new MatrixError('M_NOT_FOUND', 'No such user')
+        if (!userId) throw new MatrixError('M_INVALID_PARAM', 'Not a user id')
+        if (!ctx.domains.isLocal(serverNameOf(userId))) throw new MatrixError('M_NOT_FOUND', 'No such user')
         const profile = await profileOf(ctx, userId)
         const field = query.field as string | undefined
         if (field === undefined) return profile
