@@ -36,8 +36,13 @@ export async function filterRooms(
   const version = `${traits.version} ${session.accountData.at(-1)?.position} ${session.completeAfter}`
   const last = known.get(key)
   if (last?.of === rooms && last.version === version) return last.rooms
-  const tests = await testsOf(ctx, traits, session, list, rooms, filters)
-  const passing = tests.length === 0 ? rooms : rooms.filter((room) => tests.every((test) => test(room)))
+  // Where rooms only went to the front, only they are looked at again.
+  const { change } = list
+  const isMove = change?.to === rooms && last?.of === change.from && last.version === version
+  const looked = isMove ? change.front : rooms
+  const tests = await testsOf(ctx, traits, session, list, looked, filters)
+  let passing = tests.length === 0 ? looked : looked.filter((room) => tests.every((test) => test(room)))
+  if (isMove) passing = [...passing, ...last.rooms.filter(({ room }) => !change.moved.has(room))]
   if (known.size >= filtersPerSession) known.clear()
   known.set(key, { of: rooms, version, rooms: passing })
   return passing

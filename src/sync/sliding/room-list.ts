@@ -10,18 +10,28 @@ export type RoomList = {
   shownTo(told: ReadonlyMap<number, unknown>): readonly UserRoom[]
   isShown(userRoom: UserRoom, told: ReadonlyMap<number, unknown>): boolean
   room(roomId: RoomId): UserRoom | undefined
+  readonly change: ListChange | undefined
 }
 
 type Kept = {
-  order: number[]
-  /** The rooms of `order`: those of every list, and those that the user left. */
+  order: readonly number[]
+  /** Of `order`: the rooms of every list, and those that the user left. */
   current: readonly UserRoom[]
   left: readonly UserRoom[]
-  currentOf: readonly number[] | undefined
+  /** What the last event did to `current`. */
+  change: ListChange | undefined
   at: number
   readonly byId: Map<string, number>
   /** By the number of the event that ended a membership. */
   readonly removals: Map<number, boolean>
+}
+
+/** Rooms of a list that went to its front, and the list as it was before and as it is now. */
+export type ListChange = {
+  readonly from: readonly UserRoom[]
+  readonly to: readonly UserRoom[]
+  readonly front: readonly UserRoom[]
+  readonly moved: ReadonlySet<number>
 }
 
 const bySession = new WeakMap<Session, Kept>()
@@ -41,21 +51,15 @@ export async function roomListOf(
   const isFollowed = kept.order.length > 0 && activity.since(kept.at) !== undefined
   await Promise.all([isFollowed ? undefined : activity.load(joinedRooms(session)), loadRemovals(ctx, session)])
   const moved = isFollowed ? activity.since(kept.at) : undefined
-  kept.order = (moved && moveToFront(kept, session, activity, moved)) ?? sorted(session, activity, session.rooms.keys())
+  if (!moved || !moveToFront(kept, session, activity, moved)) sortAll(kept, session, activity)
   kept.at = at
   for (const { roomId, room } of session.rooms.values()) {
     if (kept.byId.size === session.rooms.size) break
     kept.byId.set(roomId, room)
   }
-  if (kept.currentOf !== kept.order) {
-    const rooms = kept.order.map((room) => session.rooms.get(room)!)
-    kept.current = rooms.filter((userRoom) => isCurrent(userRoom, kept))
-    kept.left = rooms.filter((userRoom) => !userRoom.forgotten && !isCurrent(userRoom, kept))
-    kept.currentOf = kept.order
-  }
   return {
     shownTo(told) {
-      const left = kept.left.filter(({ room }) => told.has(room))
+      const left = kept.left.filter(({ room, forgotten }) => !forgotten && told.has(room))
       if (left.length === 0) return kept.current
       const shown = new Set([...kept.current, ...left])
       return kept.order.map((room) => session.rooms.get(room)!).filter((userRoom) => shown.has(userRoom))
@@ -65,6 +69,7 @@ export async function roomListOf(
       const room = kept.byId.get(roomId)
       return room === undefined ? undefined : session.rooms.get(room)
     },
+    change: kept.change,
   }
 }
 
@@ -79,7 +84,7 @@ function keptOf(session: Session): Kept {
   if (!kept)
     bySession.set(
       session,
-      (kept = { order: [], current: [], left: [], currentOf: undefined, at: -1, byId: new Map(), removals: new Map() }),
+      (kept = { order: [], current: [], left: [], change: undefined, at: -1, byId: new Map(), removals: new Map() }),
     )
   return kept
 }
@@ -103,18 +108,35 @@ async function loadRemovals(ctx: Pick<Context, 'database'>, session: Session): P
   for (const nid of nids) removals.set(nid, found.has(nid))
 }
 
-/** Rooms in which nothing happened keep their order among themselves, and those in which something did are in front. */
-function moveToFront(
-  kept: Kept,
-  session: Session,
-  activity: RoomActivity,
-  moved: ReadonlySet<number>,
-): number[] | undefined {
+function sortAll(kept: Kept, session: Session, activity: RoomActivity): void {
+  kept.order = sorted(session, activity, session.rooms.keys())
+  const rooms = kept.order.map((room) => session.rooms.get(room)!)
+  kept.current = rooms.filter((userRoom) => isCurrent(userRoom, kept))
+  kept.left = rooms.filter((userRoom) => !isCurrent(userRoom, kept))
+  kept.change = undefined
+}
+
+/**
+ * Rooms in which nothing happened keep their order among themselves, and those in which something did are in front.
+ *
+ * @returns false when that does not account for all rooms.
+ */
+function moveToFront(kept: Kept, session: Session, activity: RoomActivity, moved: ReadonlySet<number>): boolean {
   const own = [...moved].filter((room) => session.rooms.has(room))
-  if (own.length === 0) return kept.order.length === session.rooms.size ? kept.order : undefined
-  const front = sorted(session, activity, own)
-  const order = [...front, ...kept.order.filter((room) => !moved.has(room))]
-  return order.length === session.rooms.size ? order : undefined
+  if (own.length === 0) return kept.order.length === session.rooms.size
+  const first = sorted(session, activity, own)
+  const order = [...first, ...kept.order.filter((room) => !moved.has(room))]
+  if (order.length !== session.rooms.size) return false
+  const rooms = first.map((room) => session.rooms.get(room)!)
+  const front = rooms.filter((userRoom) => isCurrent(userRoom, kept))
+  const behind = rooms.filter((userRoom) => !isCurrent(userRoom, kept))
+  const stays = ({ room }: UserRoom): boolean => !moved.has(room)
+  const to = [...front, ...kept.current.filter(stays)]
+  kept.change = { from: kept.current, to, front, moved }
+  kept.order = order
+  kept.current = to
+  kept.left = [...behind, ...kept.left.filter(stays)]
+  return true
 }
 
 function sorted(session: Session, activity: RoomActivity, rooms: Iterable<number>): number[] {
