@@ -96,6 +96,7 @@ export const configSchema = section({
   user_directory: section({
     search_all_users: Type.Boolean({ default: false }),
   }),
+  app_service_config_files: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
   turn: section({
     uris: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     shared_secret: Type.Optional(Type.String({ minLength: 8, ...secret })),

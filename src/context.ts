@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { type Logger, pino } from 'pino'
+import { createMissingAccounts } from './accounts/create-account.ts'
 import { createRequesters, type Requesters } from './accounts/requesters.ts'
+import { type ApplicationServices, createApplicationServices } from './application-services/application-services.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
 import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
@@ -79,6 +81,7 @@ export type Context = {
   readonly typing: Typing
   readonly slidingSync: SlidingParts
   readonly media: Media
+  readonly applicationServices: ApplicationServices
   readonly remoteServers: RemoteServersPlace
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
@@ -131,6 +134,15 @@ export async function createContext(
   const sessions = createSessions({ database, invalidations, ...storage })
   const ownership = createOwnership(database, log)
   const pushRules = createPushRules({ database, ...storage })
+  const typing = createTyping(base, redis, (room) => {
+    sessions.wakeRoom(room)
+    applicationServices.typing(room)
+  })
+  const applicationServices = createApplicationServices({ ...base, ...storage, ownership, hotRooms, typing })
+  await createMissingAccounts(
+    { ...base, ...storage },
+    applicationServices.all.map(({ sender }) => sender),
+  )
   const context: Context = {
     ...base,
     ...storage,
@@ -147,7 +159,8 @@ export async function createContext(
     feeds,
     sessions,
     slidingSync: createSlidingSync({ database, ...storage }),
-    typing: createTyping(base, redis, (room) => sessions.wakeRoom(room)),
+    typing,
+    applicationServices,
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
     redis: redis?.publisher,
@@ -202,6 +215,7 @@ export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
   await context.pushing.close()
+  await context.applicationServices.close()
   await context.ownership.close()
   await context.media.close()
   await context.writer.close()

@@ -54,6 +54,7 @@ export async function startServer(
     : createServer(settings, app)
   await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
   ctx.pushing.start()
+  ctx.applicationServices.start()
   return {
     port: (server.address() as AddressInfo).port,
     close: () => closeServer(ctx, server),

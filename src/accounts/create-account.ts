@@ -54,6 +54,17 @@ export async function createAccount(ctx: Dependencies, account: NewAccount): Pro
   return { userNid }
 }
 
+/** Makes accounts without a password for those users who have none yet. */
+export async function createMissingAccounts(ctx: Dependencies, userIds: readonly UserId[]): Promise<void> {
+  for (const userId of userIds) {
+    if (await findAccount(ctx.database.db, userId)) continue
+    await createAccount(ctx, { userId }).catch((error: unknown) => {
+      // Another process was faster.
+      if (!(error instanceof MatrixError) || error.errcode !== 'M_USER_IN_USE') throw error
+    })
+  }
+}
+
 /**
  * The id a new user would have.
  *

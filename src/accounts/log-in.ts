@@ -1,3 +1,4 @@
+import type { ApplicationService } from '../application-services/registration.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { localpartOf, parseUserId, serverNameOf, type UserId } from '../matrix/ids.ts'
@@ -51,6 +52,24 @@ export async function logInWithToken(ctx: Context, token: string): Promise<User>
   return admit(ctx, account)
 }
 
+/**
+ * Logs in a user of an application service.
+ *
+ * Spec: Application Service API, "Server admin style permissions" (v1.19).
+ *
+ * @throws MatrixError M_EXCLUSIVE for a user outside of its namespaces; M_FORBIDDEN, M_USER_DEACTIVATED, M_USER_LOCKED
+ */
+export async function logInForService(ctx: Context, service: ApplicationService, userId: UserId): Promise<User> {
+  if (!ctx.applicationServices.isUserOf(service, userId)) {
+    throw new MatrixError('M_EXCLUSIVE', 'This user is not in a namespace of the application service')
+  }
+  const account = await findAccount(ctx.database.db, userId)
+  if (account === undefined)
+    throw new MatrixError('M_FORBIDDEN', 'The application service has not registered this user')
+  refuseClosed(account)
+  return { userId: account.user_id, userNid: account.user_nid }
+}
+
 /** Gives a user a token with which another device can log in once. */
 export async function createLoginToken(ctx: Context, user: User): Promise<{ token: string; expiresInMs: number }> {
   const token = `chl_${ctx.random.token(32)}`
@@ -67,15 +86,16 @@ export async function createLoginToken(ctx: Context, user: User): Promise<{ toke
 /**
  * Checks the `m.login.password` stage of somebody who is logged in: it must be their own name and password.
  *
- * @throws MatrixError M_LIMIT_EXCEEDED
+ * @throws MatrixError M_FORBIDDEN for the name of another user; M_LIMIT_EXCEEDED
  */
 export async function checkOwnPassword(ctx: Context, user: User, auth: JsonObject): Promise<boolean> {
   await ctx.rateLimits.check('login_failed', user.userId)
   const named = userIdOf(auth, serverNameOf(user.userId))
   const account = await findAccount(ctx.database.db, user.userId)
+  const isOwn = named?.toLowerCase() === user.userId.toLowerCase()
+  if (named !== undefined && !isOwn) throw new MatrixError('M_FORBIDDEN', 'This is not for another user to confirm')
   const password = typeof auth.password === 'string' ? auth.password : ''
-  const isRight = await isPassword(ctx, password, account?.password_hash ?? null)
-  if (isRight && named?.toLowerCase() === user.userId.toLowerCase()) return true
+  if ((await isPassword(ctx, password, account?.password_hash ?? null)) && isOwn) return true
   await ctx.rateLimits.take('login_failed', user.userId)
   return false
 }
@@ -105,11 +125,15 @@ async function findAccountCaseless(ctx: Context, userId: UserId): Promise<Accoun
   return findAccount(ctx.database.db, `@${localpartOf(userId).toLowerCase()}:${serverNameOf(userId)}`)
 }
 
-async function admit(ctx: Context, account: AccountRow): Promise<User> {
+function refuseClosed(account: AccountRow): void {
   if (account.deactivated_at !== null) throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
   if (account.locked) {
     throw new MatrixError('M_USER_LOCKED', 'This account has been locked', { extra: { soft_logout: true } })
   }
+}
+
+async function admit(ctx: Context, account: AccountRow): Promise<User> {
+  refuseClosed(account)
   await ctx.rateLimits.take('login_account', account.user_id)
   return { userId: account.user_id, userNid: account.user_nid }
 }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { ApplicationService } from '../application-services/registration.ts'
 import type { Clock } from '../clock.ts'
 import type { Invalidations } from '../invalidation.ts'
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
@@ -18,6 +19,8 @@ export type Requester = {
   readonly isSuspended: boolean
   /** SHA-256 of the access token, in hexadecimal. */
   readonly tokenHash: string
+  /** The application service that acts as this user. */
+  readonly service?: ApplicationService
 }
 
 export type TokenOwner =

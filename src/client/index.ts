@@ -1,5 +1,6 @@
 import type { Endpoint } from '../http/endpoint.ts'
 import { accountEndpoints } from './account/index.ts'
+import { applicationServiceEndpoints } from './application-services/index.ts'
 import { deviceEndpoints } from './devices/index.ts'
 import { directoryEndpoints } from './directory/index.ts'
 import { keyEndpoints } from './keys/index.ts'
@@ -49,5 +50,6 @@ export const endpoints: readonly Endpoint[] = [
   ...presenceEndpoints,
   ...searchEndpoints,
   ...thirdPartyEndpoints,
+  ...applicationServiceEndpoints,
   ...voipEndpoints,
 ]

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Requester, TokenOwner } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import type { QueryTexts } from './query-string.ts'
+import { parseQueryString, type QueryTexts } from './query-string.ts'
 
 /** Who may call an endpoint. Guests only where the specification lists the endpoint as theirs. */
 export type AuthMode = 'none' | 'optional' | 'user' | 'userOrGuest' | 'admin'
@@ -34,9 +34,19 @@ export function clientAuthentication(rules: Rules): Authenticate {
       if (rules.auth === 'optional') return undefined
       throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
     }
+    const service = ctx.applicationServices.ofToken(token)
+    if (service) {
+      const as = { userId: query.get('user_id')?.at(-1), deviceId: deviceOf(query) }
+      return ctx.applicationServices.actAs(service, as).then((requester) => admit({ requester }, rules))
+    }
     const owner = ctx.requesters.ofToken(token)
     return owner instanceof Promise ? owner.then((found) => admit(found, rules)) : admit(owner, rules)
   }
+}
+
+/** Spec: Application Service API, "Identity assertion"; `org.matrix.msc3202.device_id` before that. */
+function deviceOf(query: QueryTexts): string | undefined {
+  return (query.get('device_id') ?? query.get('org.matrix.msc3202.device_id'))?.at(-1)
 }
 
 function admit(owner: TokenOwner, rules: Rules): Requester {
@@ -57,6 +67,23 @@ function admit(owner: TokenOwner, rules: Rules): Requester {
     throw new MatrixError('M_FORBIDDEN', 'You are not a server administrator')
   }
   return requester
+}
+
+/**
+ * The application service that a request comes from, where only one may ask for something: registering and logging in its
+ * users.
+ *
+ * @throws MatrixError M_MISSING_TOKEN, M_UNKNOWN_TOKEN
+ */
+export function serviceOf(ctx: Context, request: IncomingMessage): NonNullable<Requester['service']> {
+  const queryString = /\?(.*)$/.exec(request.url!)?.[1] ?? ''
+  const token = accessTokenOf(ctx, request, parseQueryString(queryString))
+  if (token === undefined) throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
+  const service = ctx.applicationServices.ofToken(token)
+  if (service) return service
+  throw new MatrixError('M_UNKNOWN_TOKEN', 'This is not the token of an application service', {
+    extra: { soft_logout: false },
+  })
 }
 
 /**

@@ -39,7 +39,7 @@ export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): Requ
     const texts = parseQueryString(found.queryString)
     const pending = endpoint.authenticate(ctx, request, texts)
     const requester = pending instanceof Promise ? await pending : pending
-    if (endpoint.rateLimit !== undefined) {
+    if (endpoint.rateLimit !== undefined && !isUnlimited(requester)) {
       const { kind, by } = endpoint.rateLimit
       await ctx.rateLimits.take(kind, by === 'user' && requester !== undefined ? requester.userId : address)
     }
@@ -68,6 +68,12 @@ export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): Requ
     if (ctx.closing.aborted) response.shouldKeepAlive = false
     serve(request, response).catch((error: unknown) => answerError(ctx, request, response, error))
   }
+}
+
+/** Spec: Application Service API, "Registration", `rate_limited` (v1.19). */
+function isUnlimited(requester: Requester | undefined): boolean {
+  const service = requester?.service
+  return service !== undefined && (!service.isRateLimited || requester!.userId === service.sender)
 }
 
 type Found = { endpoint: Endpoint; params: Record<string, string>; queryString: string }

@@ -39,6 +39,9 @@ export function createPushGateway(ctx: Pick<Context, 'config'>): PusherKind & { 
   return {
     check({ data }) {
       if (typeof data.url !== 'string') throw new MatrixError('M_MISSING_PARAM', 'Missing: data.url')
+      if (data.format !== undefined && typeof data.format !== 'string') {
+        throw new MatrixError('M_BAD_JSON', 'Not valid: data.format')
+      }
       const url = URL.parse(data.url)
       const isSafe = url?.protocol === 'https:' || (isInsecureAllowed && url?.protocol === 'http:')
       if (!url || !isSafe || url.username !== '' || url.password !== '') {

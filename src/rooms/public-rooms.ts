@@ -21,12 +21,20 @@ type Row = {
   contents: string[] | null
 }
 
+/** Whose rooms: those that the domain publishes, those that application services list in a network, or all of them. */
+const directories = {
+  own: '(select room from published_rooms where server_name = $1)',
+  network: "(select room from network_rooms where service_id || '|' || network_id = $1)",
+  all: '(select room from published_rooms where server_name = $1 union select room from network_rooms)',
+}
+type Directory = keyof typeof directories
+
 /** The largest first. A room's place is its number of members, and its own number among equals. */
-const pageOf = (direction: 'after' | 'before'): string => {
+const pageOf = (directory: Directory, direction: 'after' | 'before'): string => {
   const [compared, order] = direction === 'after' ? ['<', 'desc'] : ['>', 'asc']
   return `select r.room, r.room_id, r.joined_members, s.kinds, s.contents from (
-      select r.room, r.room_id, r.joined_members from published_rooms p join rooms r using (room)
-      where p.server_name = $1 and r.joined_members > 0
+      select r.room, r.room_id, r.joined_members from ${directories[directory]} p join rooms r using (room)
+      where r.joined_members > 0
         and ($2::int is null or (r.joined_members, r.room) ${compared} ($2, $3))
       order by r.joined_members ${order}, r.room ${order} limit $4) r
     left join lateral (
@@ -35,10 +43,8 @@ const pageOf = (direction: 'after' | 'before'): string => {
       where s.room = r.room and s.kind = any($5::int[]) and s.to_position is null) s on true
     order by r.joined_members ${order}, r.room ${order}`
 }
-const pages = {
-  after: pageOf('after'),
-  before: pageOf('before'),
-}
+const pagesOf = (directory: Directory) => ({ after: pageOf(directory, 'after'), before: pageOf(directory, 'before') })
+const pages = { own: pagesOf('own'), network: pagesOf('network'), all: pagesOf('all') }
 const countPublished = statement<{ count: number }>(
   'number of published rooms',
   `select count(*) as count from published_rooms join rooms using (room)
@@ -55,6 +61,8 @@ export type PublicRoomsQuery = {
   readonly searchTerm?: string | undefined
   /** `null` for rooms without a type. */
   readonly roomTypes?: readonly (string | null)[] | undefined
+  /** With the rooms of all networks; or those of one alone, by its `instance_id`. */
+  readonly networks?: 'all' | { readonly instanceId: string } | undefined
 }
 
 /**
@@ -78,7 +86,7 @@ export async function publicRooms(
   const hasBefore = page.direction === 'after' ? page.place !== undefined : next !== undefined
   const after = page.direction === 'after' ? next : last?.place
   const before = page.direction === 'after' ? first?.place : next
-  const [count] = isFiltered ? [] : await ctx.database.read(countPublished, [domain])
+  const [count] = isFiltered || query.networks !== undefined ? [] : await ctx.database.read(countPublished, [domain])
   return {
     chunk: ordered.map(({ entry }) => entry),
     ...(hasAfter && after && { next_batch: tokenOf('after', after) }),
@@ -98,14 +106,21 @@ async function findRooms(
   limit: number,
 ): Promise<{ found: Found[]; next: Place | undefined; isFiltered: boolean }> {
   const matches = matcherOf(query)
+  const directory = query.networks === undefined ? 'own' : query.networks === 'all' ? 'all' : 'network'
   const kinds = await summaryKinds(ctx)
   const batch = matches ? searchBatch : limit + 1
   const found: Found[] = []
   let from = place
   for (let searched = 0; searched < maxSearched; searched += batch) {
-    const values = [domain, from?.members ?? null, from?.room ?? null, batch, [...kinds.keys()]]
+    const values = [
+      typeof query.networks === 'object' ? query.networks.instanceId : domain,
+      from?.members ?? null,
+      from?.room ?? null,
+      batch,
+      [...kinds.keys()],
+    ]
     // Not on the connections of short reads, which would wait behind it.
-    const rows = await ctx.database.transaction((run) => run<Row>(pages[direction], values))
+    const rows = await ctx.database.transaction((run) => run<Row>(pages[directory][direction], values))
     for (const [index, row] of rows.entries()) {
       const here = { members: row.joined_members, room: row.room }
       const entry = publishedRoom(sourceOfRow(row, kinds))

@@ -15,7 +15,9 @@ export const checkUsernameAvailability = endpoint({
     if (ctx.config.registration.mode === 'closed') {
       throw new MatrixError('M_FORBIDDEN', 'Registration is closed on this server')
     }
-    await checkUserIdFree(ctx, newUserId(ctx, query.username, domain))
+    const userId = newUserId(ctx, query.username, domain)
+    ctx.applicationServices.checkUser(userId, undefined)
+    await checkUserIdFree(ctx, userId)
     return { available: true }
   },
 })

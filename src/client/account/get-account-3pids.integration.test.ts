@@ -6,7 +6,13 @@ test('what this server does not keep is empty, not an error', async () => {
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
   expect(await alice.get('/account/3pid')).toEqual({ threepids: [] })
   expect(await alice.get('/thirdparty/protocols')).toEqual({})
-  for (const path of ['protocol/irc', 'location/irc', 'user/irc', 'location', 'user']) {
+  for (const path of [
+    'protocol/irc',
+    'location/irc',
+    'user/irc',
+    'location?alias=%23x:a.test',
+    'user?userid=@x:a.test',
+  ]) {
     expect((await alice.attempt('get', `/thirdparty/${path}`)).body.errcode, path).toBe('M_NOT_FOUND')
   }
   expect(await alice.post('/search', { search_categories: { room_events: { search_term: 'x' } } })).toEqual({

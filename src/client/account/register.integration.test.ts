@@ -191,7 +191,8 @@ describe('who may not register', () => {
       body: { errcode: 'M_FORBIDDEN' },
     })
     expect(await register(server, { type: 'm.login.application_service', username: 'x' })).toMatchObject({
-      status: 403,
+      status: 401,
+      body: { errcode: 'M_MISSING_TOKEN' },
     })
     expect(await register(server, {}, { kind: 'king' })).toMatchObject({ status: 400 })
   })

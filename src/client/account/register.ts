@@ -5,6 +5,7 @@ import { openSession } from '../../accounts/sessions.ts'
 import { authenticateInteractively, type Guarded, type Stage } from '../../accounts/user-interactive-auth.ts'
 import type { Config } from '../../config.ts'
 import type { Context } from '../../context.ts'
+import { serviceOf } from '../../http/authentication.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { reply } from '../../http/response.ts'
 import { MatrixError } from '../../matrix/errors.ts'
@@ -12,6 +13,7 @@ import type { ServerName, UserId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { sessionAnswer } from '../session/session-answer.ts'
 import { name, shortText } from '../text.ts'
+import { registerForService } from './register-for-service.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/register` (v1.19). */
 export const register = endpoint({
@@ -29,10 +31,10 @@ export const register = endpoint({
     inhibit_login: Type.Optional(Type.Boolean()),
     refresh_token: Type.Optional(Type.Boolean()),
   }),
-  async handle(ctx, { query, body, domain, address }) {
+  async handle(ctx, { query, body, domain, address, request }) {
     if (query.kind === 'guest') return registerGuest(ctx, domain, address, body.initial_device_display_name)
     if (body.type === 'm.login.application_service') {
-      throw new MatrixError('M_FORBIDDEN', 'This is not an application service of this server')
+      return registerForService(ctx, serviceOf(ctx, request), domain, body)
     }
     const { registration, passwords } = ctx.config
     if (registration.mode === 'closed' || !passwords.enabled) {
@@ -40,7 +42,10 @@ export const register = endpoint({
     }
     await ctx.rateLimits.check('registration', address)
     const wanted = body.username === undefined ? undefined : newUserId(ctx, body.username, domain)
-    if (wanted !== undefined) await checkUserIdFree(ctx, wanted)
+    if (wanted !== undefined) {
+      ctx.applicationServices.checkUser(wanted, undefined)
+      await checkUserIdFree(ctx, wanted)
+    }
     if (body.password !== undefined) checkPasswordPolicy(ctx.config, body.password)
     const outcome = await authenticateInteractively(ctx, registrationGuard(ctx, domain, body as JsonObject))
     if (!outcome.complete) return reply(outcome.challenge, { status: 401 })

@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
+import { resolveOrAsk } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseRoomAlias, parseRoomId } from '../../matrix/ids.ts'
-import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { aliasesOf, createAlias, isPublished, removeAlias, setPublished } from '../../rooms/room-directory.ts'
 
 const alias = [
@@ -21,7 +21,7 @@ export const getRoomIdByAlias = endpoint({
   auth: 'none',
   params: { roomAlias: parseRoomAlias },
   async handle(ctx, { params }) {
-    const { roomId, servers } = await resolveRoom(ctx, params.roomAlias)
+    const { roomId, servers } = await resolveOrAsk(ctx, params.roomAlias)
     return { room_id: roomId, servers }
   },
 })
@@ -36,6 +36,7 @@ export const setRoomAlias = endpoint({
   async handle(ctx, { params, body, requester }) {
     const roomId = parseRoomId(body.room_id)
     if (!roomId) throw new MatrixError('M_INVALID_PARAM', 'room_id: expected a room id')
+    ctx.applicationServices.checkAlias(params.roomAlias, requester.service)
     await createAlias(ctx, requester, params.roomAlias, roomId)
     return {}
   },
@@ -48,6 +49,7 @@ export const deleteRoomAlias = endpoint({
   auth: 'user',
   params: { roomAlias: parseRoomAlias },
   async handle(ctx, { params, requester }) {
+    ctx.applicationServices.checkAlias(params.roomAlias, requester.service)
     await removeAlias(ctx, requester, params.roomAlias)
     return {}
   },

@@ -3,7 +3,7 @@ import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import type { ServerName } from '../../matrix/ids.ts'
-import { publicRooms } from '../../rooms/public-rooms.ts'
+import { type PublicRoomsQuery, publicRooms } from '../../rooms/public-rooms.ts'
 
 const path = ['/_matrix/client/v3/publicRooms', '/_matrix/client/r0/publicRooms'] as const
 
@@ -45,18 +45,25 @@ export const queryPublicRooms = endpoint({
     third_party_instance_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   }),
   handle(ctx, { query, body, domain }) {
-    // Rooms of a bridged network are those of an application service, which has none here.
-    if (typeof body.third_party_instance_id === 'string' && body.third_party_instance_id !== '') {
-      return { chunk: [], total_room_count_estimate: 0 }
-    }
     return publicRooms(ctx, directoryOf(ctx, query.server, domain), {
       limit: body.limit,
       since: body.since,
       searchTerm: body.filter?.generic_search_term ?? undefined,
       roomTypes: body.filter?.room_types ?? undefined,
+      networks: networksIn(body),
     })
   },
 })
+
+/** Rooms of a bridged network are those that its application service lists. */
+function networksIn(body: {
+  include_all_networks?: boolean
+  third_party_instance_id?: string | null
+}): PublicRoomsQuery['networks'] {
+  const { third_party_instance_id: instanceId, include_all_networks: all } = body
+  if (all === true) return 'all'
+  return typeof instanceId === 'string' && instanceId !== '' ? { instanceId } : undefined
+}
 
 /** @throws MatrixError M_NOT_FOUND for another server: none can be asked. */
 function directoryOf(ctx: Pick<Context, 'domains'>, server: string | undefined, own: ServerName): ServerName {

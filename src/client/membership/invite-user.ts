@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { askForUser } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseRoomId, type UserId } from '../../matrix/ids.ts'
@@ -18,6 +19,7 @@ export const inviteUser = endpoint({
       if (body.medium === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: user_id')
       throw new MatrixError('M_SERVER_NOT_TRUSTED', 'Invites by e-mail need an identity server, and none is configured')
     }
+    await askForUser(ctx, body.user_id as UserId)
     await invite(ctx, params.roomId, {
       sender: requester.userId,
       target: body.user_id as UserId,

@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
+import { resolveOrAsk } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { joinRoom as join } from '../../rooms/join-room.ts'
-import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { parseRoomIdOrAlias, reason } from '../rooms/schemas.ts'
 import { serversIn } from './via.ts'
 
@@ -19,7 +19,7 @@ export const joinRoom = endpoint({
   }),
   body: Type.Object({ reason }),
   async handle(ctx, { params, query, body, requester }) {
-    const { roomId, servers } = await resolveRoom(ctx, params.roomIdOrAlias)
+    const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias)
     return { room_id: await join(ctx, roomId, requester.userId, body as JsonObject, [...serversIn(query), ...servers]) }
   },
 })

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
+import { resolveOrAsk } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { knockRoom as knock } from '../../rooms/knock-room.ts'
-import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { parseRoomIdOrAlias, reason } from '../rooms/schemas.ts'
 import { serversIn } from './via.ts'
 
@@ -18,7 +18,7 @@ export const knockRoom = endpoint({
   }),
   body: Type.Object({ reason }),
   async handle(ctx, { params, query, body, requester }) {
-    const { roomId, servers } = await resolveRoom(ctx, params.roomIdOrAlias)
+    const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias)
     await knock(ctx, roomId, requester.userId, body.reason, [...serversIn(query), ...servers])
     return { room_id: roomId }
   },

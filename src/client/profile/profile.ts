@@ -1,3 +1,4 @@
+import { askForUser } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { anyObject } from '../../http/validation.ts'
 import { MatrixError } from '../../matrix/errors.ts'
@@ -21,7 +22,10 @@ export const getUserProfile = endpoint({
   path: ['/_matrix/client/v3/profile/{userId}', '/_matrix/client/r0/profile/{userId}'],
   auth: 'optional',
   params: { userId: parseUserId },
-  handle: (ctx, { params }) => profileOf(ctx, params.userId),
+  async handle(ctx, { params }) {
+    await askForUser(ctx, params.userId)
+    return profileOf(ctx, params.userId)
+  },
 })
 
 /** Spec: Client-Server API, `GET /_matrix/client/v3/profile/{userId}/{keyName}` (v1.19). */
@@ -31,6 +35,7 @@ export const getProfileField = endpoint({
   auth: 'optional',
   params,
   async handle(ctx, { params }) {
+    await askForUser(ctx, params.userId)
     const profile = await profileOf(ctx, params.userId)
     const value = Object.hasOwn(profile, params.keyName) ? profile[params.keyName] : undefined
     if (value !== undefined) return { [params.keyName]: value }

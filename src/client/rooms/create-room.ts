@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
+import type { RoomAlias } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { createRoomAsAsked } from '../../rooms/create-room-as-asked.ts'
 import { text255 } from './schemas.ts'
@@ -31,6 +32,8 @@ export const createRoom = endpoint({
     power_level_content_override: Type.Optional(json),
   }),
   async handle(ctx, { body, requester }) {
+    const alias = body.room_alias_name === undefined ? undefined : `#${body.room_alias_name}:${requester.domain}`
+    if (alias !== undefined) ctx.applicationServices.checkAlias(alias as RoomAlias, requester.service)
     return { room_id: await createRoomAsAsked(ctx, requester, body) }
   },
 })

@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import type { Requester } from '../../accounts/requesters.ts'
 import { parseRoomAlias, parseRoomId, type RoomAlias, type RoomId } from '../../matrix/ids.ts'
 
 /** An event type or state key: a text that PostgreSQL can store. Its length in bytes is checked when the event is built. */
@@ -26,4 +27,13 @@ const longestTransactionId = 255
 
 export function parseTransactionId(text: string): string | undefined {
   return text !== '' && text.length <= longestTransactionId && !text.includes('\0') ? text : undefined
+}
+
+/**
+ * When an event was sent, if an application service says so; others have no say in it.
+ *
+ * Spec: Application Service API, "Timestamp massaging" (v1.19).
+ */
+export function timestampOf(requester: Requester, query: { readonly ts?: number }): { originServerTs?: number } {
+  return requester.service !== undefined && query.ts !== undefined ? { originServerTs: query.ts } : {}
 }

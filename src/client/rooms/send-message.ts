@@ -5,7 +5,7 @@ import { MatrixError } from '../../matrix/errors.ts'
 import { type EventId, parseEventId, parseRoomId } from '../../matrix/ids.ts'
 import { checkRelation } from '../../rooms/check-relation.ts'
 import { sendEvent } from '../../rooms/send-event.ts'
-import { parseTransactionId, parseType } from './schemas.ts'
+import { parseTransactionId, parseType, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}` (v1.19). */
 export const sendMessage = endpoint({
@@ -19,7 +19,7 @@ export const sendMessage = endpoint({
   rateLimit: { kind: 'message', by: 'user' },
   body: anyObject,
   query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })) }),
-  async handle(ctx, { params, body, requester }) {
+  async handle(ctx, { params, query, body, requester }) {
     const { roomId, eventType, txnId } = params
     const relation = checkRelation(ctx, roomId, body, requester)
     if (relation) await relation
@@ -27,7 +27,13 @@ export const sendMessage = endpoint({
     const eventId = await sendEvent(
       ctx,
       roomId,
-      { type: eventType, sender: requester.userId, content: body, ...(redacts && { redacts }) },
+      {
+        type: eventType,
+        sender: requester.userId,
+        content: body,
+        ...(redacts && { redacts }),
+        ...timestampOf(requester, query),
+      },
       {
         userNid: requester.userNid,
         deviceId: requester.deviceId ?? '',

@@ -1,8 +1,9 @@
+import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
 import { anyObject } from '../../http/validation.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { setState } from '../../rooms/set-state.ts'
-import { parseStateKey, parseType } from './schemas.ts'
+import { parseStateKey, parseType, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` (v1.19). */
 export const setRoomStateWithKey = endpoint({
@@ -19,12 +20,14 @@ export const setRoomStateWithKey = endpoint({
   params: { roomId: parseRoomId, eventType: parseType, stateKey: parseStateKey },
   rateLimit: { kind: 'message', by: 'user' },
   body: anyObject,
-  async handle(ctx, { params, body, requester }) {
+  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })) }),
+  async handle(ctx, { params, query, body, requester }) {
     const eventId = await setState(ctx, params.roomId, {
       type: params.eventType,
       sender: requester.userId,
       stateKey: params.stateKey,
       content: body,
+      ...timestampOf(requester, query),
     })
     return { event_id: eventId }
   },

@@ -10,6 +10,7 @@ export const getLoginFlows = endpoint({
     return {
       flows: [
         ...(passwords.enabled ? [{ type: 'm.login.password' }] : []),
+        ...(ctx.applicationServices.all.length > 0 ? [{ type: 'm.login.application_service' }] : []),
         ...(sessions.login_token_enabled ? [{ type: 'm.login.token', get_login_token: true }] : []),
       ],
     }

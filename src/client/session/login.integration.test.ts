@@ -55,7 +55,7 @@ describe('with a password', () => {
       [{ type: 'm.login.password', password: 'x', user: '@alice' }, 400, 'M_INVALID_PARAM'],
       [{ type: 'm.login.password', password: 'x', user: 'a\0b' }, 400, 'M_INVALID_PARAM'],
       [{ type: 'm.login.token', token: 'x' }, 400, 'M_UNKNOWN'],
-      [{ type: 'm.login.application_service', user: 'x' }, 400, 'M_APPSERVICE_LOGIN_UNSUPPORTED'],
+      [{ type: 'm.login.application_service', user: 'x' }, 401, 'M_MISSING_TOKEN'],
       [{ type: 'constructor' }, 400, 'M_UNKNOWN'],
     ]
     for (const [body, status, errcode] of attempts) {

@@ -1,10 +1,12 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { logInWithPassword, logInWithToken, type User, userIdOf } from '../../accounts/log-in.ts'
+import type { Request } from 'express'
+import { logInForService, logInWithPassword, logInWithToken, type User, userIdOf } from '../../accounts/log-in.ts'
 import { openSession } from '../../accounts/sessions.ts'
 import type { Context } from '../../context.ts'
+import { serviceOf } from '../../http/authentication.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
-import { type ServerName, serverNameOf } from '../../matrix/ids.ts'
+import { type ServerName, serverNameOf, type UserId } from '../../matrix/ids.ts'
 import { name, shortText } from '../text.ts'
 import { sessionAnswer } from './session-answer.ts'
 
@@ -26,8 +28,8 @@ export const login = endpoint({
   auth: 'none',
   rateLimit: { kind: 'login_address', by: 'address' },
   body,
-  async handle(ctx, { body, domain }) {
-    const user = await authenticate(ctx, body, domain)
+  async handle(ctx, { body, domain, request }) {
+    const user = await authenticate(ctx, body, domain, request)
     const session = await openSession(ctx, user, {
       deviceId: body.device_id,
       displayName: body.initial_device_display_name,
@@ -42,26 +44,28 @@ export const login = endpoint({
   },
 })
 
-async function authenticate(ctx: Context, body: LoginBody, domain: ServerName): Promise<User> {
+async function authenticate(ctx: Context, body: LoginBody, domain: ServerName, request: Request): Promise<User> {
   switch (body.type) {
     case 'm.login.password': {
       if (!ctx.config.passwords.enabled) break
       if (body.password === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: password')
-      const userId = userIdOf(body, domain)
-      if (userId === undefined) {
-        const isGiven = body.identifier !== undefined || body.user !== undefined
-        throw new MatrixError(isGiven ? 'M_INVALID_PARAM' : 'M_MISSING_PARAM', 'The identifier must name a user')
-      }
-      return logInWithPassword(ctx, userId, body.password)
+      return logInWithPassword(ctx, namedUser(body, domain), body.password)
     }
     case 'm.login.token':
       if (!ctx.config.sessions.login_token_enabled) break
       if (body.token === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: token')
       return logInWithToken(ctx, body.token)
     case 'm.login.application_service':
-      throw new MatrixError('M_APPSERVICE_LOGIN_UNSUPPORTED', 'Application services cannot log in here')
+      return logInForService(ctx, serviceOf(ctx, request), namedUser(body, domain))
   }
   throw new MatrixError('M_UNKNOWN', 'This login type is not supported', { status: 400 })
+}
+
+function namedUser(body: LoginBody, domain: ServerName): UserId {
+  const userId = userIdOf(body, domain)
+  if (userId !== undefined) return userId
+  const isGiven = body.identifier !== undefined || body.user !== undefined
+  throw new MatrixError(isGiven ? 'M_INVALID_PARAM' : 'M_MISSING_PARAM', 'The identifier must name a user')
 }
 
 type LoginBody = Static<typeof body>
