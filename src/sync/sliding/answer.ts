@@ -38,14 +38,19 @@ export async function answerSliding(
 ): Promise<SlidingAnswer> {
   const deadline = ctx.clock.monotonic() + timeout
   const base = await loadBase(ctx, request)
+  let current = base
   for (;;) {
     const session = await ctx.sessions.of(request.reader)
     const seen = ctx.stream.position
     const typingCounter = ctx.typing.counter
-    const built = await build(ctx, session, request, base, seen)
+    const built = await build(ctx, session, request, current, seen)
     const left = deadline - ctx.clock.monotonic()
-    const isOver = built.isNews || base.token === undefined || left <= 0 || gone.aborted || ctx.closing.aborted
-    if (!isOver) {
+    const isOver = built.isNews || left <= 0 || gone.aborted || ctx.closing.aborted
+    if (base.token && !isOver) {
+      // Up to here there was nothing to tell, so that the next look goes no further back.
+      const ephemeral = { process: ctx.processId, counter: typingCounter }
+      const state = withExtensions(built.plan.next, built.extensions)
+      current = { ...base, token: { ...base.token, position: seen, ephemeral }, state }
       await wokenUp(ctx, session.waiters, seen, left, gone)
       continue
     }

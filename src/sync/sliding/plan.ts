@@ -157,12 +157,14 @@ function tellRoom(
   const upTo = section === 'leave' ? Math.min(userRoom.since, base.upTo) : base.upTo
   const matcher = matcherOf(required, matchers)
   const timelineLimit = limitOf(one)
+  // Who came into a room anew is told of it as of a new one.
+  const span = { userRoom, upTo, feed, isRejoined: false }
   const isFull = after === undefined
   const tellsDirect = isFull || before === undefined ? isDirect : before.isDirect !== isDirect
   const common = { matcher, timelineLimit, isDirect, tellsDirect, lists }
   if (section === 'invite' || section === 'knock') {
     if (!changed) return undefined
-    const plan: RoomPlan = { userRoom, section, full: true, after: beginning, upTo, feed, warm: false }
+    const plan: RoomPlan = { ...span, section, full: true, after: beginning, warm: false }
     return { ...common, plan, after, before: undefined, isExpanded: false }
   }
   if (section === 'leave' && !isFull && !changed) return undefined
@@ -171,15 +173,8 @@ function tellRoom(
   const isQuiet = warm && !changed && lastEventOf(feed) <= after && userRoom.readAt <= after
   if (isQuiet && !isExpanded && !isMore && !tellsDirect) return undefined
   const full = isFull || isExpanded
-  const plan: RoomPlan = {
-    userRoom,
-    section,
-    full,
-    after: full ? beginning : after!,
-    upTo,
-    feed,
-    warm: warm && !full && section === 'join',
-  }
+  const warmJoin = warm && !full && section === 'join'
+  const plan: RoomPlan = { ...span, section, full, after: full ? beginning : after!, warm: warmJoin }
   return { ...common, plan, after, before: isMore ? matcherOf(before.required, matchers) : undefined, isExpanded }
 }
 

@@ -610,3 +610,32 @@ test('state that changes while the client is away is read from the database', as
   expect(answer.rooms[room].initial).toBeUndefined()
   expect(kindsOf(answer.rooms[room])).toEqual(['m.room.name|', 'm.room.topic|'])
 })
+
+test('a parked request asks the database once, however often it is woken', async () => {
+  await using one = await startTestServer()
+  const [alice, bob] = [await one.register('alice'), await one.register('bob')]
+  const [room, other] = [
+    await alice.createRoom({ preset: 'public_chat' }),
+    await alice.createRoom({ preset: 'public_chat' }),
+  ]
+  await bob.join(room)
+  await bob.join(other)
+  const body = { room_subscriptions: { [room]: everything } }
+  const { pos } = await slide(bob, body)
+  // A process that has nothing of what came before it.
+  await using two = await startTestServer({ sharing: one })
+  const [alice2, bob2] = [two.adopt(alice), two.adopt(bob)]
+  const { ctx } = two
+  const parked = slide(bob2, body, { pos, timeout: 20_000 })
+  const reader = { userId: bob.userId, userNid: one.ctx.dictionaries.cachedUser(bob.userId)! }
+  const waiters = async (): Promise<number> => (await ctx.sessions.of(reader)).waiters.size
+  while ((await waiters()) === 0) await new Promise((resolve) => setImmediate(resolve))
+  await say(alice2, other, 'warms the room up')
+  while ((await waiters()) === 0) await new Promise((resolve) => setImmediate(resolve))
+  ctx.database.cost.log = []
+  await alice2.send(other, 'm.room.message', { msgtype: 'm.text', body: 'wakes and tells nothing' }, 'second')
+  while ((await waiters()) === 0) await new Promise((resolve) => setImmediate(resolve))
+  expect(ctx.database.cost.log.filter((text) => /^(select|with messages)/.test(text))).toEqual([])
+  await alice2.send(room, 'm.room.message', { msgtype: 'm.text', body: 'here' }, 'third')
+  expect(bodies((await parked).rooms[room])).toEqual(['here'])
+})
