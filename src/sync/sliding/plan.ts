@@ -60,7 +60,7 @@ export async function planSliding(
   base: Base,
 ): Promise<SlidingPlan> {
   const [list, direct] = [await roomListOf(ctx, parts.activity, session), await directRooms(ctx, session)]
-  const shown = list.shownTo(base.state.rooms)
+  const shown = list.shownTo({ rooms: base.state.rooms, position: base.position })
   const counts = new Map<string, number>()
   const windows = new Map<string, readonly UserRoom[]>()
   for (const [name, { filters, ranges }] of request.lists) {
@@ -132,7 +132,8 @@ function wantedRooms(
   for (const [name, rooms] of windows) for (const room of rooms) add(room, request.lists.get(name)!, name)
   for (const [roomId, config] of request.subscriptions) {
     const userRoom = list.room(roomId)
-    if (userRoom && list.isShown(userRoom, base.state.rooms)) add(userRoom, config, undefined)
+    if (userRoom && list.isShown(userRoom, { rooms: base.state.rooms, position: base.position }))
+      add(userRoom, config, undefined)
   }
   return wanted
 }

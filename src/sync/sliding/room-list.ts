@@ -4,11 +4,17 @@ import { removalsOf } from '../../storage/sliding-sync.ts'
 import type { Session, UserRoom } from '../sessions.ts'
 import type { RoomActivity } from './room-activity.ts'
 
+/** What a connection was told of rooms, and the position up to which where none is said. */
+export type Told = {
+  readonly rooms: ReadonlyMap<number, { readonly upTo: number | undefined }>
+  readonly position: number | undefined
+}
+
 /** A user's rooms by recent activity, the newest first. */
 export type RoomList = {
   /** The rooms of lists on a connection that was told of some. The same array as long as nothing changes. */
-  shownTo(told: ReadonlyMap<number, unknown>): readonly UserRoom[]
-  isShown(userRoom: UserRoom, told: ReadonlyMap<number, unknown>): boolean
+  shownTo(told: Told): readonly UserRoom[]
+  isShown(userRoom: UserRoom, told: Told): boolean
   room(roomId: RoomId): UserRoom | undefined
   readonly change: ListChange | undefined
 }
@@ -59,12 +65,12 @@ export async function roomListOf(
   }
   return {
     shownTo(told) {
-      const left = kept.left.filter(({ room, forgotten }) => !forgotten && told.has(room))
+      const left = kept.left.filter((userRoom) => isLeftShown(userRoom, told))
       if (left.length === 0) return kept.current
       const shown = new Set([...kept.current, ...left])
       return kept.order.map((room) => session.rooms.get(room)!).filter((userRoom) => shown.has(userRoom))
     },
-    isShown: (userRoom, told) => isCurrent(userRoom, kept) || (!userRoom.forgotten && told.has(userRoom.room)),
+    isShown: (userRoom, told) => isCurrent(userRoom, kept) || isLeftShown(userRoom, told),
     room(roomId) {
       const room = kept.byId.get(roomId)
       return room === undefined ? undefined : session.rooms.get(room)
@@ -106,6 +112,12 @@ async function loadRemovals(ctx: Pick<Context, 'database'>, session: Session): P
   const [row] = await ctx.database.read(removalsOf, values)
   const found = new Set(row!.removals)
   for (const nid of nids) removals.set(nid, found.has(nid))
+}
+
+/** A room that was forgotten is told of until the leaving is. */
+function isLeftShown({ room, forgotten, since }: UserRoom, { rooms, position }: Told): boolean {
+  const told = rooms.get(room)
+  return told !== undefined && (!forgotten || since > (told.upTo ?? position ?? 0))
 }
 
 function sortAll(kept: Kept, session: Session, activity: RoomActivity): void {

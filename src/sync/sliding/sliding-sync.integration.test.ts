@@ -639,3 +639,17 @@ test('a parked request asks the database once, however often it is woken', async
   await alice2.send(room, 'm.room.message', { msgtype: 'm.text', body: 'here' }, 'third')
   expect(bodies((await parked).rooms[room])).toEqual(['here'])
 })
+
+test('another device hears of a room that was left and forgotten at once', async () => {
+  await using all = await twoUsers()
+  const { server, alice } = all
+  const room = await alice.createRoom()
+  const other = await server.logIn('alice')
+  const first = await slide(other, window(0, 9))
+  await alice.leave(room)
+  await alice.membership(room, 'forget')
+  const second = await slide(other, window(0, 9), { pos: first.pos })
+  expect(second.rooms[room].timeline.at(-1).content.membership).toBe('leave')
+  const third = await slide(other, window(0, 9), { pos: second.pos })
+  expect([third.rooms, third.lists.all.count]).toEqual([{}, 0])
+})
