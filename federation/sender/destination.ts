@@ -13,36 +13,86 @@ const ownedFor = 90_000
 const sendTimeout = 60_000
 /** Milliseconds until it is tried again to send what another process may be sending. */
 const patience = 2_000
+/** Events that are remembered for one destination. */
+const mostEvents = 1_000
 /** Of messages that are not worth keeping longer than that. */
 const mostPassing = 1_000
+
+export type PendingEvent = { readonly nid: number; readonly position: number }
+
+/** Up to which position of the stream every destination has been given what concerns it. */
+export type Followed = { position: number }
 
 /** What one domain of ours has to tell to one server. */
 export class Destination {
   readonly origin: ServerName
   readonly server: ServerName
+  readonly followed: Followed
   acked: number
   failures: number
   retryAt: number
-  /** Whether there may be events or device lists after `acked`. */
-  mayHaveNews: boolean
+  /** Events to be told, as the stream brought them; undefined: what came after `acked` has to be looked for. */
+  events: PendingEvent[] | undefined
+  mayHaveLists: boolean
   mayHaveMessages: boolean
   /** Receipts and typing: told if it can be done soon. */
   passing: JsonObject[] = []
   running: Promise<void> | undefined
   timer: NodeJS.Timeout | undefined
 
-  constructor(row: DestinationRow, mayHaveNews: boolean) {
+  /** @param isKnown The stream has been followed since the position in the row. */
+  constructor(row: DestinationRow, isKnown: boolean, followed: Followed) {
+    this.followed = followed
     this.origin = row.origin
     this.server = row.server_name
     this.acked = row.acked_position
     this.failures = row.failures
     this.retryAt = row.retry_at
-    this.mayHaveNews = mayHaveNews
-    this.mayHaveMessages = mayHaveNews
+    this.events = isKnown ? [] : undefined
+    this.mayHaveLists = !isKnown
+    this.mayHaveMessages = !isKnown
   }
 
   get hasWork(): boolean {
-    return this.mayHaveNews || this.mayHaveMessages || this.passing.length > 0
+    return this.events?.length !== 0 || this.mayHaveLists || this.mayHaveMessages || this.passing.length > 0
+  }
+
+  /** Up to which position it is known what there is to tell. */
+  knownUpTo(stream: number): number {
+    return this.events === undefined ? stream : this.followed.position
+  }
+
+  /** An event to be told, in the order of the stream. */
+  addEvent(nid: number, position: number): void {
+    this.#pass(position)
+    if (position <= this.acked) return
+    this.events?.push({ nid, position })
+    // So many are better read again than remembered.
+    if (this.events && this.events.length > mostEvents) this.events = undefined
+  }
+
+  /** A device list changed. */
+  addList(position: number): void {
+    this.#pass(position)
+    this.mayHaveLists = true
+  }
+
+  /** Everything before a position is told, or does not concern the server. */
+  #pass(position: number): void {
+    if (this.events?.length === 0 && !this.mayHaveLists) this.acked = Math.max(this.acked, position - 1)
+  }
+
+  /** Something may have been missed: what there is to tell has to be looked for. */
+  lookAgain(): void {
+    this.events = undefined
+    this.mayHaveLists = true
+    this.mayHaveMessages = true
+  }
+
+  /** Takes in that everything up to a position has been told. */
+  advance(position: number): void {
+    this.acked = Math.max(this.acked, position)
+    this.events = this.events?.filter((event) => event.position > this.acked)
   }
 
   addPassing(edu: JsonObject): void {
@@ -100,21 +150,22 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
   const { database, processId, stream } = federation.ctx
   const [row] = await database.read(ownDestination, [to.origin, to.server, to.acked, processId, ownedFor])
   if (!row) return false
-  to.acked = Math.max(to.acked, row.acked_position)
+  to.advance(row.acked_position)
   if (row.retry_at > to.retryAt && row.failures > to.failures) {
     to.failures = row.failures
     to.retryAt = row.retry_at
   }
   try {
     while (!stop.aborted && to.hasWork) {
-      const upTo = stream.position
+      const upTo = to.knownUpTo(stream.position)
       const transaction = await nextTransaction(federation, to, upTo)
       const isEmpty = transaction.pdus.length + transaction.edus.length === 0
       if (!isEmpty && !(await send(federation, to, transaction, stop))) return true
-      to.acked = Math.max(to.acked, transaction.reached)
+      if (transaction.isNews) to.advance(transaction.reached)
       to.passing = to.passing.slice(transaction.passing)
-      if (!transaction.isFull && stream.position === upTo) {
-        to.mayHaveNews = false
+      if (!transaction.isFull && to.knownUpTo(stream.position) === upTo) {
+        to.events ??= []
+        to.mayHaveLists = false
         to.mayHaveMessages = false
       }
       if (isEmpty) continue

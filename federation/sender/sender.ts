@@ -3,7 +3,7 @@ import type { JsonObject } from '../../src/matrix/json.ts'
 import { allDestinations, passDestinations, serversSharingRooms } from '../../src/storage/destinations.ts'
 import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/storage/facts.ts'
 import type { Federation } from '../federation.ts'
-import { Destination } from './destination.ts'
+import { Destination, type Followed } from './destination.ts'
 import { createRoomServers } from './room-servers.ts'
 
 /** Tells other servers what happened here. */
@@ -18,9 +18,12 @@ export type Sender = {
 const passEvery = 60_000
 
 type News =
-  | { readonly kind: 'news'; readonly position: number }
+  | { readonly kind: 'event'; readonly position: number; readonly nid: number }
+  | { readonly kind: 'list'; readonly position: number }
   | { readonly kind: 'messages'; readonly position: number }
   | { readonly kind: 'passing'; readonly position: number; readonly edu: JsonObject }
+
+type Wake = readonly [origin: ServerName, server: ServerName, news: News]
 
 /**
  * Follows the stream. Nothing is written when an event is sent: what a server lacks is what came after the position it
@@ -34,8 +37,7 @@ export function createSender(federation: Federation): Sender {
   const destinations = new Map<string, Destination>()
   const roomServers = createRoomServers(ctx)
   const stop = new AbortController()
-  /** Up to here the facts were looked at. */
-  let followed = ctx.stream.position
+  const followed: Followed = { position: ctx.stream.position }
 
   const wake = (origin: ServerName, server: ServerName, news: News): void => {
     if (ctx.domains.isLocal(server) || !allowList.allows(server)) return
@@ -43,65 +45,64 @@ export function createSender(federation: Federation): Sender {
     let to = destinations.get(key)
     if (!to) {
       const row = { origin, server_name: server, acked_position: news.position - 1, failures: 0, retry_at: 0 }
-      destinations.set(key, (to = new Destination(row, false)))
+      destinations.set(key, (to = new Destination(row, true, followed)))
     }
     if (news.kind === 'passing') {
       // What waits for a server to come back is not worth to be told then.
       if (to.failures === 0) to.addPassing(news.edu)
     } else if (news.kind === 'messages') to.mayHaveMessages = true
-    else {
-      if (!to.mayHaveNews) to.acked = Math.max(to.acked, news.position - 1)
-      to.mayHaveNews = true
-    }
+    else if (news.kind === 'list') to.addList(news.position)
+    else to.addEvent(news.nid, news.position)
     to.start(federation, stop.signal)
   }
 
-  const followEvent = async (fact: EventFact): Promise<void> => {
+  const followEvent = async (fact: EventFact): Promise<Wake[]> => {
     await roomServers.follow(fact)
     const { pdu, eventId } = fact.stored.event
     const sender = serverNameOf(pdu.sender)
     const origin = ctx.domains.isLocal(sender) ? sender : federation.relayed.get(eventId)
-    if (origin === undefined || federation.passedOn.has(eventId)) return
+    if (origin === undefined || federation.passedOn.has(eventId)) return []
     const servers = new Set(await roomServers.of(fact.stored.room))
     const isMembership = pdu.type === 'm.room.member' && pdu.state_key?.startsWith('@') === true
     if (isMembership && pdu.content.membership !== 'invite') servers.add(serverNameOf(pdu.state_key as UserId))
-    for (const server of servers) {
-      if (server !== sender) wake(origin, server, { kind: 'news', position: fact.position })
-    }
+    servers.delete(sender)
+    const news = { kind: 'event', position: fact.position, nid: fact.stored.nid } as const
+    return [...servers].map((server) => [origin, server, news])
   }
 
-  const followReceipt = async (fact: ReceiptFact): Promise<void> => {
+  const followReceipt = async (fact: ReceiptFact): Promise<Wake[]> => {
     const userId = (await ctx.dictionaries.userIds([fact.userNid])).get(fact.userNid)!
     const origin = serverNameOf(userId)
     const room = await ctx.hotRooms.getByNid(fact.room)
-    if (!room || !ctx.domains.isLocal(origin)) return
+    if (!room || !ctx.domains.isLocal(origin)) return []
     const data = { ts: fact.ts, ...(fact.threadId !== '' && { thread_id: fact.threadId }) }
     const receipt = { [userId]: { event_ids: [fact.eventId], data } }
     const edu = { edu_type: 'm.receipt', content: { [room.roomId]: { 'm.read': receipt } } }
-    for (const server of await roomServers.of(fact.room)) {
-      wake(origin, server, { kind: 'passing', position: fact.position, edu })
-    }
+    const news = { kind: 'passing', position: fact.position, edu } as const
+    return [...(await roomServers.of(fact.room))].map((server) => [origin, server, news])
   }
 
-  const followDeviceList = async (fact: DeviceListFact): Promise<void> => {
+  const followDeviceList = async (fact: DeviceListFact): Promise<Wake[]> => {
     const origin = serverNameOf((await ctx.dictionaries.userIds([fact.userNid])).get(fact.userNid)!)
-    if (!ctx.domains.isLocal(origin)) return
-    for (const { server } of await ctx.database.read(serversSharingRooms, [fact.userNid])) {
-      wake(origin, server, { kind: 'news', position: fact.position })
-    }
+    if (!ctx.domains.isLocal(origin)) return []
+    const servers = await ctx.database.read(serversSharingRooms, [fact.userNid])
+    return servers.map(({ server }) => [origin, server, { kind: 'list', position: fact.position }])
+  }
+
+  const concerned = async (fact: Fact, isOurs: boolean): Promise<Wake[]> => {
+    if (fact.kind === 'event') return followEvent(fact)
+    if (fact.kind === 'receipt') return isOurs && fact.receiptType === 'm.read' ? followReceipt(fact) : []
+    if (fact.kind === 'deviceList') return fact.readerNid === undefined ? followDeviceList(fact) : []
+    if (fact.kind !== 'outgoingToDevice') return []
+    const { position, origin, server } = fact
+    return [[origin as ServerName, server as ServerName, { kind: 'messages', position }]]
   }
 
   const follow = async (fact: Fact, isOurs: boolean): Promise<void> => {
-    if (fact.kind === 'event') await followEvent(fact)
-    else if (fact.kind === 'receipt') {
-      if (isOurs && fact.receiptType === 'm.read') await followReceipt(fact)
-    } else if (fact.kind === 'deviceList') {
-      if (fact.readerNid === undefined) await followDeviceList(fact)
-    } else if (fact.kind === 'outgoingToDevice') {
-      const { position, origin, server } = fact
-      wake(origin as ServerName, server as ServerName, { kind: 'messages', position })
-    }
-    followed = fact.position
+    const wakes = await concerned(fact, isOurs)
+    // In one go: who is told that this position has been followed has been given what concerns it.
+    followed.position = fact.position
+    for (const news of wakes) wake(...news)
   }
 
   const tellTyping = async (nid: number, userId: UserId, typing: boolean): Promise<void> => {
@@ -118,7 +119,7 @@ export function createSender(federation: Federation): Sender {
   let following: Promise<void> = ctx.database.read(allDestinations, []).then((rows) => {
     for (const row of rows) {
       if (!ctx.domains.isLocal(row.origin) || !allowList.allows(row.server_name)) continue
-      const to = new Destination(row, true)
+      const to = new Destination(row, false, followed)
       destinations.set(`${row.origin} ${row.server_name}`, to)
       to.start(federation, stop.signal)
     }
@@ -128,9 +129,18 @@ export function createSender(federation: Federation): Sender {
       .then(work)
       .catch((error: unknown) => ctx.log.warn({ err: error }, 'Other servers are not told yet'))
   }
+  const followSafely = async (fact: Fact, isOurs: boolean): Promise<void> => {
+    try {
+      await follow(fact, isOurs)
+    } catch (error) {
+      // Whom it concerns is not known, so everybody has to look.
+      for (const to of destinations.values()) to.lookAgain()
+      throw error
+    }
+  }
   ctx.stream.follow((facts, { isOurs }) => {
     if (stop.signal.aborted) return
-    for (const fact of facts) later(() => follow(fact, isOurs))
+    for (const fact of facts) later(() => followSafely(fact, isOurs))
   })
   ctx.typing.follow((room, userId, typing) => {
     if (!stop.signal.aborted && ctx.domains.isLocal(serverNameOf(userId))) later(() => tellTyping(room, userId, typing))
@@ -138,11 +148,11 @@ export function createSender(federation: Federation): Sender {
 
   /** A server that there was nothing for must not be looked through all of it after a restart. */
   const pass = async (): Promise<void> => {
-    const idle = [...destinations.values()].filter((to) => !to.hasWork && !to.running && to.acked < followed)
+    const idle = [...destinations.values()].filter((to) => !to.hasWork && !to.running && to.acked < followed.position)
     if (idle.length === 0) return
-    const position = followed
+    const { position } = followed
     const [origins, servers] = [idle.map(({ origin }) => origin), idle.map(({ server }) => server)]
-    for (const to of idle) to.acked = Math.max(to.acked, position)
+    for (const to of idle) to.advance(position)
     await ctx.database.read(passDestinations, [origins, servers, position])
   }
   const passing = setInterval(() => later(pass), passEvery)

@@ -15,9 +15,13 @@ export type DestinationRow = {
 
 const columns = 'origin, server_name, acked_position, failures, retry_at'
 
+/** Those, too, that there are messages for and that nothing was ever sent to. */
 export const allDestinations = statement<DestinationRow>(
   'destinations',
-  `select ${columns} from destinations where origin <> ''`,
+  `select ${columns} from destinations where origin <> ''
+   union all
+   select distinct origin, server_name, (select position from stream), 0, 0::int8 from outgoing_to_device o
+   where not exists (select from destinations d where d.origin = o.origin and d.server_name = o.server_name)`,
 )
 
 /**
@@ -58,14 +62,16 @@ const domainOf = (column: string): string => `substr(${column}, position(':' in 
  */
 export const eventsForServer = statement<{ event_nid: number }>(
   'events for a server',
-  `select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
+  `with server_rooms as materialized (
+     select ru.room, min(ru.since) as since from users u join room_users ru using (user_nid)
+     where ${domainOf('u.user_id')} = $3 and ru.membership = ${membershipCodes.join} group by ru.room)
+   select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
+   left join server_rooms r on r.room = e.room and r.since <= e.event_nid
    where e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null
      and (${domainOf('s.user_id')} = $4
        or ${domainOf('s.user_id')} <> $3
        and exists (select from relayed_events r where r.event_id = e.event_id and r.origin = $4))
-     and (exists (select from room_users ru join users u on u.user_nid = ru.user_nid
-         where ru.room = e.room and ru.membership = ${membershipCodes.join} and ru.since <= e.event_nid
-           and ${domainOf('u.user_id')} = $3)
+     and (r.room is not null
        or k.type = 'm.room.member' and ${domainOf('k.state_key')} = $3
        and e.content::json->>'membership' is distinct from 'invite')
    order by e.event_nid limit ${MAX_TRANSACTION_PDUS}`,
