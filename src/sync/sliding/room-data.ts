@@ -2,15 +2,14 @@ import type { Context } from '../../context.ts'
 import { valueAt } from '../../rooms/history-visibility.ts'
 import { unreadCounts } from '../../rooms/unread.ts'
 import type { StoredEvent } from '../../storage/events.ts'
-import { lastOfKinds } from '../../storage/sliding-sync.ts'
 import { describeRooms } from '../describe-rooms.ts'
-import { eventsBetween } from '../feeds.ts'
 import { compileEventFilter } from '../filter.ts'
 import { type Counts, loadCounts } from '../room-extras.ts'
 import { loadTimelines, type RoomTimeline } from '../room-timelines.ts'
 import type { Session } from '../sessions.ts'
 import { leavesElsewhere, strippedRoomState } from '../stripped-state.ts'
 import { splitByThread } from '../thread-counts.ts'
+import { loadBumpStamps } from './bump-stamps.ts'
 import type { SlidingRoom } from './plan.ts'
 import type { SlidingRequest } from './request.ts'
 import { loadRoomStates, type RoomState, type StateKey, type StateRequest } from './room-state.ts'
@@ -58,19 +57,6 @@ export type RoomsResult = {
   /** The position before the first event that is told of each room's timeline. */
   readonly starts: ReadonlyMap<number, number>
 }
-
-/** Spec: MSC4186, `bump_stamp`. `m.room.create` is among them: it is the oldest event that is looked at, if there is no other. */
-const bumping: ReadonlySet<string> = new Set([
-  'm.room.create',
-  'm.room.message',
-  'm.room.encrypted',
-  'm.sticker',
-  'm.call.invite',
-  'm.poll.start',
-  'm.beacon_info',
-])
-/** How far back the last of these is looked for: a room in which people come and go only must not be read to its beginning. */
-const bumpLookBack = 100
 
 /**
  * Everything an answer tells of its rooms: a fixed number of statements for any number of them, and none for what memory
@@ -188,42 +174,6 @@ function replacedIn(timelines: Iterable<RoomTimeline>): Map<number, StoredEvent 
     }
   }
   return replaced
-}
-
-/** Bump stamps by room, where they are new. */
-async function loadBumpStamps(
-  ctx: Context,
-  rooms: readonly SlidingRoom[],
-  timelines: ReadonlyMap<SlidingRoom, RoomTimeline>,
-): Promise<Map<number, number>> {
-  const stamps = new Map<number, number>()
-  const unknown: { room: number; upTo: number }[] = []
-  for (const room of rooms) {
-    const { plan, after } = room
-    const { userRoom, feed, upTo } = plan
-    const timeline = timelines.get(room)
-    if (!timeline || plan.section === 'leave') {
-      if (userRoom.since > (after ?? -1)) stamps.set(userRoom.room, userRoom.since)
-      continue
-    }
-    const recent = feed ? eventsBetween(feed, after ?? 0, upTo) : []
-    const events = [...timeline.events, ...recent.map(({ stored }) => stored)]
-    const bumps = events.flatMap(({ event, timeline: at }) => (at !== null && bumping.has(event.pdu.type) ? [at] : []))
-    const stamp = Math.max(...bumps, 0)
-    if (stamp > (after ?? 0)) stamps.set(userRoom.room, stamp)
-    else if (after === undefined || (timeline.limited && !plan.warm)) unknown.push({ room: userRoom.room, upTo })
-  }
-  if (unknown.length === 0) return stamps
-  const types = [...bumping].filter((type) => type !== 'm.room.create')
-  const kinds = await ctx.dictionaries.findKinds(types.map((type) => ({ type, stateKey: undefined })))
-  const rows = await ctx.database.read(lastOfKinds, [
-    unknown.map(({ room }) => room),
-    unknown.map(({ upTo }) => upTo),
-    [...kinds.values()],
-    bumpLookBack,
-  ])
-  for (const { room, position } of rows) if (position !== null) stamps.set(room, position)
-  return stamps
 }
 
 function strippedResult(
