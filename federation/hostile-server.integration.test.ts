@@ -151,3 +151,25 @@ test('users of the deployment who do not exist, and of other servers, are not ta
   }
   expect((await ask(`user/devices/${encodeURIComponent('@a:third.test')}`)).status).toBe(404)
 })
+
+test('messages to devices of nobody leave nothing behind', async () => {
+  await using home = await startFederatedServer()
+  await using remote = await startFederatedServer()
+  const own = remote.ctx.domains.default
+  const count = async (): Promise<number> =>
+    (await home.ctx.database.db.selectFrom('users').select('user_nid').execute()).length
+  const before = await count()
+  const edus = Array.from({ length: 100 }, (_, index) => ({
+    edu_type: 'm.direct_to_device',
+    content: {
+      sender: `@sender${index}:${own}`,
+      type: 't',
+      message_id: `m${index}`,
+      messages: { [`@nobody${index}:${home.ctx.domains.default}`]: { '*': {} }, '@a:third.test': { '*': {} } },
+    },
+  }))
+  const body = { pdus: [], edus: edus as unknown as JsonObject[] }
+  expect((await signedRequest(remote, home, 'PUT', '/_matrix/federation/v1/send/n', { body })).status).toBe(200)
+  expect(await count()).toBe(before)
+  expect(await home.ctx.database.db.selectFrom('to_device').select('position').execute()).toEqual([])
+})

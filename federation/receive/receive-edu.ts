@@ -95,6 +95,8 @@ async function receiveToDevice({ ctx }: Federation, origin: ServerName, content:
     if (userId === undefined || !ctx.domains.isLocal(serverNameOf(userId))) continue
     messages.set(userId, new Map(Object.entries(objectOf(devices)).map(([id, one]) => [id, objectOf(one)])))
   }
+  // Whom there is nobody to write to is not even worth a number.
+  if ((await ctx.dictionaries.findUsers([...messages.keys()])).size === 0) return
   const users = await ctx.dictionaries.internUsers([sender])
   const transaction = { userNid: users.get(sender)!, deviceId: '', txnId: messageId }
   await sendToDevice(ctx, sender, type, messages, transaction)
