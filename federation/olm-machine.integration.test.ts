@@ -1,6 +1,6 @@
 import { DeviceId, initAsync } from '@matrix-org/matrix-sdk-crypto-wasm'
 import { beforeAll, expect, test } from 'vitest'
-import { CryptoDevice } from '../src/client/keys/crypto-device.fixtures.ts'
+import { CryptoDevice } from '../src/testing/crypto-device.ts'
 import type { Answer } from '../src/testing/test-client.ts'
 import { pair, via } from './two-servers.fixtures.ts'
 

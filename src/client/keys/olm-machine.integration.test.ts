@@ -1,7 +1,7 @@
 import { BackupDecryptionKey, DeviceId, initAsync, RoomId } from '@matrix-org/matrix-sdk-crypto-wasm'
 import { beforeAll, expect, test } from 'vitest'
+import { CryptoDevice } from '../../testing/crypto-device.ts'
 import { type Answer, startTestServer } from '../../testing/index.ts'
-import { CryptoDevice } from './crypto-device.fixtures.ts'
 
 beforeAll(() => initAsync())
 

@@ -9,7 +9,7 @@ import {
   TrustRequirement,
   UserId,
 } from '@matrix-org/matrix-sdk-crypto-wasm'
-import type { Answer, TestClient } from '../../testing/index.ts'
+import type { Answer, TestClient } from './test-client.ts'
 
 const trust = () => new DecryptionSettings(TrustRequirement.Untrusted)
 
