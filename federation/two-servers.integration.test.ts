@@ -62,7 +62,9 @@ test('keys and profiles of the users of another server are fetched from it', asy
   const device_keys = { [alice.userId]: [] }
   const answer = await bob.post('/keys/query', { device_keys })
   expect(answer.failures).toEqual({})
-  expect(await other.ctx.remoteServers.current.profile(alice.userId)).toEqual({ displayname: 'Alice' })
+  expect(await bob.get(`/profile/${encodeURIComponent(alice.userId)}`)).toEqual({ displayname: 'Alice' })
+  const nobody = encodeURIComponent(`@nobody:${one.ctx.domains.default}`)
+  expect((await bob.attempt('get', `/profile/${nobody}`)).status).toBe(404)
 })
 
 test('what one has read is seen on the other server', async () => {

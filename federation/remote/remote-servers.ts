@@ -17,10 +17,10 @@ const mostVia = 20
 
 /** What `src/rooms` asks of other servers. What they answer is read for what we need, and passed on in words of ours. */
 export function createRemoteServers(federation: Federation): RemoteServers {
-  const { ctx, client } = federation
-  const ask = async (server: ServerName, uri: string) => {
+  const { client } = federation
+  const ask = async (origin: ServerName, server: ServerName, uri: string) => {
     try {
-      return await client.send(server, { method: 'GET', uri, origin: ctx.domains.default, timeout: 10_000 })
+      return await client.send(server, { method: 'GET', uri, origin, timeout: 10_000 })
     } catch {
       return undefined
     }
@@ -31,17 +31,17 @@ export function createRemoteServers(federation: Federation): RemoteServers {
     knock: (...wanted) => sendOwnMembership(federation, 'knock', ...wanted),
     leave: (...wanted) => sendOwnMembership(federation, 'leave', ...wanted),
     invite: (...wanted) => inviteRemoteUser(federation, ...wanted),
-    async resolveAlias(alias) {
+    async resolveAlias(alias, asker) {
       const uri = `/_matrix/federation/v1/query/directory?room_alias=${encodeURIComponent(alias)}`
-      const answer = await ask(serverNameOf(alias), uri)
+      const answer = await ask(asker, serverNameOf(alias), uri)
       const roomId = typeof answer?.room_id === 'string' ? parseRoomId(answer.room_id) : undefined
       const listed = Array.isArray(answer?.servers) ? answer.servers.slice(0, mostVia) : []
       const servers = listed.flatMap((one: Json) => (typeof one === 'string' ? (parseServerName(one) ?? []) : []))
       return roomId && { roomId, servers: [serverNameOf(alias), ...servers] }
     },
-    async profile(userId) {
+    async profile(userId, asker) {
       const uri = `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`
-      const told = await ask(serverNameOf(userId), uri)
+      const told = await ask(asker, serverNameOf(userId), uri)
       // Clients rely on these being texts.
       const isShowable = ([name, value]: [string, unknown]): boolean =>
         (name !== 'displayname' && name !== 'avatar_url') || typeof value === 'string'

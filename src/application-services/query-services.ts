@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { type RoomAlias, type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
+import { type RoomAlias, type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { type ResolvedRoom, resolveRoom } from '../rooms/resolve-room.ts'
 import { findAccount } from '../storage/accounts.ts'
 import type { ApplicationService } from './registration.ts'
@@ -13,13 +13,14 @@ import type { ApplicationService } from './registration.ts'
 export async function resolveOrAsk(
   ctx: Engine & Parameters<typeof resolveRoom>[0],
   idOrAlias: RoomId | RoomAlias,
+  asker?: ServerName,
 ): Promise<ResolvedRoom> {
   try {
-    return await resolveRoom(ctx, idOrAlias)
+    return await resolveRoom(ctx, idOrAlias, asker)
   } catch (error) {
     if (!idOrAlias.startsWith('#') || !(error instanceof MatrixError) || error.errcode !== 'M_NOT_FOUND') throw error
     if (!(await aliasIsMade(ctx, idOrAlias as RoomAlias))) throw error
-    return resolveRoom(ctx, idOrAlias)
+    return resolveRoom(ctx, idOrAlias, asker)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { serverNameOf, type UserId } from '../matrix/ids.ts'
+import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { type Statement, statement } from '../storage/database.ts'
 
@@ -17,9 +17,10 @@ const isAccount: Statement<{ user_nid: number }> = statement(
 export async function profileOf(
   ctx: Pick<Context, 'database' | 'domains' | 'profiles' | 'remoteServers'>,
   userId: UserId,
+  asker: ServerName = ctx.domains.default,
 ): Promise<JsonObject> {
   if (!ctx.domains.isLocal(serverNameOf(userId))) {
-    const told = await ctx.remoteServers.current.profile(userId)
+    const told = await ctx.remoteServers.current.profile(userId, asker)
     if (!told) throw new MatrixError('M_NOT_FOUND', 'No such user')
     return told
   }

@@ -14,7 +14,7 @@ export type TakenMembership = {
   readonly server: ServerName
 }
 
-/** Rooms that other servers are in, and their users. Implemented by federation. */
+/** Rooms that other servers are in, and their users. Implemented by federation. An asker is the domain of ours that asks. */
 export interface RemoteServers {
   /** Whether other servers can be reached at all. */
   readonly isOn: boolean
@@ -40,9 +40,12 @@ export interface RemoteServers {
    */
   invite(event: RoomEvent, room: HotRoom, shown: readonly RoomEvent[]): Promise<RoomEvent>
   /** @returns undefined when the alias is not known, or its server cannot be reached. */
-  resolveAlias(alias: RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] } | undefined>
+  resolveAlias(
+    alias: RoomAlias,
+    asker: ServerName,
+  ): Promise<{ roomId: RoomId; servers: readonly ServerName[] } | undefined>
   /** @returns undefined when the user is not known, or the server cannot be reached. */
-  profile(userId: UserId): Promise<JsonObject | undefined>
+  profile(userId: UserId, asker: ServerName): Promise<JsonObject | undefined>
 }
 
 async function nobody(): Promise<never> {

@@ -13,11 +13,13 @@ export type ResolvedRoom = { readonly roomId: RoomId; readonly servers: readonly
 /**
  * The room that an id or an alias means, and servers to join it through.
  *
+ * @param asker The domain of ours that asks another server.
  * @throws MatrixError M_NOT_FOUND for an alias that is not known.
  */
 export async function resolveRoom(
   ctx: Pick<Context, 'database' | 'domains' | 'remoteServers'>,
   idOrAlias: RoomId | RoomAlias,
+  asker: ServerName = ctx.domains.default,
 ): Promise<ResolvedRoom> {
   if (idOrAlias.startsWith('!')) return { roomId: idOrAlias as RoomId, servers: [] }
   const alias = idOrAlias as RoomAlias
@@ -25,7 +27,7 @@ export async function resolveRoom(
     const [row] = await ctx.database.read(roomOfAlias, [alias])
     if (row) return { roomId: row.room_id, servers: [serverNameOf(alias)] }
   } else {
-    const found = await ctx.remoteServers.current.resolveAlias(alias)
+    const found = await ctx.remoteServers.current.resolveAlias(alias, asker)
     if (found) return found
   }
   throw new MatrixError('M_NOT_FOUND', `Room alias ${alias} not found`)

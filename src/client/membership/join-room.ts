@@ -19,7 +19,7 @@ export const joinRoom = endpoint({
   }),
   body: Type.Object({ reason }),
   async handle(ctx, { params, query, body, requester }) {
-    const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias)
+    const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias, requester.domain)
     return { room_id: await join(ctx, roomId, requester.userId, body as JsonObject, [...serversIn(query), ...servers]) }
   },
 })

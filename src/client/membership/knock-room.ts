@@ -18,7 +18,7 @@ export const knockRoom = endpoint({
   }),
   body: Type.Object({ reason }),
   async handle(ctx, { params, query, body, requester }) {
-    const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias)
+    const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias, requester.domain)
     await knock(ctx, roomId, requester.userId, body.reason, [...serversIn(query), ...servers])
     return { room_id: roomId }
   },

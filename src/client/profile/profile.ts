@@ -22,9 +22,9 @@ export const getUserProfile = endpoint({
   path: ['/_matrix/client/v3/profile/{userId}', '/_matrix/client/r0/profile/{userId}'],
   auth: 'optional',
   params: { userId: parseUserId },
-  async handle(ctx, { params }) {
+  async handle(ctx, { params, requester }) {
     await askForUser(ctx, params.userId)
-    return profileOf(ctx, params.userId)
+    return profileOf(ctx, params.userId, requester?.domain)
   },
 })
 
@@ -34,9 +34,9 @@ export const getProfileField = endpoint({
   path: field,
   auth: 'optional',
   params,
-  async handle(ctx, { params }) {
+  async handle(ctx, { params, requester }) {
     await askForUser(ctx, params.userId)
-    const profile = await profileOf(ctx, params.userId)
+    const profile = await profileOf(ctx, params.userId, requester?.domain)
     const value = Object.hasOwn(profile, params.keyName) ? profile[params.keyName] : undefined
     if (value !== undefined) return { [params.keyName]: value }
     throw new MatrixError('M_NOT_FOUND', 'The profile has no such field')
