@@ -1,0 +1,66 @@
+import type { Room } from 'matrix-js-sdk'
+import { ClientEvent } from 'matrix-js-sdk'
+import { expect, test } from 'vitest'
+import { installBridge, joinIrc } from './bridge.ts'
+import { startProgram } from './program.ts'
+import { type Device, eventIn, register, withBody } from './sdk-device.ts'
+
+/** Joins the next room the user is invited to whose name holds this. */
+function invitedTo(device: Device, name: string): Promise<string> {
+  const { client } = device
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => done(() => reject(new Error(`No invite to ${name}`))), 30_000)
+    const isIt = (room: Room): boolean => room.getMyMembership() === 'invite' && room.name.includes(name)
+    const look = (): void => {
+      const room = client.getRooms().find(isIt)
+      if (room) done(() => client.joinRoom(room.roomId).then(({ roomId }) => resolve(roomId), reject))
+    }
+    const done = (then: () => void): void => {
+      clearTimeout(timer)
+      client.off(ClientEvent.Sync, look)
+      then()
+    }
+    client.on(ClientEvent.Sync, look)
+    look()
+  })
+}
+
+test('a bridge of another hand carries a conversation to IRC and back, also when it or the server is killed', {
+  timeout: 300_000,
+}, async () => {
+  await using bridge = await installBridge()
+  await using program = await startProgram({ CHAPPE_APP_SERVICE_CONFIG_FILES: bridge.registration })
+  const alice = await register(program.url, 'alice')
+  try {
+    bridge.start(program.url, alice.userId)
+    const bot = '@heisenbridge:localhost'
+    const { room_id: control } = await alice.client.createRoom({ is_direct: true, invite: [bot] } as never)
+    const isIn = (event: { getStateKey(): string | undefined; getContent(): { membership?: string } }): boolean =>
+      event.getStateKey() === bot && event.getContent().membership === 'join'
+    await eventIn(alice, control, isIn)
+    const command = (room: string, text: string) => alice.client.sendTextMessage(room, text)
+    await command(control, 'ADDNETWORK net')
+    await command(control, `ADDSERVER net 127.0.0.1 ${bridge.ircPort}`)
+    await command(control, 'OPEN net')
+    const network = await invitedTo(alice, 'net')
+    using bob = await joinIrc(bridge.ircPort, 'bob', '#chat')
+    await command(network, 'CONNECT')
+    await eventIn(alice, network, (event) => /Welcome to __main__/.test(event.getContent().body ?? ''))
+    await command(network, 'JOIN #chat')
+    const channel = await invitedTo(alice, '#chat')
+    bob.say('#chat', 'hello from IRC')
+    const heard = await eventIn(alice, channel, withBody('hello from IRC'))
+    expect(heard.getSender()).toMatch(/^@irc_.*bob:localhost$/)
+    await alice.client.sendTextMessage(channel, 'hello from Matrix')
+    expect(await bob.line('hello from Matrix')).toMatch(/PRIVMSG #chat/)
+
+    await program.kill()
+    await program.restart()
+    await alice.client.sendTextMessage(channel, 'still there?')
+    await bob.line('still there?')
+    bob.say('#chat', 'yes, still')
+    await eventIn(alice, channel, withBody('yes, still'))
+  } finally {
+    alice.stop()
+  }
+})
