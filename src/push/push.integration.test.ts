@@ -196,6 +196,23 @@ test('none lost and none told twice while the process that pushes goes and anoth
   expect(gateway.requests.map(({ body }) => body.notification.event_id)).toEqual(sent)
 })
 
+test('a pusher set at one process is served by another, at once and once', async () => {
+  await using gateway = await startRecordingServer()
+  await using one = await startTestServer({ config, redis: true })
+  const { alice, bob, room } = await talk(one)
+  await using other = await startTestServer({ sharing: one, config })
+  await other.adopt(bob).post('/pushers/set', pusherAt(gateway))
+  const { event_id: eventId } = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: '1' })
+  expect(await nextNotification(gateway)).toMatchObject({ event_id: eventId })
+  await other.adopt(bob).post(`/rooms/${encodeURIComponent(room)}/receipt/m.read/${encodeURIComponent(eventId)}`)
+  expect(await nextNotification(gateway)).toEqual({ counts: { unread: 0 }, devices: [expect.anything()] })
+  await other.adopt(bob).post('/pushers/set', pusherAt(gateway, { kind: null }))
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: '2' })
+  await other.adopt(bob).post('/pushers/set', pusherAt(gateway, { app_id: 'again' }))
+  const { event_id: last } = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: '3' })
+  expect(await nextNotification(gateway)).toMatchObject({ event_id: last, devices: [{ app_id: 'again' }] })
+})
+
 test('addresses that are not to be connected to are not', async () => {
   await using gateway = await startRecordingServer()
   await using server = await startTestServer({ config: { push: { allow_insecure_http: true } } })
