@@ -33,6 +33,8 @@ export type FederatedServerOptions = {
   /** How many domains the deployment has: each is an address of its own. */
   readonly domains?: 1 | 2
   readonly redis?: boolean
+  /** Further sections of the configuration. */
+  readonly config?: object
   /** Another process of that server's deployment, which nobody reaches by its names; or the same one again, later. */
   readonly like?: TestServer
   /** Where it listens; `like` itself may be gone by now. */
@@ -80,6 +82,7 @@ function treeOf(port: number, federation: object, options: FederatedServerOption
     ...(options.redis && {
       redis: { url: inject('redisUrl'), prefix: `test-${randomBytes(6).toString('hex')}` },
     }),
+    ...options.config,
   }
 }
 

@@ -3,7 +3,15 @@ import { type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import { clientEventText } from '../rooms/client-event.ts'
 import { keyCountsOfUsers } from '../storage/application-services.ts'
-import type { DeviceListFact, EventFact, Fact, ReceiptFact, ToDeviceFact } from '../storage/facts.ts'
+import { storedState } from '../storage/events.ts'
+import type {
+  DeviceListFact,
+  EventFact,
+  Fact,
+  ReceiptFact,
+  RemoteMembershipFact,
+  ToDeviceFact,
+} from '../storage/facts.ts'
 import { usersSharingARoom } from '../storage/room-users.ts'
 import type { Interest } from './interest.ts'
 import type { ApplicationService } from './registration.ts'
@@ -68,6 +76,8 @@ async function collect(
   switch (fact.kind) {
     case 'event':
       return collectEvent(ctx, service, interest, fact, into)
+    case 'remoteMembership':
+      return collectRemoteMembership(ctx, interest, fact, into)
     case 'receipt':
       if (hasEphemeral(service)) await collectReceipt(ctx, interest, fact, into)
       return
@@ -91,6 +101,19 @@ async function collectEvent(
   into.events.push(clientEventText(fact.stored, { now: ctx.clock.now(), roomId: fact.roomId, replaced: fact.replaced }))
   if (!service.hasDeviceExtensions) return
   for (const userNid of await interest.usersIn(fact.stored.room)) into.concerned.add(userNid)
+}
+
+/** One of its users was invited to a room that nobody here is in, say. */
+async function collectRemoteMembership(
+  ctx: Engine,
+  interest: Interest,
+  { userNid, room, roomId, event }: RemoteMembershipFact,
+  into: Collected,
+): Promise<void> {
+  const userId = (await ctx.dictionaries.userIds([userNid])).get(userNid)!
+  if (!interest.isOurs(userId)) return
+  const stored = storedState(room, { nid: 0, kind: 0, senderNid: 0, event })
+  into.events.push(clientEventText(stored, { now: ctx.clock.now(), roomId }))
 }
 
 async function collectReceipt(ctx: Engine, interest: Interest, fact: ReceiptFact, into: Collected): Promise<void> {

@@ -1,9 +1,9 @@
 import type { Context } from '../context.ts'
+import type { RoomEvent } from '../matrix/event.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { powerLevelsOf } from '../matrix/power-levels.ts'
 import { evaluate } from '../matrix/push-rules/evaluate.ts'
 import { eventFacts } from '../matrix/push-rules/event-facts.ts'
-import type { StoredEvent } from '../storage/events.ts'
 import {
   deletePusher,
   eventsToPush,
@@ -13,6 +13,7 @@ import {
   savePushed,
   savePushFailure,
 } from '../storage/pushers.ts'
+import { remoteMembershipsOfUser, storedMembershipEvent } from '../storage/remote-memberships.ts'
 import type { PushedEvent, PusherKind, PushResult } from './pusher-kinds.ts'
 import { unreadOf } from './unread.ts'
 
@@ -68,9 +69,9 @@ export async function deliver(
   try {
     for (;;) {
       const news = await ctx.database.read(eventsToPush, [pusher.user_nid, after, upTo, rooms, pageSize])
-      for (const { event_nid: nid, timeline } of news) {
+      for (const { event_nid: nid, room, timeline } of news) {
         if (stop.aborted) return 'done'
-        const event = await pushedEvent(ctx, pusher, nid)
+        const event = await pushedEvent(ctx, pusher, { nid, room })
         if (event) {
           if ((await kind.push(pusher, event)) === 'rejected') return await remove(ctx, pusher)
           const [saved] = await ctx.database.read(savePushed, [pusherId, timeline, event.unread])
@@ -115,33 +116,47 @@ async function showUnread(ctx: Engine, kind: PusherKind, pusher: PusherRow): Pro
 async function pushedEvent(
   ctx: Engine,
   pusher: PusherRow & { user_id: UserId },
-  eventNid: number,
+  place: { readonly nid: number; readonly room: number },
 ): Promise<PushedEvent | undefined> {
-  const [stored] = await ctx.events.byNids([eventNid])
-  const room = stored && (await ctx.hotRooms.getByNid(stored.room))
-  if (!stored || !room || stored.redactedBy !== null) return undefined
+  const event = await eventAt(ctx, pusher.user_nid, place)
+  const room = event && (await ctx.hotRooms.getByNid(place.room))
+  if (!event || !room) return undefined
   const userId = pusher.user_id
   await ctx.hotRooms.load(room, [
-    ['m.room.member', stored.event.pdu.sender],
+    ['m.room.member', event.pdu.sender],
     ['m.room.member', userId],
   ])
-  const outcome = await outcomeFor(ctx, room, stored, { userId, userNid: pusher.user_nid })
+  const outcome = await outcomeFor(ctx, room, event, { userId, userNid: pusher.user_nid })
   if (!outcome.notify) return undefined
-  return { stored, room, userId, outcome, unread: await unreadOf(ctx, pusher.user_nid) }
+  return { event, room, userId, outcome, unread: await unreadOf(ctx, pusher.user_nid) }
+}
+
+/** @returns undefined for what was redacted, and for an invite that has been answered. */
+async function eventAt(
+  ctx: Pick<Engine, 'events' | 'database'>,
+  userNid: number,
+  { nid, room }: { readonly nid: number; readonly room: number },
+): Promise<RoomEvent | undefined> {
+  if (nid !== 0) {
+    const [stored] = await ctx.events.byNids([nid])
+    return stored?.redactedBy === null ? stored.event : undefined
+  }
+  const [row] = await ctx.database.read(remoteMembershipsOfUser, [userNid, [room]])
+  return row && storedMembershipEvent(row.pdu, row.room_version)
 }
 
 /** What a user's push rules say about an event, with the room as it is now. */
 export async function outcomeFor(
   ctx: Pick<Engine, 'pushRules'>,
   room: PushedEvent['room'],
-  stored: StoredEvent,
+  event: RoomEvent,
   user: { readonly userId: UserId; readonly userNid: number },
 ): Promise<PushedEvent['outcome']> {
   const rules = await ctx.pushRules.compiled(user)
   const create = room.get('m.room.create', '')
   const levels = create && powerLevelsOf(room.get('m.room.power_levels', '')?.pdu.content, create, room.rules)
   const powerLevels = levels ?? { userLevel: () => 0, notificationLevel: () => 50 }
-  const facts = eventFacts(stored.event, { roomMemberCount: room.joinedMembers, powerLevels })
+  const facts = eventFacts(event, { roomMemberCount: room.joinedMembers, powerLevels })
   const displayName = room.get('m.room.member', user.userId)?.pdu.content.displayname
   return evaluate(rules, facts, {
     userId: user.userId,

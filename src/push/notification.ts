@@ -10,15 +10,15 @@ type Device = Pick<PusherRow, 'app_id' | 'pushkey' | 'created_at' | 'data'>
  *
  * Spec: Push Gateway API, `POST /_matrix/push/v1/notify` (v1.19).
  */
-export function notificationOf(pusher: Device, event: PushedEvent, options: { content: boolean }): JsonObject {
-  const { stored, room, userId, outcome, unread } = event
-  const { eventId, pdu } = stored.event
+export function notificationOf(pusher: Device, pushed: PushedEvent, options: { content: boolean }): JsonObject {
+  const { event, room, userId, outcome, unread } = pushed
+  const { eventId, pdu } = event
   const data = dataOf(pusher)
   const common = {
     event_id: eventId,
     room_id: room.roomId,
     counts: { unread },
-    prio: priorityOf(event),
+    prio: priorityOf(pushed),
   }
   if (data.format === 'event_id_only') return { notification: { ...common, devices: [deviceOf(pusher)] } }
   const texts = {
@@ -61,8 +61,8 @@ function dataOf({ data }: Device): JsonObject {
 }
 
 /** What may wake a device: what cannot be read here, and what makes a sound or is highlighted. */
-function priorityOf({ stored, outcome }: PushedEvent): 'high' | 'low' {
-  const isEncrypted = stored.event.pdu.type === 'm.room.encrypted'
+function priorityOf({ event, outcome }: PushedEvent): 'high' | 'low' {
+  const isEncrypted = event.pdu.type === 'm.room.encrypted'
   return isEncrypted || outcome.highlight || outcome.sound !== undefined ? 'high' : 'low'
 }
 

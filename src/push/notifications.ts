@@ -72,7 +72,7 @@ async function outcomeOf(ctx: Engine, stored: StoredEvent, reader: Reader): Prom
   const room = await ctx.hotRooms.getByNid(stored.room)
   if (!room) return undefined
   await ctx.hotRooms.load(room, [['m.room.member', reader.userId]])
-  return outcomeFor(ctx, room, stored, reader)
+  return outcomeFor(ctx, room, stored.event, reader)
 }
 
 function notificationText({ stored, outcome, read }: Notification, event: string): string {

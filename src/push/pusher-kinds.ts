@@ -1,13 +1,14 @@
+import type { RoomEvent } from '../matrix/event.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import type { PushOutcome } from '../matrix/push-rules/compile.ts'
 import type { HotRoom } from '../rooms/hot-room.ts'
-import type { StoredEvent } from '../storage/events.ts'
 import type { PusherRow } from '../storage/pushers.ts'
 
 /** An event that a user's push rules say they are to be told of. */
 export type PushedEvent = {
-  readonly stored: StoredEvent
+  readonly event: RoomEvent
+  /** Without state when it is an invite to a room that this deployment is not in. */
   readonly room: HotRoom
   readonly userId: UserId
   /** What the user's rules say about the event. */

@@ -195,7 +195,7 @@ class PushRun {
     const nids: number[] = []
     for (const fact of facts) {
       const after = fact.position - 1
-      if (fact.kind === 'read') showUnread(fact.userNid, after)
+      if (fact.kind === 'read' || fact.kind === 'remoteMembership') showUnread(fact.userNid, after)
       if (fact.kind !== 'event') continue
       nids.push(fact.stored.nid)
       // Whoever writes in a room has read it; whoever leaves has nothing unread there; invites are found by their user.

@@ -118,12 +118,13 @@ export const pushersToldOf = statement<{ pusher: number; user_nid: number; room:
 /**
  * The events a user is to be told of, oldest first: those that notify and are not read, and invites.
  *
- * Parameters: the user; after which position and up to which; in which rooms (null: all); how many.
+ * Parameters: the user; after which position and up to which; in which rooms (null: all); how many. `event_nid` is 0 for an
+ * invite to a room that this deployment is not in.
  */
-export const eventsToPush = statement<{ event_nid: number; timeline: number }>(
+export const eventsToPush = statement<{ event_nid: number; room: number; timeline: number }>(
   'events to push',
-  `select event_nid, timeline from (
-     select e.event_nid, e.timeline from room_users u
+  `select event_nid, room, timeline from (
+     select e.event_nid, e.room, e.timeline from room_users u
      join events e on e.room = u.room and e.timeline > $2 and e.timeline <= $3
      ${counts} and u.user_nid = $1 and u.membership = 1 and ($4::int[] is null or u.room = any($4::int[]))
        and not exists (
@@ -133,7 +134,7 @@ export const eventsToPush = statement<{ event_nid: number; timeline: number }>(
          where t.event_nid = e.event_nid and t.relation = 'm.thread' and t.parent = ${rootOfReceipt}
            and re.timeline >= e.timeline)
      union all
-     select u.event_nid, u.since from room_users u
+     select u.event_nid, u.room, u.since from room_users u
      where u.user_nid = $1 and u.membership = 2 and u.since > $2 and u.since <= $3) as news
    order by timeline limit $5`,
 )
