@@ -1,12 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import { ownerOfOpenIdToken } from '../../src/accounts/openid-tokens.ts'
+import { askForUser, resolveOrAsk } from '../../src/application-services/query-services.ts'
 import type { Endpoint } from '../../src/http/endpoint.ts'
 import { defineEndpoint } from '../../src/http/endpoint.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import { parseRoomAlias, parseUserId, serverNameOf } from '../../src/matrix/ids.ts'
 import { profileOf } from '../../src/profiles/read-profile.ts'
 import { publicRooms } from '../../src/rooms/public-rooms.ts'
-import { resolveRoom } from '../../src/rooms/resolve-room.ts'
 import type { Federation } from '../federation.ts'
 import { federationEndpoint } from './federation-endpoint.ts'
 
@@ -22,6 +22,7 @@ export function queries(federation: Federation): Endpoint[] {
         const userId = parseUserId(query.user_id as string)
         if (!userId) throw new MatrixError('M_INVALID_PARAM', 'Not a user id')
         if (!ctx.domains.isLocal(serverNameOf(userId))) throw new MatrixError('M_NOT_FOUND', 'No such user')
+        await askForUser(ctx, userId)
         const profile = await profileOf(ctx, userId)
         const field = query.field as string | undefined
         if (field === undefined) return profile
@@ -36,7 +37,7 @@ export function queries(federation: Federation): Endpoint[] {
         const alias = parseRoomAlias(query.room_alias as string)
         if (!alias || !ctx.domains.isLocal(serverNameOf(alias)))
           throw new MatrixError('M_NOT_FOUND', 'Room alias not found')
-        const { roomId, servers } = await resolveRoom(ctx, alias)
+        const { roomId, servers } = await resolveOrAsk(ctx, alias)
         return { room_id: roomId, servers }
       },
     }),
