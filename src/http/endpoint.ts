@@ -55,6 +55,12 @@ type Options = {
   readonly integers?: 'strict' | 'any'
   /** Served to locked users too: client-server API, "Account locking". */
   readonly whileLocked?: boolean
+  /** Surrounds everything that is done about a request, authentication included; what it throws is answered. */
+  readonly around?: (
+    ctx: Context,
+    request: { readonly request: Request; readonly address: string },
+    work: () => Promise<unknown>,
+  ) => Promise<unknown>
   /** Served to suspended users too; reading is by default: client-server API, "Account suspension". */
   readonly whileSuspended?: boolean
 }

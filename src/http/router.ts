@@ -34,8 +34,13 @@ export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): Requ
 
   async function serve(request: Request, response: Response): Promise<void> {
     const found = findEndpoint(routes, request)
-    const endpoint = found.endpoint
+    const { around } = found.endpoint
     const address = origins.addressOf(request)
+    const work = () => run(found, address, request, response)
+    answer(response, await (around === undefined ? work() : around(ctx, { request, address }, work)))
+  }
+
+  async function run({ endpoint, ...found }: Found, address: string, request: Request, response: Response) {
     const texts = parseQueryString(found.queryString)
     const pending = endpoint.authenticate(ctx, request, texts)
     const requester = pending instanceof Promise ? await pending : pending
@@ -57,7 +62,7 @@ export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): Requ
       request,
       response,
     }
-    answer(response, await endpoint.handle(ctx, call))
+    return endpoint.handle(ctx, call)
   }
 
   return (request, response) => {

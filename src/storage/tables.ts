@@ -12,7 +12,9 @@ export type Tables = CoreTables &
   FederationTables &
   PushTables &
   ApplicationServiceTables &
-  SlidingSyncTables
+  SlidingSyncTables &
+  AdministrationTables &
+  MailTables
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }
@@ -130,6 +132,10 @@ type AccountTables = {
     deactivated_at: number | null
     erased: Generated<boolean>
     terms_version: string | null
+    user_type: string | null
+    messages_per_second: number | null
+    messages_burst_count: number | null
+    cross_signing_reset_until: number | null
   }
   devices: {
     user_nid: number
@@ -242,6 +248,8 @@ type MediaTables = {
     expires_at: number | null
     content_type: string | null
     filename: string | null
+    quarantined_by: string | null
+    protected: Generated<boolean>
   }
   thumbnails: {
     source: Buffer
@@ -351,4 +359,54 @@ type SlidingSyncTables = {
     conn_id: string
     content: string
   }
+}
+
+// -- administration (migrations/0060, 0061, 0062) --------------------------------------------------------------------
+
+type AdministrationTables = {
+  audit_log: {
+    entry: GeneratedAlways<number>
+    at: number
+    actor: string | null
+    address: string
+    operation: string
+    target: string | null
+    details: string | null
+  }
+  audit_outcomes: { entry: number; at: number; status: number; errcode: string | null }
+  external_ids: { provider: string; external_id: string; user_nid: number }
+  blocked_rooms: { room_id: string; blocked_by: string; blocked_at: number }
+  admin_jobs: {
+    job_id: string
+    kind: string
+    subject: string
+    parameters: string
+    requested_by: string
+    created_at: number
+    status: Generated<string>
+    result: Generated<string>
+    error: string | null
+    ended_at: number | null
+  }
+  server_notice_rooms: { user_nid: number; room: number }
+  server_notice_transactions: { requested_by: number; txn_id: string; event_id: string; created_at: number }
+}
+
+// -- mail (migrations/0063, 0064) --------------------------------------------------------------------------------------
+
+type MailTables = {
+  threepids: { medium: string; address: string; user_nid: number; validated_at: number; added_at: number }
+  mail_validations: {
+    sid: string
+    purpose: string
+    secret_hash: Buffer
+    address: string
+    send_attempt: number
+    token_hash: Buffer | null
+    next_link: string | null
+    created_at: number
+    validated_at: number | null
+    used: Generated<boolean>
+  }
+  mail_digests: { pusher: number; since: number; due_at: number; items: string }
 }
