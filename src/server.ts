@@ -36,6 +36,8 @@ export async function startServer(
     endpoints?: readonly Endpoint[]
     /** Served beside those. */
     also?: readonly Endpoint[]
+    /** Served by another listener of this server. */
+    elsewhere?: readonly Endpoint[]
     /** Speaks TLS with these, in PEM. */
     tls?: { cert: Buffer; key: Buffer }
   } = {},
@@ -47,7 +49,8 @@ export async function startServer(
   app.set('case sensitive routing', true)
   app.set('strict routing', true)
   app.set('trust proxy', false)
-  app.use(createRouter(ctx, [...(options.endpoints ?? endpoints), ...(options.also ?? [])]))
+  const { elsewhere = [] } = options
+  app.use(createRouter(ctx, [...(options.endpoints ?? endpoints), ...(options.also ?? [])], { elsewhere }))
   const settings = { maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000, requestTimeout }
   const server: Server = options.tls
     ? createTlsServer({ ...settings, ...options.tls }, app)

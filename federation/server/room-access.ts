@@ -2,10 +2,12 @@ import type { Context } from '../../src/context.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { Pdu } from '../../src/matrix/event.ts'
 import { parseEventId, parseRoomId, type ServerName } from '../../src/matrix/ids.ts'
+import { redact } from '../../src/matrix/redaction.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { stateAt, wholeState } from '../../src/rooms/state-at.ts'
 import { statement } from '../../src/storage/database.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
+import { arrayText } from '../../src/storage/writer.ts'
 import type { Federation } from '../federation.ts'
 import { refuseByAcl } from '../server-acl.ts'
 
@@ -14,12 +16,30 @@ const serverInRoom = statement<{ one: number }>(
   `select 1 as one from room_users join users using (user_nid)
    where room = $1 and membership = 1 and substr(user_id, position(':' in user_id) + 1) = $2 limit 1`,
 )
-/** Whether a server had a joined member at a position. */
-const serverInRoomAt = statement<{ one: number }>(
-  'a server in a room at a position',
-  `select 1 as one from room_state s join event_kinds k using (kind) join events e on e.event_nid = s.event_nid
-   where s.room = $1 and s.is_member and s.from_position <= $3 and (s.to_position is null or s.to_position >= $3)
-     and substr(k.state_key, position(':' in k.state_key) + 1) = $2 and e.content::json->>'membership' = 'join' limit 1`,
+/**
+ * Which of some positions a server may see: those where the visibility hides nothing from it, and those at which it had a
+ * member. What came before the first known state is judged by that.
+ */
+const positionsSeen = statement<{ at: string }>(
+  'positions that a server sees',
+  `with asked as (
+     select p.at, greatest(p.at, (select min(from_position) from room_state where room = $1)) as judged
+     from unnest($3::bigint[]) as p(at)
+   ), visibility as (
+     select a.at, a.judged, coalesce((
+       select e.content::json->>'history_visibility' from room_state s join event_kinds k using (kind)
+       join events e on e.event_nid = s.event_nid
+       where s.room = $1 and k.type = 'm.room.history_visibility' and k.state_key = ''
+         and s.from_position <= a.judged and (s.to_position is null or s.to_position > a.judged)), 'shared') as value
+     from asked a
+   )
+   select v.at::text from visibility v where v.value not in ('joined', 'invited') or exists (
+     select 1 from room_state s join event_kinds k using (kind) join events e on e.event_nid = s.event_nid
+     where s.room = $1 and s.is_member and s.from_position <= v.judged
+       and (s.to_position is null or s.to_position >= v.judged)
+       and substr(k.state_key, position(':' in k.state_key) + 1) = $2
+       and (e.content::json->>'membership' = 'join'
+         or (v.value = 'invited' and e.content::json->>'membership' = 'invite')))`,
 )
 
 /** Unknown, elsewhere and hidden are one and the same answer. */
@@ -64,16 +84,29 @@ export async function visibleToServer(
   server: ServerName,
   events: readonly StoredEvent[],
 ): Promise<StoredEvent[]> {
-  await ctx.hotRooms.load(room, [['m.room.history_visibility', '']])
-  const visibility = room.get('m.room.history_visibility', '')?.pdu.content.history_visibility
-  if (visibility !== 'joined' && visibility !== 'invited') return [...events]
-  const seen = await Promise.all(
-    events.map(async (event) => {
-      const at = event.timeline ?? event.nid
-      return (await ctx.database.read(serverInRoomAt, [room.room, server, at])).length > 0
-    }),
-  )
-  return events.filter((_, index) => seen[index])
+  if (events.length === 0) return []
+  const positions = [...new Set(events.map(positionOf))]
+  const rows = await ctx.database.read(positionsSeen, [room.room, server, arrayText(positions)])
+  const seen = new Set(rows.map(({ at }) => Number(at)))
+  return events.filter((event) => seen.has(positionOf(event)))
+}
+
+function positionOf(event: StoredEvent): number {
+  return event.timeline ?? 0
+}
+
+/** The same, where the graph has to stay in one piece: what the server may not see is there without its content. */
+export async function prunedForServer(
+  federation: Federation,
+  room: HotRoom,
+  server: ServerName,
+  events: readonly StoredEvent[],
+): Promise<StoredEvent[]> {
+  const visible = new Set(await visibleToServer(federation, room, server, events))
+  return events.map((stored) => {
+    if (visible.has(stored)) return stored
+    return { ...stored, event: { ...stored.event, pdu: redact(stored.event.pdu, room.rules) } }
+  })
 }
 
 /**

@@ -8,7 +8,15 @@ import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { federationEndpoint } from './federation-endpoint.ts'
-import { eventInRoom, notFound, pdusOf, roomForServer, stateWithChain, visibleToServer } from './room-access.ts'
+import {
+  eventInRoom,
+  notFound,
+  pdusOf,
+  prunedForServer,
+  roomForServer,
+  stateWithChain,
+  visibleToServer,
+} from './room-access.ts'
 
 const eventIdQuery = Type.Object({ event_id: Type.String() })
 
@@ -83,7 +91,7 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const limit = Math.min(Math.max(query.limit as number, 1), MAX_BACKFILL_EVENTS)
         const starts = (query.v as string[]).slice(0, MAX_MISSING_EVENTS)
         const found = await walkBack(federation, room, starts, new Set(), limit)
-        const events = await visibleToServer(federation, room, origin, found)
+        const events = await prunedForServer(federation, room, origin, found)
         return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(events) }
       },
     }),
@@ -99,7 +107,7 @@ export function roomHistory(federation: Federation): Endpoint[] {
         // Those that were named are known to the asker: only what is before them is wanted.
         const found = await walkBack(federation, room, latest, new Set(earliest), limit + latest.length)
         const between = found.filter(({ event }) => !latest.includes(event.eventId)).slice(0, limit)
-        return { events: pdusOf((await visibleToServer(federation, room, origin, between)).reverse()) }
+        return { events: pdusOf((await prunedForServer(federation, room, origin, between)).reverse()) }
       },
     }),
   ]

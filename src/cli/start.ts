@@ -55,7 +55,11 @@ async function listen(context: Context, ofFederation: readonly Endpoint[]): Prom
   const onPort = (of: number) => (error: unknown) => {
     throw listenError(error, { host: config.host, port: of })
   }
-  const servers = [await startServer(context, isApart ? {} : { also: ofFederation }).catch(onPort(config.port))]
+  const servers = [
+    await startServer(context, isApart ? { elsewhere: ofFederation } : { also: ofFederation }).catch(
+      onPort(config.port),
+    ),
+  ]
   if (!isApart) return servers
   const hasTls = certFile !== undefined && keyFile !== undefined
   const tls = hasTls ? { cert: readFileSync(certFile), key: readFileSync(keyFile) } : undefined

@@ -26,14 +26,20 @@ type Routes = ReturnType<typeof findMyWay>
  * Paths are case-sensitive, strict and anchored. An unknown path is 404 and a known path with another method 405, both
  * M_UNRECOGNIZED.
  *
+ * @param options.elsewhere What another listener of this server serves: its paths are known here too.
  * @throws Error when two endpoints claim the same method and path.
  */
-export function createRouter(ctx: Context, endpoints: readonly Endpoint[]): RequestHandler {
+export function createRouter(
+  ctx: Context,
+  endpoints: readonly Endpoint[],
+  options: { readonly elsewhere?: readonly Endpoint[] } = {},
+): RequestHandler {
+  const elsewhere = routesOf(options.elsewhere ?? [])
   const routes = routesOf(endpoints.filter((endpoint) => endpoint.when?.(ctx.config) !== false))
   const origins = createOrigins(ctx.config.trusted_proxies)
 
   async function serve(request: Request, response: Response): Promise<void> {
-    const found = findEndpoint(routes, request)
+    const found = findEndpoint(routes, elsewhere, request)
     const { around } = found.endpoint
     const address = origins.addressOf(request)
     const work = () => run(found, address, request, response)
@@ -100,13 +106,13 @@ function routesOf(endpoints: readonly Endpoint[]): Routes {
   return routes
 }
 
-function findEndpoint(routes: Routes, request: IncomingMessage): Found {
+function findEndpoint(routes: Routes, elsewhere: Routes, request: IncomingMessage): Found {
   const url = request.url!
   const method = (request.method === 'HEAD' ? 'GET' : request.method) as HTTPMethod
   const match = routes.find(method, url)
   if (match === null) {
-    const elsewhere = methods.some((other) => other !== method && routes.find(other, url) !== null)
-    throw elsewhere
+    const isServed = (other: HTTPMethod) => routes.find(other, url) !== null || elsewhere.find(other, url) !== null
+    throw elsewhere.find(method, url) === null && methods.some((other) => other !== method && isServed(other))
       ? new MatrixError('M_UNRECOGNIZED', 'This method is not allowed here', { status: 405 })
       : new MatrixError('M_UNRECOGNIZED', 'Unrecognised request')
   }

@@ -13,11 +13,12 @@ import { MAX_IDENTITY_KEY_BYTES, MAX_ONE_TIME_KEY_BYTES } from './limits.ts'
 export type CheckedDeviceKeys = {
   readonly content: string
   readonly signerKey: string
-  readonly signature: string
+  /** Absent from keys that their device has not signed: no client trusts those, and none is harmed by them. */
+  readonly signature: string | undefined
 }
 
 /**
- * Checks the identity keys of a device: that they are its own, and signed by it.
+ * Checks the identity keys of a device: that they are its own, and that a signature by it is true.
  *
  * Spec: Client-Server API, "Uploading keys" (v1.19).
  *
@@ -46,8 +47,8 @@ export function checkDeviceKeys(
   const publicKey = member(keys.keys, signerKey)
   if (typeof publicKey !== 'string') throw bad(`device_keys.keys.${signerKey}`)
   const signature = signaturesBy(keys, device.userId).get(signerKey)
-  if (!isObject(keys.signatures) || signature === undefined) throw bad('device_keys.signatures')
-  if (!verifyJson(keys, device.userId, signerKey, decodeBase64(publicKey)!)) {
+  if (!isObject(keys.signatures)) throw bad('device_keys.signatures')
+  if (signature !== undefined && !verifyJson(keys, device.userId, signerKey, decodeBase64(publicKey)!)) {
     throw new MatrixError('M_INVALID_SIGNATURE', 'device_keys is not signed by its own ed25519 key')
   }
   const content = unsignedText(keys)

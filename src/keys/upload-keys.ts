@@ -86,15 +86,17 @@ async function replaceIdentity(tx: Tx, device: Device, identity: CheckedDeviceKe
     await deleteKeysToClaim(tx, userNid, deviceId)
   }
   await saveDeviceKeys(tx, { user_nid: userNid, device_id: deviceId, content: identity.content })
-  await saveKeySignatures(tx, [
-    {
-      target_nid: userNid,
-      target_key: deviceId,
-      signer_nid: userNid,
-      signer_key: identity.signerKey,
-      signature: identity.signature,
-    },
-  ])
+  if (identity.signature !== undefined) {
+    await saveKeySignatures(tx, [
+      {
+        target_nid: userNid,
+        target_key: deviceId,
+        signer_nid: userNid,
+        signer_key: identity.signerKey,
+        signature: identity.signature,
+      },
+    ])
+  }
   await noteDeviceListChange(tx, userNid)
 }
 

@@ -42,7 +42,8 @@ export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly
  * The state before such an event is the room's resolved state, so nothing is stored for it (docs/architecture.md, "State
  * is a history").
  *
- * @throws MatrixError M_FORBIDDEN when the authorisation rules refuse it; M_TOO_LARGE.
+ * @throws MatrixError M_FORBIDDEN when the authorisation rules refuse it; M_BAD_JSON when it is wrong in itself;
+ * M_TOO_LARGE.
  */
 export function appendLocalEvent(
   ctx: Engine,
@@ -57,8 +58,13 @@ export function appendLocalEvent(
   const auth = authRefs(room, draft)
   const event = buildLocalEvent(ctx, room, draft, { prev, auth })
   const verdict = checkAuth(event, room, room.rules)
-  if (!verdict.allowed) throw new MatrixError('M_FORBIDDEN', verdict.reason)
+  if (!verdict.allowed) throw refusal(verdict)
   return placeLocal(ctx, room, event, prev, auth, options.redacts)
+}
+
+/** What a client is told of an event of its own that the rules refuse. */
+export function refusal(verdict: { readonly reason: string; readonly malformed?: true }): MatrixError {
+  return new MatrixError(verdict.malformed ? 'M_BAD_JSON' : 'M_FORBIDDEN', verdict.reason)
 }
 
 function authRefs(room: HotRoom, draft: EventDraft): EventRef[] {

@@ -114,8 +114,8 @@ function appendFirstEvent(ctx: Engine, room: HotRoom, event: EventDraft): Append
   try {
     return appendLocalEvent(ctx, room, event)
   } catch (error) {
-    if (!(error instanceof MatrixError) || error.errcode !== 'M_FORBIDDEN') throw error
-    throw new MatrixError('M_FORBIDDEN', `${event.type}: ${error.message}`)
+    if (!(error instanceof MatrixError)) throw error
+    throw new MatrixError(error.errcode, `${event.type}: ${error.message}`, { status: error.status })
   }
 }
 

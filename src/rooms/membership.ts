@@ -93,6 +93,8 @@ export async function removeMember(
 /** The content of the event that says so. */
 export async function membershipContent(ctx: MembershipEngine, change: MembershipChange): Promise<JsonObject> {
   const content: Record<string, Json> = { ...change.content }
+  // Who vouches for a join is not the client's to say.
+  delete content.join_authorised_via_users_server
   const carriesProfile = change.membership === 'join' || change.membership === 'invite' || change.membership === 'knock'
   if (carriesProfile && serverNameOf(change.target) !== undefined && ctx.domains.isLocal(serverNameOf(change.target))) {
     const users = await ctx.dictionaries.internUsers([change.target])

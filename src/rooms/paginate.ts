@@ -82,10 +82,20 @@ async function scan(
     events.push(...page)
     if (page.length < shown.length) return { events, end: after(page.at(-1)!) }
     scanned += chunk.length
-    if (chunk.length < size) return { events, end: undefined }
+    if (chunk.length < size)
+      return { events, end: isWhole(events, request) ? undefined : after(chunk.at(-1) ?? events.at(-1)!) }
     position = after(chunk.at(-1)!)
   }
   return { events, end: position }
+}
+
+/**
+ * Whether the client can see by the page itself that nothing comes after it. A page that filters cut short says where it
+ * ended, and the next one is empty: there are clients that take a page without an end for a failure.
+ */
+function isWhole(events: readonly StoredEvent[], request: PageRequest): boolean {
+  if (events.length === 0 || !request.backwards) return true
+  return events.at(-1)!.event.pdu.type === 'm.room.create'
 }
 
 /** The membership events of those who sent what is on the page. */

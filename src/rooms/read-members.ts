@@ -23,7 +23,13 @@ export async function readMembers(
   const view = await viewRoom(ctx, roomId, reader.userId)
   const { room } = view.room
   const at = wanted.at === undefined ? view.stateAt : Math.min(wanted.at, view.stateAt ?? wanted.at)
-  const members = await ctx.events.members(room, at)
+  let members = await ctx.events.members(room, at)
+  // Before the creator's membership, or the join by which this server came to know the room, there is no state to tell: the
+  // first one stands for it.
+  if (members.length === 0 && at !== undefined) {
+    const [first] = await ctx.database.read(firstMembers, [room])
+    members = first?.position == null ? [] : await ctx.events.members(room, Number(first.position))
+  }
   const shown = members.filter(({ event }) => {
     const { membership } = event.pdu.content
     if (wanted.membership !== undefined && membership !== wanted.membership) return false
@@ -31,6 +37,11 @@ export async function readMembers(
   })
   return describeState(ctx, reader, shown)
 }
+
+const firstMembers: Statement<{ position: string | null }> = statement(
+  'first members',
+  'select min(from_position) as position from room_state where room = $1 and is_member',
+)
 
 const joinedMembers: Statement<{ user_id: string; content: string }> = statement(
   'joined members',
@@ -55,7 +66,8 @@ export async function readJoinedMembers(
     const { displayname, avatar_url: avatarUrl } = JSON.parse(row.content) as JsonObject
     joined[row.user_id] = {
       ...(typeof displayname === 'string' && { display_name: displayname }),
-      ...(typeof avatarUrl === 'string' && { avatar_url: avatarUrl }),
+      // Beside the specification, which leaves it out: clients know it as null from other servers.
+      avatar_url: typeof avatarUrl === 'string' ? avatarUrl : null,
     }
   }
   return joined

@@ -1,7 +1,7 @@
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import { isJoined } from './room-access.ts'
-import { mayRedact, redactionTarget, sendEvent } from './send-event.ts'
+import { mayRedact, mayRedactAll, redactionTarget, sendEvent } from './send-event.ts'
 import type { Transaction } from './write-room.ts'
 
 /**
@@ -9,7 +9,7 @@ import type { Transaction } from './write-room.ts'
  *
  * Spec: Client-Server API, "Redactions".
  *
- * @throws MatrixError M_FORBIDDEN; M_NOT_FOUND when the room has no such event.
+ * @throws MatrixError M_FORBIDDEN; M_NOT_FOUND for who may redact own events only, when the room has no such event.
  */
 export async function redactEvent(
   ctx: Parameters<typeof sendEvent>[0],
@@ -22,10 +22,12 @@ export async function redactEvent(
     throw new MatrixError('M_FORBIDDEN', 'You are not in this room')
   }
   const target = await redactionTarget(ctx, room, redaction.redacts)
-  if (!target) throw new MatrixError('M_NOT_FOUND', 'Event not found')
-  const isOwn = target.event.pdu.sender === redaction.sender
-  if (!isOwn && !mayRedact(room, redaction, target, { byLevel: true })) {
-    throw new MatrixError('M_FORBIDDEN', 'You may not redact events of others')
+  // An event that this server has not seen may be redacted by who may redact anything: other servers have it.
+  if (!target && !mayRedactAll(room, redaction.sender)) throw new MatrixError('M_NOT_FOUND', 'Event not found')
+  if (target && target.event.pdu.sender !== redaction.sender) {
+    if (!mayRedact(room, redaction, target, { byLevel: true })) {
+      throw new MatrixError('M_FORBIDDEN', 'You may not redact events of others')
+    }
   }
   const content = {
     ...(room.rules.redactsIn === 'content' && { redacts: redaction.redacts }),

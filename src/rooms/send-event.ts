@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { type EventId, type RoomId, serverNameOf } from '../matrix/ids.ts'
+import { type EventId, type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { powerLevelsOf } from '../matrix/power-levels.ts'
 import { type Statement, statement } from '../storage/database.ts'
 import { eventIdText } from '../storage/event-codec.ts'
@@ -156,10 +156,15 @@ export function mayRedact(
   if (target.event.pdu.type === 'm.room.create') return false
   const isOfSameServer = serverNameOf(target.event.pdu.sender) === serverNameOf(draft.sender)
   if (isOfSameServer && !options.byLevel) return true
+  return mayRedactAll(room, draft.sender)
+}
+
+/** Whether somebody may redact events of everybody. */
+export function mayRedactAll(room: HotRoom, userId: UserId): boolean {
   const levels = powerLevelsOf(
     room.get('m.room.power_levels', '')?.pdu.content,
     room.get('m.room.create', '')!,
     room.rules,
   )
-  return levels.userLevel(draft.sender) >= levels.redact
+  return levels.userLevel(userId) >= levels.redact
 }

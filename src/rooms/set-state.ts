@@ -10,7 +10,8 @@ import { sendEvent } from './send-event.ts'
 /**
  * Sets a key of a room's state.
  *
- * @throws MatrixError M_BAD_ALIAS, M_INVALID_PARAM for a canonical alias that does not lead to the room; M_FORBIDDEN.
+ * @throws MatrixError M_BAD_ALIAS, M_INVALID_PARAM for a canonical alias that does not lead to the room; M_BAD_JSON;
+ * M_FORBIDDEN.
  */
 export async function setState(
   ctx: MembershipEngine & Pick<Context, 'database' | 'domains' | 'remoteServers'>,
@@ -18,7 +19,7 @@ export async function setState(
   draft: EventDraft & { readonly stateKey: string },
 ): Promise<EventId> {
   if (draft.type === 'm.room.canonical_alias' && draft.stateKey === '') await checkAliases(ctx, roomId, draft.content)
-  if (draft.type === 'm.room.create') throw new MatrixError('M_FORBIDDEN', 'A room is created once')
+  if (draft.type === 'm.room.create') throw new MatrixError('M_BAD_JSON', 'A room is created once')
   // A join by state event is a join like any other: it may need somebody to vouch for it.
   if (draft.type === 'm.room.member' && draft.content.membership === 'join' && draft.stateKey === draft.sender) {
     return changeMembership(ctx, roomId, {

@@ -52,7 +52,10 @@ export async function upgradeRoom(
   if (levels.userLevel(requester.userId) < levels.requiredFor('m.room.tombstone', true)) {
     throw new MatrixError('M_FORBIDDEN', 'You may not upgrade this room')
   }
-  const predecessor: JsonObject = { room_id: roomId, event_id: old.extremities[0]!.event.eventId }
+  // From room version 12 on the id of the last event is not named, as it says nothing that can be relied on.
+  const predecessor: JsonObject = rules.createEventIsRoomId
+    ? { room_id: roomId }
+    : { room_id: roomId, event_id: old.extremities[0]!.event.eventId }
   const { creator: _creator, room_version: _version, predecessor: _before, ...rest } = create.pdu.content
   const creation: Record<string, Json> = { ...rest, predecessor }
   delete creation.additional_creators

@@ -11,6 +11,8 @@ export type RoomPlan = {
   readonly full: boolean
   readonly after: number
   readonly upTo: number
+  /** Joined since the last sync: what is shown does not follow on what the client may still have of the room. */
+  readonly isRejoined: boolean
   readonly feed: RoomFeed | undefined
   /** The feed holds everything between `after` and `upTo`. */
   readonly warm: boolean
@@ -62,7 +64,8 @@ function planRoom(
   // Told once the position has got there.
   if (userRoom.since > upTo) return undefined
   const warm = since !== undefined && since >= (feed?.completeAfter ?? feedsCompleteAfter)
-  const common = { userRoom, upTo, feed, warm }
+  const isRejoined = since !== undefined && changed && userRoom.membership === 'join'
+  const common = { userRoom, upTo, feed, warm, isRejoined }
   switch (userRoom.membership) {
     case 'join': {
       const full = changed || span.fullState
@@ -72,8 +75,9 @@ function planRoom(
     case 'knock':
       return changed ? { ...common, section: userRoom.membership, full: true, after: beginning } : undefined
     default: {
-      if (userRoom.forgotten || !changed) return undefined
-      if (since === undefined && !filter.includeLeave) return undefined
+      if (!changed) return undefined
+      // The user's other devices hear of the leaving even of a room that was forgotten at once.
+      if (since === undefined && (userRoom.forgotten || !filter.includeLeave)) return undefined
       const after = since === undefined ? beginning : since
       return { ...common, section: 'leave', full: since === undefined, after, upTo: userRoom.since }
     }

@@ -152,7 +152,7 @@ function timelineOf(draft: Draft, limit: number): RoomTimeline {
   const { plan, facts, view, passing, exhausted, hidden, reached } = draft
   const shown = passing.slice(0, limit).reverse()
   const isFull = passing.length >= limit
-  const limited = passing.length > limit || !exhausted || hidden
+  const limited = passing.length > limit || !exhausted || hidden || plan.isRejoined
   const oldest = isFull || exhausted ? shown[0]?.timeline : reached
   return {
     plan,

@@ -1,5 +1,6 @@
 import { endpoint } from '../../http/endpoint.ts'
 import { rawJson } from '../../http/response.ts'
+import { MatrixError } from '../../matrix/errors.ts'
 import { parseEventId, parseRoomId } from '../../matrix/ids.ts'
 import { describeEvents } from '../../rooms/describe-events.ts'
 import { visibleEvent } from '../../rooms/room-access.ts'
@@ -11,8 +12,16 @@ export const getOneRoomEvent = endpoint({
   auth: 'userOrGuest',
   params: { roomId: parseRoomId, eventId: parseEventId },
   async handle(ctx, { params, requester }) {
-    const { view, stored } = await visibleEvent(ctx, params.roomId, params.eventId, requester.userId)
+    const { view, stored } = await visibleEvent(ctx, params.roomId, params.eventId, requester.userId).catch(notFound)
     const views = new Map([[view.room.room, view.history]])
     return rawJson(await describeEvents(ctx, requester, [stored], { views, roomIds: true }))
   },
 })
+
+/** "The event was not found or you do not have permission to read this event" are one answer. */
+function notFound(error: unknown): never {
+  if (error instanceof MatrixError && error.errcode === 'M_FORBIDDEN') {
+    throw new MatrixError('M_NOT_FOUND', 'Event not found')
+  }
+  throw error
+}

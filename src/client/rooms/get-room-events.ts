@@ -15,7 +15,8 @@ export const getRoomEvents = endpoint({
   query: Type.Object({
     from: Type.Optional(Type.String()),
     to: Type.Optional(Type.String()),
-    dir: Type.Union([Type.Literal('b'), Type.Literal('f')]),
+    // Required by the specification; clients that leave it out go forwards.
+    dir: Type.Optional(Type.Union([Type.Literal('b'), Type.Literal('f')])),
     limit: Type.Optional(Type.Integer({ minimum: 0 })),
     filter: Type.Optional(Type.String()),
   }),

@@ -1,4 +1,6 @@
 import { endpoint } from '../../http/endpoint.ts'
+import { rawJson } from '../../http/response.ts'
+import { canonicalJson } from '../../matrix/canonical-json.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { signJson } from '../../matrix/signatures.ts'
 
@@ -19,7 +21,8 @@ export const getServerKey = endpoint({
       verify_keys: Object.fromEntries(verifyKeys),
       old_verify_keys: {},
     }
-    return keys.reduce((signed, key) => signJson(signed, domain, key), answer)
+    // In the form that is signed, so that those who check the bytes as they came are right too.
+    return rawJson([canonicalJson(keys.reduce((signed, key) => signJson(signed, domain, key), answer))])
   },
 })
 

@@ -2,7 +2,7 @@ import type { RoomEvent } from '../event.ts'
 import { parseUserId, serverNameOf } from '../ids.ts'
 import type { Json } from '../json.ts'
 import { type RoomRules, roomRules } from '../room-versions.ts'
-import { ALLOW, reject, type Verdict } from './verdict.ts'
+import { ALLOW, reject, rejectMalformed, type Verdict } from './verdict.ts'
 
 /** Spec: room versions, "Authorisation rules", 1 (v1.19). */
 export function checkCreate({ pdu }: RoomEvent, rules: RoomRules): Verdict {
@@ -27,7 +27,8 @@ export function checkCreate({ pdu }: RoomEvent, rules: RoomRules): Verdict {
   // 1.4, from version 12 on: "If additional_creators is present in content and is not an array of strings where each
   // string passes the same user ID validation applied to sender, reject."
   if (rules.auth.privilegedCreators && Object.hasOwn(content, 'additional_creators')) {
-    if (!areUserIds(content.additional_creators)) return reject('additional_creators is not a list of user ids')
+    if (!areUserIds(content.additional_creators))
+      return rejectMalformed('additional_creators is not a list of user ids')
   }
   // 1.5 "Otherwise, allow."
   return ALLOW

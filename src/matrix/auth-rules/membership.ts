@@ -6,7 +6,7 @@ import type { RoomRules } from '../room-versions.ts'
 import { signingKeyIdsOf } from '../signatures.ts'
 import { authorisingServer } from './required-signers.ts'
 import { checkThirdPartyInvite } from './third-party-invite.ts'
-import { ALLOW, type AuthState, reject, type Verdict } from './verdict.ts'
+import { ALLOW, type AuthState, reject, rejectMalformed, type Verdict } from './verdict.ts'
 
 export type MembershipContext = {
   readonly state: AuthState
@@ -20,9 +20,9 @@ export function checkMembership(event: RoomEvent, context: MembershipContext): V
   const { rules } = context
   const { state_key: target, content } = event.pdu
   // 5.1 "If there is no state_key property, or no membership property in content, reject."
-  if (target === undefined || content.membership === undefined) return reject('Not a membership of a user')
+  if (target === undefined || content.membership === undefined) return rejectMalformed('Not a membership of a user')
   // Not in the rules, but a target that is no user can have neither a membership nor a level.
-  if (parseUserId(target) === undefined) return reject('The state key is not a user id')
+  if (parseUserId(target) === undefined) return rejectMalformed('The state key is not a user id')
   // 5.2, from version 8 on: "If content has a join_authorised_via_users_server key: If the event is not validly signed by
   // the homeserver of the user ID denoted by the key, reject."
   if (rules.auth.restrictedJoin && Object.hasOwn(content, 'join_authorised_via_users_server')) {
@@ -45,7 +45,7 @@ export function checkMembership(event: RoomEvent, context: MembershipContext): V
       if (rules.auth.knock) return checkKnock(event, target, context)
   }
   // 5.8 "Otherwise, the membership is unknown. Reject."
-  return reject('The membership is not known')
+  return rejectMalformed('The membership is not known')
 }
 
 /** 5.3 "If membership is join" */

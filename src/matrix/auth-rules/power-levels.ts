@@ -3,7 +3,7 @@ import { parseUserId } from '../ids.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { creatorsOf, namedLevels, parseLevel } from '../power-levels.ts'
 import type { RoomRules } from '../room-versions.ts'
-import { ALLOW, type AuthState, reject, type Verdict } from './verdict.ts'
+import { ALLOW, type AuthState, reject, rejectMalformed, type Verdict } from './verdict.ts'
 
 export type PowerLevelsContext = {
   readonly state: AuthState
@@ -18,14 +18,14 @@ export function checkPowerLevels(event: RoomEvent, context: PowerLevelsContext):
   const { content } = event.pdu
   // 10.1 to 10.3
   const formatError = rules.auth.integerPowerLevels ? levelsError(content) : undefined
-  if (formatError !== undefined) return reject(formatError)
-  if (!areUserLevels(content.users, rules)) return reject('users does not give levels to user ids')
+  if (formatError !== undefined) return rejectMalformed(formatError)
+  if (!areUserLevels(content.users, rules)) return rejectMalformed('users does not give levels to user ids')
   // 10.4, from version 12 on: "If the users property in content contains the sender of the m.room.create event or any of
   // the additional_creators array (if present) from the content of the m.room.create event, reject."
   if (rules.auth.privilegedCreators) {
     const users = asObject(content.users)
     if (creatorsOf(create, rules).some((creator) => Object.hasOwn(users, creator))) {
-      return reject('users has a creator of the room')
+      return rejectMalformed('users has a creator of the room')
     }
   }
   // 10.5 "If there is no previous m.room.power_levels event in the room, allow."

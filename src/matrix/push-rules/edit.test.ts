@@ -108,9 +108,9 @@ test('a full set takes no new rule, and every change', () => {
   expect(ids(addRule(freed, 'room', 'x', rule, { after: `r${MAX_PUSH_RULES - 1}` })).at(-1)).toBe('x')
 })
 
-test('historical actions are dropped', () => {
+test('historical actions are kept', () => {
   const stored = addRule({}, 'room', 'x', { actions: ['dont_notify', 'coalesce', 'notify'] })
-  expect(stored.rules?.room?.[0]?.actions).toEqual(['notify'])
+  expect(stored.rules?.room?.[0]?.actions).toEqual(['dont_notify', 'coalesce', 'notify'])
 })
 
 test('kinds', () => {

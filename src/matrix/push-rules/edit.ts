@@ -159,16 +159,17 @@ function parseConditions(conditions: Json): readonly PushCondition[] {
   return conditions as readonly PushCondition[]
 }
 
+/** Spec: "Clients and homeservers MUST ignore these actions". They are kept, as clients that set them look for them again. */
 const HISTORICAL_ACTIONS: readonly Json[] = ['dont_notify', 'coalesce']
 
-/** Spec: "Clients and homeservers MUST ignore these actions, for instance, by stripping them from actions arrays". */
 function parseActions(actions: Json | undefined): readonly PushAction[] {
   if (!Array.isArray(actions)) throw new MatrixError('M_INVALID_PARAM', 'actions must be an array')
-  return (actions as readonly Json[]).filter((action) => !HISTORICAL_ACTIONS.includes(action)).map(parseAction)
+  return (actions as readonly Json[]).map(parseAction)
 }
 
 function parseAction(action: Json): PushAction {
   if (action === 'notify') return action
+  if (HISTORICAL_ACTIONS.includes(action)) return action as PushAction
   if (isObject(action) && typeof action.set_tweak === 'string') return action as PushAction
   throw new MatrixError('M_INVALID_PARAM', 'An action must be "notify" or an object with set_tweak')
 }
