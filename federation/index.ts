@@ -7,11 +7,13 @@ import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createRemoteClient } from './remote/client.ts'
 import { createRemoteKeys } from './remote/remote-keys.ts'
+import { createRemoteMedia } from './remote/remote-media.ts'
 import { createRemoteServers } from './remote/remote-servers.ts'
 import { createSender } from './sender/sender.ts'
 import { endToEndKeys } from './server/end-to-end-keys.ts'
 import { getVersion } from './server/get-version.ts'
 import { inviteOperations } from './server/invite.ts'
+import { mediaOperations } from './server/media.ts'
 import { membershipOperations } from './server/membership.ts'
 import { queries } from './server/queries.ts'
 import { roomHistory } from './server/room-history.ts'
@@ -43,6 +45,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
   }
   ctx.remoteServers.use(createRemoteServers(federation))
   ctx.deviceKeys.useRemote(createRemoteKeys(federation))
+  ctx.media.useRemote(createRemoteMedia(federation))
   const sender = createSender(federation)
   federation.heardOf.push((server) => sender.heardOf(server))
   return {
@@ -53,6 +56,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...inviteOperations(federation),
       ...roomHistory(federation),
       ...queries(federation),
+      ...mediaOperations(federation),
       ...endToEndKeys(federation),
     ],
     async close() {

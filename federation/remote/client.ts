@@ -42,6 +42,13 @@ export class RemoteRefusal extends Error {
   }
 }
 
+/** An answer that is read as it comes. Whoever gets it reads its body to the end or destroys it. */
+export type RemoteStream = {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string | string[] | undefined }
+  readonly body: AsyncIterable<Buffer> & { destroy(): unknown }
+}
+
 /** The one way by which other servers are asked. */
 export type RemoteClient = {
   /**
@@ -49,12 +56,22 @@ export type RemoteClient = {
    * @throws RemoteRefusal for another status; MatrixError when the server is not allowed or cannot be reached.
    */
   send(server: ServerName, request: RemoteRequest): Promise<JsonObject>
+  /**
+   * The answer as it is, whatever its status; `timeout` is until it begins.
+   *
+   * @throws MatrixError when the server is not allowed or cannot be reached.
+   */
+  stream(server: ServerName, request: RemoteRequest): Promise<RemoteStream>
+  /** What is at an address that a server named, unsigned and without following it any further. */
+  streamFrom(url: URL, timeout: number): Promise<RemoteStream>
   close(): Promise<void>
 }
 
 const defaultTimeout = 30_000
 const defaultMaxBytes = 16 * 1024 * 1024
 const mostRedirects = 5
+/** Milliseconds that an answer may take which is read as it comes. */
+const longestAnswer = 15 * 60_000
 
 export function createRemoteClient(
   ctx: Pick<Context, 'config' | 'domains' | 'clock' | 'log'>,
@@ -75,11 +92,10 @@ export function createRemoteClient(
   })
   const scheme = config.insecure_http ? 'http' : 'https'
 
-  const exchange = async (to: Endpoint, server: ServerName, asked: RemoteRequest): Promise<JsonObject> => {
+  const open = (to: Endpoint, server: ServerName, asked: RemoteRequest, signal: AbortSignal) => {
     if (isIP(to.host) !== 0 && !policy(to.host)) refuseAddress()
     const host = to.host.includes(':') ? `[${to.host}]` : to.host
-    const signal = AbortSignal.timeout(asked.timeout ?? defaultTimeout)
-    const { statusCode, body } = await request(`${scheme}://${host}:${to.port}${asked.uri}`, {
+    return request(`${scheme}://${host}:${to.port}${asked.uri}`, {
       method: asked.method,
       dispatcher: agent,
       signal,
@@ -90,6 +106,11 @@ export function createRemoteClient(
       },
       body: asked.body === undefined ? null : JSON.stringify(asked.body),
     })
+  }
+
+  const exchange = async (to: Endpoint, server: ServerName, asked: RemoteRequest): Promise<JsonObject> => {
+    const signal = AbortSignal.timeout(asked.timeout ?? defaultTimeout)
+    const { statusCode, body } = await open(to, server, asked, signal)
     const bytes = await readLimited(body, asked.maxBytes ?? defaultMaxBytes)
     if (statusCode !== 200) throw new RemoteRefusal(statusCode, errorBody(bytes))
     const answer = parseJsonBytes(bytes, { integers: 'any', maxMembers: 20_000_000 })
@@ -109,7 +130,39 @@ export function createRemoteClient(
         throw unreachable()
       }
     },
+    async stream(server, asked) {
+      if (!allowList.allows(server)) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+      try {
+        const to = await discover(server)
+        return await begun(asked.timeout ?? defaultTimeout, (signal) => open(to, server, asked, signal))
+      } catch (error) {
+        ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
+        throw unreachable()
+      }
+    },
+    async streamFrom(url, timeout) {
+      const literal = url.hostname.replace(/^\[|\]$/g, '')
+      try {
+        if (url.protocol !== `${scheme}:` || (isIP(literal) !== 0 && !policy(literal))) refuseAddress()
+        return await begun(timeout, (signal) => request(url, { dispatcher: agent, signal }))
+      } catch {
+        throw unreachable()
+      }
+    },
     close: () => agent.destroy(),
+  }
+}
+
+/** An answer that has to begin in time and has to end some time. */
+async function begun(timeout: number, ask: (signal: AbortSignal) => ReturnType<typeof request>): Promise<RemoteStream> {
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), timeout)
+  try {
+    const signal = AbortSignal.any([late.signal, AbortSignal.timeout(longestAnswer)])
+    const { statusCode, headers, body } = await ask(signal)
+    return { status: statusCode, headers, body }
+  } finally {
+    clearTimeout(timer)
   }
 }
 

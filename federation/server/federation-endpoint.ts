@@ -1,4 +1,5 @@
 import type { TObject } from '@sinclair/typebox'
+import type { Request, Response } from 'express'
 import { jsonOf, readBody } from '../../src/http/body.ts'
 import type { Endpoint, Method } from '../../src/http/endpoint.ts'
 import { defineEndpoint } from '../../src/http/endpoint.ts'
@@ -17,6 +18,9 @@ export type FederationCall = {
   readonly params: Readonly<Record<string, string>>
   readonly query: Readonly<Record<string, unknown>>
   readonly body: JsonObject
+  readonly request: Request
+  /** For what is not answered with JSON: the handler then returns undefined. */
+  readonly response: Response
 }
 
 export type FederationDeclaration = {
@@ -39,8 +43,9 @@ export function federationEndpoint(federation: Federation, declaration: Federati
       ...rest,
       raw: true,
       async handle(_ctx, call: never) {
-        const { request, params, query } = call as unknown as {
-          request: import('express').Request
+        const { request, response, params, query } = call as unknown as {
+          request: Request
+          response: Response
           params: Record<string, string>
           query: Record<string, unknown>
         }
@@ -54,7 +59,7 @@ export function federationEndpoint(federation: Federation, declaration: Federati
         const content = body as JsonObject | undefined
         const asked = { method: request.method, uri: request.url, ...(content && { content }) }
         const parties = await authenticate(federation, header, asked)
-        return handle({ ...parties, params, query, body: content ?? {} })
+        return handle({ ...parties, params, query, body: content ?? {}, request, response })
       },
     },
     (_ctx, request) => {

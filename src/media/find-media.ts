@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
+import type { ServerName } from '../matrix/ids.ts'
 import { insertMedia, type MediaRow, mediaById } from '../storage/media.ts'
 import { MAX_REMOTE_FETCHES, MAX_WAIT_MS } from './limits.ts'
 import { type MediaName, mxcOf } from './media-ids.ts'
@@ -20,20 +21,26 @@ export type StoredMedia = {
 /**
  * Finds media, waiting for an upload or fetching from another server where need be.
  *
- * @param options `timeout` in milliseconds; `signal` ends the wait.
+ * @param options `asker`: the domain of ours that other servers are asked by; `timeout` in milliseconds; `signal` ends the
+ *   wait.
  * @throws MatrixError M_NOT_FOUND; M_NOT_YET_UPLOADED when the content has not come in time; M_TOO_LARGE (502) for
  *   another server's.
  */
 export async function findMedia(
   ctx: Engine,
   media: MediaName,
-  options: { readonly allowRemote: boolean; readonly timeout: number; readonly signal: AbortSignal },
+  options: {
+    readonly allowRemote: boolean
+    readonly asker: ServerName
+    readonly timeout: number
+    readonly signal: AbortSignal
+  },
 ): Promise<StoredMedia> {
   const timeout = Math.min(options.timeout, MAX_WAIT_MS)
   const found = await load(ctx, media)
   if (ctx.domains.isLocal(media.serverName)) return found ?? awaited(ctx, media, timeout, options.signal)
   if (found) return found
-  if (!options.allowRemote || !(await fetchRemote(ctx, media, timeout))) throw notFound()
+  if (!options.allowRemote || !(await fetchRemote(ctx, media, options.asker, timeout))) throw notFound()
   return (await load(ctx, media)) ?? Promise.reject(notFound())
 }
 
@@ -77,7 +84,7 @@ function storedOf(row: MediaRow & { sha256: Buffer }): StoredMedia {
 }
 
 /** Whether the media are here now. */
-function fetchRemote(ctx: Engine, media: MediaName, timeout: number): Promise<boolean> {
+function fetchRemote(ctx: Engine, media: MediaName, asker: ServerName, timeout: number): Promise<boolean> {
   const uri = mxcOf(media)
   const { fetches } = ctx.media
   const underWay = fetches.get(uri)
@@ -85,15 +92,15 @@ function fetchRemote(ctx: Engine, media: MediaName, timeout: number): Promise<bo
   if (fetches.size >= MAX_REMOTE_FETCHES) {
     throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many media are being fetched', { extra: { retry_after_ms: 1000 } })
   }
-  const fetching = fetchAndStore(ctx, media, timeout).finally(() => fetches.delete(uri))
+  const fetching = fetchAndStore(ctx, media, asker, timeout).finally(() => fetches.delete(uri))
   fetches.set(uri, fetching)
   return fetching
 }
 
-async function fetchAndStore(ctx: Engine, media: MediaName, timeout: number): Promise<boolean> {
+async function fetchAndStore(ctx: Engine, media: MediaName, asker: ServerName, timeout: number): Promise<boolean> {
   const { serverName, mediaId } = media
   const maxBytes = ctx.config.media.max_upload_size
-  const remote = await ctx.media.remote.fetch(serverName, mediaId, { timeout, maxBytes })
+  const remote = await ctx.media.remote.fetch(serverName, mediaId, { asker, timeout, maxBytes })
   if (!remote) return false
   const about = describe({ contentType: remote.contentType, filename: shortened(remote.filename) })
   try {

@@ -9,14 +9,15 @@ export type RemoteContent = {
 /** Media of other servers. Implemented by federation. */
 export interface RemoteMedia {
   /**
-   * @param options `timeout` in milliseconds, until the answer begins; `maxBytes`: no more may be read.
+   * @param options `asker`: the domain of ours whose user wants them; `timeout` in milliseconds, until the answer begins;
+   *   `maxBytes`: no more may be read.
    * @returns undefined when the server cannot be reached or knows no such media.
    * @throws MatrixError M_TOO_LARGE (502), also while the content is read.
    */
   fetch(
     server: ServerName,
     mediaId: string,
-    options: { readonly timeout: number; readonly maxBytes: number },
+    options: { readonly asker: ServerName; readonly timeout: number; readonly maxBytes: number },
   ): Promise<RemoteContent | undefined>
 }
 

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { Request, Response } from 'express'
 import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
-import { parseServerName } from '../../matrix/ids.ts'
+import { parseServerName, type ServerName } from '../../matrix/ids.ts'
 import { findMedia } from '../../media/find-media.ts'
 import { type MediaName, parseMediaId } from '../../media/media-ids.ts'
 import { thumbnail } from '../../media/thumbnail.ts'
@@ -54,16 +54,17 @@ type Call = {
     readonly animated?: boolean
     readonly timeout_ms?: number
   }
+  readonly domain: ServerName
   readonly request: Request
   readonly response: Response
 }
 
 async function answerThumbnail(
   ctx: Context,
-  { params, query, request, response }: Call,
+  { params, query, domain, request, response }: Call,
   options: { allowRemote: boolean; isPublic: boolean },
 ): Promise<undefined> {
-  const media = await findMedia(ctx, params, { ...options, ...waitOf(query, response) })
+  const media = await findMedia(ctx, params, { ...options, asker: domain, ...waitOf(query, response) })
   const image = await thumbnail(ctx, media, {
     width: query.width,
     height: query.height,

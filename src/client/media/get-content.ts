@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express'
 import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
-import { parseServerName } from '../../matrix/ids.ts'
+import { parseServerName, type ServerName } from '../../matrix/ids.ts'
 import { findMedia } from '../../media/find-media.ts'
 import { type MediaName, parseMediaId } from '../../media/media-ids.ts'
 import { answerContent } from './content-answer.ts'
@@ -51,16 +51,17 @@ export const getContent = endpoint({
 type Call = {
   readonly params: MediaName & { readonly fileName: string }
   readonly query: { readonly timeout_ms?: number }
+  readonly domain: ServerName
   readonly request: Request
   readonly response: Response
 }
 
 async function download(
   ctx: Context,
-  { params, query, request, response }: Call,
+  { params, query, domain, request, response }: Call,
   options: { allowRemote: boolean; isPublic: boolean },
 ): Promise<undefined> {
-  const media = await findMedia(ctx, params, { ...options, ...waitOf(query, response) })
+  const media = await findMedia(ctx, params, { ...options, asker: domain, ...waitOf(query, response) })
   return await answerContent(ctx.media.store, request, response, {
     ...media,
     contentType: media.contentType ?? 'application/octet-stream',
