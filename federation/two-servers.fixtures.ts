@@ -1,6 +1,6 @@
 import type { RoomId } from '../src/matrix/ids.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
-import { startFederatedServer } from './federated-server.fixtures.ts'
+import { type FederatedServerOptions, startFederatedServer } from './federated-server.fixtures.ts'
 
 /** Syncs until what is looked for is there, and fails by the test's own time limit. */
 export async function synced<Found>(client: TestClient, find: (sync: Answer) => Found | undefined): Promise<Found> {
@@ -49,9 +49,9 @@ export function leftBy(client: TestClient, room: RoomId, since: string): Promise
   })()
 }
 
-export async function pair(federation: object = {}) {
-  const one = await startFederatedServer(federation)
-  const other = await startFederatedServer(federation)
+export async function pair(federation: object = {}, options: FederatedServerOptions = {}) {
+  const one = await startFederatedServer(federation, options)
+  const other = await startFederatedServer(federation, options)
   const [alice, bob] = [await one.register('alice'), await other.register('bob')]
   return {
     one,

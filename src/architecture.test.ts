@@ -8,6 +8,7 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   'src/storage': ['src/matrix'],
   'src/net': ['src/matrix'],
   'src/http': ['src/matrix', 'src/accounts'],
+  'src/admin': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/client': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/cli': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/testing': ['src/matrix', 'src/storage', 'src/http', ...domains()],
@@ -15,7 +16,7 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   // Benchmarks drive any part by itself.
   bench: ['src/matrix', 'src/storage', 'src/testing', 'src/http', 'src/cli', ...domains()],
   'complement-tests': [],
-  '.': ['src/matrix', 'src/storage', 'src/http', 'src/client', 'src/cli', ...domains(), 'federation'],
+  '.': ['src/matrix', 'src/storage', 'src/http', 'src/client', 'src/admin', 'src/cli', ...domains(), 'federation'],
 }
 
 function domains(): readonly string[] {
@@ -30,7 +31,10 @@ function domains(): readonly string[] {
     'receipts',
     'account-data',
     'media',
+    'presence',
     'sync',
+    'server-notices',
+    'mail',
   ].map((name) => `src/${name}`)
 }
 

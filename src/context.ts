@@ -13,6 +13,7 @@ import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
+import { createPresence, type Presence } from './presence/presence.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { createPushing, type Pushing } from './push/pushing.ts'
@@ -79,6 +80,8 @@ export type Context = {
   readonly feeds: Feeds
   readonly sessions: Sessions
   readonly typing: Typing
+  /** Undefined: users do not see who is there. */
+  readonly presence: Presence | undefined
   readonly slidingSync: SlidingParts
   readonly media: Media
   readonly applicationServices: ApplicationServices
@@ -143,6 +146,12 @@ export async function createContext(
     { ...base, ...storage },
     applicationServices.all.map(({ sender }) => sender),
   )
+  const presence = config.presence.enabled
+    ? createPresence({ ...base, ...storage }, redis, typing.nextCounter, (rooms, people) => {
+        for (const room of rooms) sessions.wakeRoom(room)
+        applicationServices.presence(people)
+      })
+    : undefined
   const context: Context = {
     ...base,
     ...storage,
@@ -160,6 +169,7 @@ export async function createContext(
     sessions,
     slidingSync: createSlidingSync({ database, ...storage }),
     typing,
+    presence,
     applicationServices,
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
@@ -214,6 +224,7 @@ export function beginClosing(context: Context): void {
 export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
+  context.presence?.close()
   await context.pushing.close()
   await context.applicationServices.close()
   await context.ownership.close()

@@ -10,6 +10,7 @@ import {
   type UserId,
 } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import type { RemotePresence } from '../../src/presence/presence.ts'
 import { setReceipt } from '../../src/receipts/set-receipt.ts'
 import { isJoined } from '../../src/rooms/room-access.ts'
 import { forgetRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
@@ -21,6 +22,9 @@ import { isAllowedByAcl } from '../server-acl.ts'
 const typingFor = 30_000
 /** Of one message. */
 const mostReceipts = 100
+const mostPresences = 1_000
+/** Characters of what a user says about itself. */
+const longestStatus = 1_024
 
 /**
  * Takes in what is told without being an event of a room. Whoever it is about belongs to the server it comes from.
@@ -39,6 +43,7 @@ export async function receiveEdu(
   const told = objectOf(content)
   if (type === 'm.receipt') await receiveReceipts(federation, origin, told)
   else if (type === 'm.typing') await receiveTyping(federation, origin, told)
+  else if (type === 'm.presence') await receivePresence(federation, origin, told)
   else if (type === 'm.direct_to_device') await receiveToDevice(federation, origin, told)
   else if (type === 'm.device_list_update' || type === 'm.signing_key_update') {
     const userId = userOf(told.user_id, origin)
@@ -77,6 +82,24 @@ async function receiveReceipts({ ctx }: Federation, origin: ServerName, content:
       )
     }
   }
+}
+
+/** Spec: Server-Server API, "Presence" (v1.19). */
+async function receivePresence({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
+  if (!ctx.presence || !Array.isArray(content.push)) return
+  const said = new Map<UserId, RemotePresence>()
+  for (const one of content.push.slice(0, mostPresences).map(objectOf)) {
+    const userId = userOf(one.user_id, origin)
+    const { presence: state, last_active_ago: ago, currently_active: isActive, status_msg: statusMsg } = one
+    if (!userId || (state !== 'online' && state !== 'unavailable' && state !== 'offline')) continue
+    said.set(userId, {
+      state,
+      lastActiveAgo: typeof ago === 'number' ? ago : undefined,
+      isActive: isActive === true,
+      statusMsg: typeof statusMsg === 'string' ? statusMsg.slice(0, longestStatus) : undefined,
+    })
+  }
+  await ctx.presence.receive(said)
 }
 
 async function receiveToDevice({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {

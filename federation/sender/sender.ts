@@ -1,5 +1,7 @@
 import { type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
+import { presenceContent } from '../../src/presence/person.ts'
+import type { PresenceNews } from '../../src/presence/presence.ts'
 import { allDestinations, passDestinations, serversSharingRooms } from '../../src/storage/destinations.ts'
 import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/storage/facts.ts'
 import type { Federation } from '../federation.ts'
@@ -115,6 +117,25 @@ export function createSender(federation: Federation): Sender {
     }
   }
 
+  const tellPresence = async ({ people, server }: PresenceNews): Promise<void> => {
+    const now = ctx.clock.now()
+    const told = new Map<string, { origin: ServerName; server: ServerName; push: JsonObject[] }>()
+    for (const person of people) {
+      const origin = serverNameOf(person.userId)
+      const servers =
+        server === undefined ? await ctx.database.read(serversSharingRooms, [person.userNid]) : [{ server }]
+      for (const { server: to } of servers) {
+        const key = `${origin} ${to}`
+        if (!told.has(key)) told.set(key, { origin, server: to, push: [] })
+        told.get(key)!.push.push({ user_id: person.userId, last_active_ago: 0, ...presenceContent(person, now) })
+      }
+    }
+    for (const { origin, server: to, push } of told.values()) {
+      const edu = { edu_type: 'm.presence', content: { push } }
+      wake(origin, to, { kind: 'passing', position: ctx.stream.position, edu })
+    }
+  }
+
   // Facts are taken one after the other, so that a later one never overtakes.
   let following: Promise<void> = ctx.database.read(allDestinations, []).then((rows) => {
     for (const row of rows) {
@@ -144,6 +165,10 @@ export function createSender(federation: Federation): Sender {
   })
   ctx.typing.follow((room, userId, typing) => {
     if (!stop.signal.aborted && ctx.domains.isLocal(serverNameOf(userId))) later(() => tellTyping(room, userId, typing))
+  })
+
+  ctx.presence?.follow((news) => {
+    if (!stop.signal.aborted) later(() => tellPresence(news))
   })
 
   /** A server that there was nothing for must not be looked through all of it after a restart. */

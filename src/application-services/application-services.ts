@@ -4,6 +4,7 @@ import type { Requester } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { type RoomAlias, serverNameOf, type UserId } from '../matrix/ids.ts'
+import type { Person } from '../presence/person.ts'
 import { type AccountRow, findAccount } from '../storage/accounts.ts'
 import { findDevice } from '../storage/devices.ts'
 import { createServiceClient, type ServiceClient } from './ask-service.ts'
@@ -36,6 +37,8 @@ export type ApplicationServices = {
   checkAlias(alias: RoomAlias, by: ApplicationService | undefined): void
   /** Somebody types in a room, or does no longer. */
   typing(room: number): void
+  /** The presence of some people has changed. */
+  presence(people: ReadonlySet<Person>): void
   /** Tries again at once to tell a service, if it is this process that does. */
   retry(service: ApplicationService): void
   /** Begins to tell services what happens, those that this process comes to own. */
@@ -93,6 +96,9 @@ export function createApplicationServices(ctx: Engine): ApplicationServices {
     },
     typing(room) {
       for (const teller of tellers.values()) teller.typing(room)
+    },
+    presence(people) {
+      for (const teller of tellers.values()) teller.presence(people)
     },
     retry: (service) => tellers.get(service.id)?.retry(),
     start() {

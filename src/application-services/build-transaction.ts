@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
+import { type Person, presenceContent } from '../presence/person.ts'
 import { clientEventText } from '../rooms/client-event.ts'
 import { keyCountsOfUsers } from '../storage/application-services.ts'
 import { storedState } from '../storage/events.ts'
@@ -46,7 +47,12 @@ export async function buildTransaction(
   ctx: Engine,
   service: ApplicationService,
   interest: Interest,
-  span: { readonly facts: readonly Fact[]; readonly upTo: number; readonly typing: ReadonlySet<number> },
+  span: {
+    readonly facts: readonly Fact[]
+    readonly upTo: number
+    readonly typing: ReadonlySet<number>
+    readonly people: ReadonlySet<Person>
+  },
 ): Promise<BuiltTransaction> {
   const into: Collected = { events: [], ephemeral: [], toDevice: [], changed: new Set(), concerned: new Set() }
   let { upTo } = span
@@ -58,7 +64,10 @@ export async function buildTransaction(
     upTo = index === span.facts.length - 1 ? span.upTo : fact.position
     break
   }
-  if (hasEphemeral(service)) await collectTyping(ctx, interest, span.typing, into)
+  if (hasEphemeral(service)) {
+    await collectTyping(ctx, interest, span.typing, into)
+    await collectPresence(ctx, interest, span.people, into)
+  }
   return { body: await bodyOf(ctx, service, into), upTo }
 }
 
@@ -166,6 +175,30 @@ async function collectTyping(
     const userIds = ctx.typing.in(nid)?.userIds ?? []
     into.ephemeral.push({ type: 'm.typing', room_id: room.roomId, content: { user_ids: userIds } })
   }
+}
+
+async function collectPresence(
+  ctx: Engine,
+  interest: Interest,
+  people: ReadonlySet<Person>,
+  into: Collected,
+): Promise<void> {
+  for (const person of people) {
+    if (!interest.isOurs(person.userId) && !(await isSeenBy(ctx, interest, person))) continue
+    into.ephemeral.push({
+      type: 'm.presence',
+      sender: person.userId,
+      content: presenceContent(person, ctx.clock.now()),
+    })
+  }
+}
+
+async function isSeenBy(ctx: Engine, interest: Interest, { rooms }: Person): Promise<boolean> {
+  for (const nid of rooms ?? []) {
+    const room = await ctx.hotRooms.getByNid(nid)
+    if (room && (await interest.inRoom(nid, room.roomId as RoomId))) return true
+  }
+  return false
 }
 
 async function bodyOf(ctx: Engine, service: ApplicationService, from: Collected): Promise<string | undefined> {

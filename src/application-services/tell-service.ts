@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import type { Person } from '../presence/person.ts'
 import {
   openService,
   type ServiceStateRow,
@@ -8,7 +9,7 @@ import {
   saveTransaction,
 } from '../storage/application-services.ts'
 import type { ServiceClient } from './ask-service.ts'
-import { buildTransaction } from './build-transaction.ts'
+import { buildTransaction, hasEphemeral } from './build-transaction.ts'
 import { createInterest, type Interest } from './interest.ts'
 import type { RecentFacts } from './recent-facts.ts'
 import type { ApplicationService } from './registration.ts'
@@ -26,6 +27,8 @@ const timeout = 60_000
 const spanMax = 1_000
 /** Positions without interest after which it is noted how far it is. */
 const noteEvery = 1_000
+/** Those whose presence changed and who are remembered for one transaction. */
+const peopleMax = 1_000
 /** Milliseconds before something that the database did not let through is tried again. */
 const retryAfterError = 1_000
 
@@ -43,6 +46,8 @@ export class ServiceTeller {
   readonly #interest: Interest
   /** Rooms where somebody began or stopped typing. */
   #typing = new Set<number>()
+  /** Those whose presence changed. */
+  #people = new Set<Person>()
   #wake: (() => void) | undefined
   #retryNow = false
   #running: Promise<void> = Promise.resolve()
@@ -70,6 +75,13 @@ export class ServiceTeller {
 
   typing(room: number): void {
     this.#typing.add(room)
+    this.#wake?.()
+  }
+
+  presence(people: ReadonlySet<Person>): void {
+    // What waits for a service to come back is not worth to be told then.
+    if (!hasEphemeral(this.#service) || this.#people.size > peopleMax) return
+    for (const person of people) this.#people.add(person)
     this.#wake?.()
   }
 
@@ -106,13 +118,15 @@ export class ServiceTeller {
     if (state.pending !== null) return this.#send(state, state.pending)
     const upTo = Math.min(this.#ctx.stream.position, state.position + spanMax)
     const typing = this.#typing
-    if (upTo <= state.position && typing.size === 0) {
+    const people = this.#people
+    if (upTo <= state.position && typing.size + people.size === 0) {
       await this.#pause(undefined)
       return state
     }
     this.#typing = new Set()
+    this.#people = new Set()
     const facts = await this.#ctx.recent.between(state.position, upTo)
-    const built = await buildTransaction(this.#ctx, this.#service, this.#interest, { facts, upTo, typing })
+    const built = await buildTransaction(this.#ctx, this.#service, this.#interest, { facts, upTo, typing, people })
     if (built.body === undefined) return this.#skip(state, built.upTo)
     const values = [this.#service.id, built.upTo, built.body, state.last_transaction]
     const [saved] = await this.#ctx.database.read(saveTransaction, values)

@@ -14,7 +14,12 @@ export type Tables = CoreTables &
   ApplicationServiceTables &
   SlidingSyncTables &
   AdministrationTables &
-  MailTables
+  MailTables &
+  PresenceTables
+
+type PresenceTables = {
+  presence_statuses: { user_nid: number; status_msg: string }
+}
 
 type CoreTables = {
   stream: { only_row: Generated<boolean>; position: number }

@@ -4,6 +4,7 @@ import { type NewsRow, newsOfUser } from '../storage/user-data.ts'
 import { describeRooms } from './describe-rooms.ts'
 import { onlyFields } from './event-fields.ts'
 import type { SyncFilter } from './filter.ts'
+import { presenceEvents } from './presence-events.ts'
 import { coldReceipts, loadRoomExtras, type RoomExtras } from './room-extras.ts'
 import { planRooms, type RoomPlan } from './room-plan.ts'
 import { loadStates, type ToldMembers } from './room-states.ts'
@@ -85,7 +86,8 @@ export async function buildSync(
     ...(user.toDeviceUpTo !== undefined && { toDevice: user.toDeviceUpTo }),
   })
   for (const room of dataAlone(session, plans, user, request)) rooms.push(room)
-  return assemble(rooms, user, token)
+  const presence = presenceEvents(ctx, session, plans, request, isOurs ? typingSince : undefined)
+  return assemble(rooms, user, presence, token)
 }
 
 /** What memory does not hold of account data, receipts and messages to the device: one statement, or none. */
@@ -180,7 +182,12 @@ function named(plan: RoomPlan, text: string): RoomText {
   return { section: plan.section, text: `${JSON.stringify(plan.userRoom.roomId)}:${text}` }
 }
 
-function assemble(rooms: readonly RoomText[], user: UserExtras, nextBatch: string): SyncAnswer {
+function assemble(
+  rooms: readonly RoomText[],
+  user: UserExtras,
+  presence: readonly string[],
+  nextBatch: string,
+): SyncAnswer {
   const sections = { join: [], invite: [], knock: [], leave: [] } as Record<RoomPlan['section'], string[]>
   for (const room of rooms) if (room) sections[room.section].push(room.text)
   const fragments = [`{"next_batch":"${nextBatch}"`]
@@ -188,6 +195,7 @@ function assemble(rooms: readonly RoomText[], user: UserExtras, nextBatch: strin
   if (nonEmpty.length > 0) {
     fragments.push(`,"rooms":{${nonEmpty.map(([section, texts]) => `"${section}":{${texts.join(',')}}`).join(',')}}`)
   }
+  if (presence.length > 0) fragments.push(`,"presence":{"events":[${presence.join(',')}]}`)
   fragments.push(user.text, '}')
-  return { fragments, isEmpty: nonEmpty.length === 0 && user.isEmpty }
+  return { fragments, isEmpty: nonEmpty.length + presence.length === 0 && user.isEmpty }
 }

@@ -13,8 +13,10 @@ export type Typing = {
   in(room: number): { readonly userIds: readonly UserId[]; readonly counter: number } | undefined
   /** Calls back for what is set in this process. */
   follow(follower: (room: number, userId: UserId, typing: boolean) => void): void
-  /** Rises with every change. */
+  /** Rises with every change of what is only in memory. */
   readonly counter: number
+  /** Raises the counter for a change of something else that is only in memory. */
+  nextCounter(): number
   close(): void
 }
 
@@ -91,6 +93,7 @@ export function createTyping(
     get counter() {
       return counter
     },
+    nextCounter: () => ++counter,
     close: () => clearInterval(sweep),
   }
 }

@@ -29,6 +29,7 @@ export const postReceipt = endpoint({
     } else {
       await setReceipt(ctx, requester, roomId, { type: receiptType, eventId, threadId: body.thread_id ?? '' })
     }
+    ctx.presence?.active(requester)
     return {}
   },
 })

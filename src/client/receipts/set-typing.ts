@@ -20,6 +20,7 @@ export const setTyping = endpoint({
     const room = await joinedRoom(ctx, params.roomId, requester.userId)
     const timeout = Math.min(body.timeout ?? defaultTimeout, longestTimeout)
     ctx.typing.set(room.room, requester.userId, body.typing ? ctx.clock.now() + timeout : undefined)
+    ctx.presence?.active(requester)
     return {}
   },
 })

@@ -41,6 +41,7 @@ export const sendMessage = endpoint({
         txnId,
       },
     )
+    ctx.presence?.active(requester)
     return { event_id: eventId }
   },
 })

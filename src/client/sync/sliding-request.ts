@@ -4,6 +4,7 @@ import type { Context } from '../../context.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseRoomId, type RoomId } from '../../matrix/ids.ts'
 import { MAX_ROOM_SUBSCRIPTIONS } from '../../matrix/limits.ts'
+import type { PresenceState } from '../../presence/person.ts'
 import { answerSliding, type SlidingAnswer } from '../../sync/sliding/answer.ts'
 import type { ListRequest, RoomRequest } from '../../sync/sliding/request.ts'
 
@@ -12,6 +13,7 @@ const longestTimeout = 300_000
 
 type Call = {
   readonly requester: Requester
+  readonly query: { readonly set_presence?: string }
   readonly response: Response
   readonly body: { readonly conn_id?: string | null; readonly extensions?: { readonly [name: string]: unknown } | null }
 }
@@ -34,6 +36,8 @@ export async function slidingAnswerTo(ctx: Context, call: Call, said: Said): Pro
   const gone = new AbortController()
   // The request itself is closed as soon as its body is read.
   response.once('close', () => gone.abort())
+  const { set_presence: presence = 'online' } = call.query
+  const stopSyncing = ctx.presence?.syncing(requester, requester.deviceId, presenceStateOf(presence))
   const rooms = said.subscriptions.flatMap(([roomId, room]): [RoomId, RoomRequest][] => {
     const parsed = parseRoomId(roomId)
     return parsed === undefined ? [] : [[parsed, room]]
@@ -55,5 +59,10 @@ export async function slidingAnswerTo(ctx: Context, call: Call, said: Said): Pro
     },
     Math.min(said.timeout ?? 0, longestTimeout),
     gone.signal,
-  )
+  ).finally(stopSyncing)
+}
+
+/** What is no state at all counts as saying nothing. */
+function presenceStateOf(text: string): PresenceState {
+  return text === 'offline' || text === 'unavailable' ? text : 'online'
 }

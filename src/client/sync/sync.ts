@@ -32,6 +32,7 @@ export const sync = endpoint({
     if (requester.deviceId === undefined) throw new MatrixError('M_FORBIDDEN', 'Only a device can sync')
     const gone = new AbortController()
     request.once('close', () => gone.abort())
+    const stopSyncing = ctx.presence?.syncing(requester, requester.deviceId, query.set_presence ?? 'online')
     const fragments = await waitForSync(
       ctx,
       {
@@ -48,7 +49,7 @@ export const sync = endpoint({
       },
       Math.min(query.timeout ?? 0, longestTimeout),
       gone.signal,
-    )
+    ).finally(stopSyncing)
     return rawJson(fragments)
   },
 })
