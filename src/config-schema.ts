@@ -190,7 +190,13 @@ export const configSchema = section({
     digest_delay_seconds: Type.Integer({ ...positive, default: 600 }),
     include_content: Type.Boolean({ default: false }),
   }),
+  delayed_events: section({
+    max_delay_seconds: Type.Integer({ ...positive, default: 86_400 }),
+    max_per_user: Type.Integer({ ...positive, default: 100 }),
+  }),
   experimental: section({
+    msc4140: Type.Boolean({ default: true }),
+    msc4155: Type.Boolean({ default: true }),
     msc3881: Type.Boolean({ default: true }),
     sliding_sync: Type.Boolean({ default: true }),
   }),
