@@ -4,8 +4,10 @@ import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
+import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
+import { eventNumbers } from '../../src/storage/event-graph.ts'
 import type { Federation } from '../federation.ts'
-import { eventAuth, missingEvents, stateBefore } from '../remote/history.ts'
+import { eventAuth, eventsById, missingEvents, stateBefore, stateIdsBefore } from '../remote/history.ts'
 
 type Outcome = Acceptance | Failure
 
@@ -44,8 +46,10 @@ async function receiveAfterGap(
     const between = await missingEvents(federation, origin, room, earliest, [event.eventId])
     if (between.length > 0) await acceptGap(federation, origin, room, between)
   }
+  // The state before an event that was pushed to us is never taken from whoever pushed it: a server that does not tell what
+  // came before is not heard. The next event that is built on this one is another chance.
   const [second] = await acceptEvents(ctx, roomId, [event])
-  return second!.outcome === 'missing' ? acceptWithState(federation, origin, room, event) : second!
+  return second!
 }
 
 /** The oldest of what lies in between may have a gap before it too: there the state is asked for. */
@@ -68,12 +72,50 @@ async function acceptWithState(
   room: HotRoom,
   event: RoomEvent,
 ): Promise<Outcome> {
-  const told = await stateBefore(federation, origin, room, event.eventId)
+  const told = await fetchState(federation, origin, room, event.eventId)
   if (!told) return { outcome: 'missing', prevEvents: event.prevEvents, authEvents: [] }
-  const stored = await storeUsable(federation, room.roomId, [...told.authChain, ...told.state])
-  const ids = told.state.map(({ eventId }) => eventId).filter((eventId) => !stored.has(eventId))
-  const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event], { stateBefore: ids })
+  const known = await storedOf(federation, room, told)
+  const stateBefore = told.filter((eventId) => known.has(eventId))
+  const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event], { stateBefore })
   return outcome!
+}
+
+/** Missing events that are asked for one by one: for more, the whole state is less work for everybody. */
+const mostSingleEvents = 50
+
+/** Stores the state before an event with its auth chain, and says which events it has. */
+async function fetchState(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  eventId: EventId,
+): Promise<readonly EventId[] | undefined> {
+  const ids = await stateIdsBefore(federation, origin, room, eventId)
+  if (ids && ids.state.length > 0) {
+    const named = [...new Set([...ids.authChain, ...ids.state])]
+    const known = await storedOf(federation, room, named)
+    const lacking = named.filter((id) => !known.has(id))
+    if (lacking.length <= Math.max(mostSingleEvents, named.length / 10)) {
+      const events = await eventsById(federation, origin, room, lacking)
+      if (events.length > 0) await storeUsable(federation, room.roomId, events)
+      return ids.state
+    }
+  }
+  const told = await stateBefore(federation, origin, room, eventId)
+  if (!told) return undefined
+  await storeUsable(federation, room.roomId, [...told.authChain, ...told.state])
+  return told.state.map((event) => event.eventId)
+}
+
+/** Which of some events are stored here, as events of the room. */
+async function storedOf(
+  { ctx }: Federation,
+  room: HotRoom,
+  eventIds: readonly EventId[],
+): Promise<ReadonlySet<EventId>> {
+  const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
+  const here = rows.filter((row) => row.room === room.room)
+  return new Set(here.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
 }
 
 async function fetchAuth(federation: Federation, origin: ServerName, room: HotRoom, event: RoomEvent): Promise<void> {
@@ -81,12 +123,7 @@ async function fetchAuth(federation: Federation, origin: ServerName, room: HotRo
   if (chain.length > 0) await storeUsable(federation, room.roomId, chain)
 }
 
-/** @returns those that could not be stored. */
-async function storeUsable(
-  { ctx }: Federation,
-  roomId: RoomId,
-  events: readonly RoomEvent[],
-): Promise<ReadonlySet<EventId>> {
-  const refused = await storeOutliers(ctx, roomId, events)
-  return new Set(refused.keys())
+/** What cannot be judged is left out. */
+async function storeUsable({ ctx }: Federation, roomId: RoomId, events: readonly RoomEvent[]): Promise<void> {
+  await storeOutliers(ctx, roomId, events)
 }

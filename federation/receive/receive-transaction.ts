@@ -113,9 +113,8 @@ async function receiveInRoom(
   try {
     const outcomes = await receiveEvents(federation, origin, room, good)
     for (const [index, outcome] of outcomes.entries()) {
-      if (outcome.outcome === 'accepted' || outcome.outcome === 'known' || outcome.outcome === 'softFailed') continue
-      const error = outcome.outcome === 'rejected' ? outcome.reason : 'The event cannot be judged'
-      results.set(good[index]!.eventId, { error })
+      // What cannot be judged yet is not refused: it comes again with what is built on it.
+      if (outcome.outcome === 'rejected') results.set(good[index]!.eventId, { error: outcome.reason })
     }
   } catch (error) {
     federation.ctx.log.warn({ err: error, roomId }, 'Events of a room could not be taken in')

@@ -1,6 +1,6 @@
 import type { RoomEvent } from '../../src/matrix/event.ts'
-import type { EventId, ServerName } from '../../src/matrix/ids.ts'
-import type { JsonObject } from '../../src/matrix/json.ts'
+import { type EventId, parseEventId, type ServerName } from '../../src/matrix/ids.ts'
+import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { domainIn } from '../../src/rooms/remote-memberships.ts'
@@ -9,6 +9,9 @@ import { checkPdus } from '../receive/check-pdu.ts'
 
 /** Room for a state of many thousand members. */
 const mostStateBytes = 256 * 1024 * 1024
+const mostStateIdBytes = 16 * 1024 * 1024
+/** Requests for single events that run at a time. */
+const eventsAtOnce = 5
 
 /** The events between those we have and `latest`; none when the server does not say. Spec: `POST /get_missing_events`. */
 export async function missingEvents(
@@ -42,6 +45,47 @@ export async function stateBefore(
     checkPdus(federation, answer.auth_chain, room.roomId, room.rules),
   ])
   return { state: state.filter(({ pdu }) => pdu.state_key !== undefined), authChain }
+}
+
+/** The same by ids alone. Spec: `GET /state_ids`. */
+export async function stateIdsBefore(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  eventId: EventId,
+): Promise<{ state: readonly EventId[]; authChain: readonly EventId[] } | undefined> {
+  const path = `/_matrix/federation/v1/state_ids/${encodeURIComponent(room.roomId)}`
+  const uri = `${path}?event_id=${encodeURIComponent(eventId)}`
+  const answer = await ask(federation, room, server, { method: 'GET', uri, maxBytes: mostStateIdBytes })
+  if (!answer) return undefined
+  return { state: eventIdsIn(answer.pdu_ids), authChain: eventIdsIn(answer.auth_chain_ids) }
+}
+
+function eventIdsIn(list: Json | undefined): EventId[] {
+  if (!Array.isArray(list)) return []
+  return [...new Set(list.flatMap((id: Json) => (typeof id === 'string' ? (parseEventId(id) ?? []) : [])))]
+}
+
+/** Single events, as far as the server has them. Spec: `GET /event`. */
+export async function eventsById(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  eventIds: readonly EventId[],
+): Promise<RoomEvent[]> {
+  const found: RoomEvent[] = []
+  const wanted = [...eventIds]
+  const work = async (): Promise<void> => {
+    for (let eventId = wanted.pop(); eventId !== undefined; eventId = wanted.pop()) {
+      const uri = `/_matrix/federation/v1/event/${encodeURIComponent(eventId)}`
+      const answer = await ask(federation, room, server, { method: 'GET', uri })
+      const events = await checkPdus(federation, answer?.pdus, room.roomId, room.rules)
+      // Only what was asked for, whatever else is told.
+      found.push(...events.filter((event) => event.eventId === eventId))
+    }
+  }
+  await Promise.all(Array.from({ length: eventsAtOnce }, work))
+  return found
 }
 
 /** The auth chain of an event; none when the server does not say. Spec: `GET /event_auth`. */

@@ -181,7 +181,7 @@ describe.each(['2', '5', '6', '12'] as const)('parseEvent in version %s', (versi
 
   test('ids', () => {
     expect(parse({ state_key: '' })).toBe(true)
-    for (const state_key of [null, 1, 'é'.repeat(128)]) expect(parse({ state_key })).toBe(false)
+    for (const state_key of [null, 1, 'é'.repeat(256)]) expect(parse({ state_key })).toBe(false)
     for (const sender of ['alice', '@alice', '@alice:a b', '@a\0:a.example']) expect(parse({ sender })).toBe(false)
     const otherRoom = rules.createEventIsRoomId ? '!r:a.example' : `!${'r'.repeat(43)}`
     expect(parse({ room_id: otherRoom })).toBe(false)
@@ -215,4 +215,16 @@ describe.each(['2', '5', '6', '12'] as const)('parseEvent in version %s', (versi
     expect(parse({ type: 'm.room.redaction', redacts: 1 })).toBe(rules.redactsIn === 'content')
     expect(parse({ redacts: 1 })).toBe(true)
   })
+})
+
+test.each([
+  ['10', 70, true],
+  ['10', 256, false],
+  ['11', 63, true],
+  ['11', 70, false],
+  ['12', 70, false],
+] as const)('in version %s a state key of %i four-byte characters: %s', (version, length, isEvent) => {
+  const { pdu } = built(version, { stateKey: 'k' })
+  const parsed = parseEvent({ ...pdu, state_key: '💥'.repeat(length) } as unknown as JsonObject, roomRules(version))
+  expect('event' in parsed).toBe(isEvent)
 })

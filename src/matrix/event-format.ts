@@ -3,7 +3,7 @@ import { knownEvent, type Pdu, type RoomEvent } from './event.ts'
 import { eventIdOf } from './hashes.ts'
 import { fitsAnId, parseEventId, parseRoomId, parseServerName, parseUserId, serverNameOf } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
-import { MAX_AUTH_EVENTS, MAX_DEPTH, MAX_EVENT_BYTES, MAX_PREV_EVENTS } from './limits.ts'
+import { MAX_AUTH_EVENTS, MAX_DEPTH, MAX_EVENT_BYTES, MAX_ID_BYTES, MAX_PREV_EVENTS } from './limits.ts'
 import type { RoomRules } from './room-versions.ts'
 import { hasCanonicalNumbers } from './strict-json.ts'
 
@@ -24,9 +24,9 @@ export function parseEvent(json: JsonObject, rules: RoomRules): { event: RoomEve
 }
 
 function formatError(json: JsonObject, rules: RoomRules): string | undefined {
-  if (!isString(json.type) || !fitsAnId(json.type)) return 'type is not a string of at most 255 bytes'
+  if (!isString(json.type) || !fitsAKey(json.type, rules)) return 'type is not a string of at most 255 bytes'
   if (!isString(json.sender) || parseUserId(json.sender) === undefined) return 'sender is not a user id'
-  if (Object.hasOwn(json, 'state_key') && (!isString(json.state_key) || !fitsAnId(json.state_key))) {
+  if (Object.hasOwn(json, 'state_key') && (!isString(json.state_key) || !fitsAKey(json.state_key, rules))) {
     return 'state_key is not a string of at most 255 bytes'
   }
   if (!isObject(json.content)) return 'content is not an object'
@@ -40,6 +40,10 @@ function formatError(json: JsonObject, rules: RoomRules): string | undefined {
     (rules.strictIntegers && !hasCanonicalNumbers(json) ? 'a number is not an integer within ±(2⁵³−1)' : undefined) ??
     (isTooLarge(json) ? `larger than ${MAX_EVENT_BYTES} bytes` : undefined)
   )
+}
+
+function fitsAKey(text: string, rules: RoomRules): boolean {
+  return fitsAnId(text) || (!rules.keysInBytes && text.length <= 2 * MAX_ID_BYTES && [...text].length <= MAX_ID_BYTES)
 }
 
 function roomIdError(json: JsonObject, rules: RoomRules): string | undefined {

@@ -11,6 +11,10 @@ export type RoomRules = {
   readonly stateResolution: 'v1' | 'v2' | 'v2.1'
   /** Canonical JSON is enforced: no floats, no integers beyond ±(2⁵³−1). */
   readonly strictIntegers: boolean
+  /**
+   * Types and state keys are measured in bytes. Servers once measured them in code points, so older rooms have longer ones.
+   */
+  readonly keysInBytes: boolean
   /** A signing key must have been valid at the event's `origin_server_ts`. */
   readonly enforceKeyValidity: boolean
   /** The room id is the create event's id with another sigil; the event has no `room_id`, and no event cites it. */
@@ -71,6 +75,7 @@ const V1: RoomRules = {
   eventFormat: 'v1',
   stateResolution: 'v1',
   strictIntegers: false,
+  keysInBytes: false,
   enforceKeyValidity: false,
   createEventIsRoomId: false,
   redactsIn: 'event',
@@ -151,6 +156,7 @@ const V10: RoomRules = {
 const V11: RoomRules = {
   ...V10,
   version: '11',
+  keysInBytes: true,
   redactsIn: 'content',
   redaction: {
     event: keys(...EVENT_KEYS),
