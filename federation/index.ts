@@ -15,6 +15,7 @@ import { getVersion } from './server/get-version.ts'
 import { inviteOperations } from './server/invite.ts'
 import { mediaOperations } from './server/media.ts'
 import { membershipOperations } from './server/membership.ts'
+import { publicRoomsOperations } from './server/public-rooms.ts'
 import { queries } from './server/queries.ts'
 import { roomHistory } from './server/room-history.ts'
 import { sendTransaction } from './server/send-transaction.ts'
@@ -56,6 +57,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...inviteOperations(federation),
       ...roomHistory(federation),
       ...queries(federation),
+      ...publicRoomsOperations(federation),
       ...mediaOperations(federation),
       ...endToEndKeys(federation),
     ],

@@ -11,6 +11,7 @@ import type { RemoteServers } from '../../src/rooms/ports.ts'
 import type { Federation } from '../federation.ts'
 import { inviteRemoteUser } from './invite-remote-user.ts'
 import { joinRemoteRoom } from './join-remote-room.ts'
+import { askForPublicRooms } from './remote-public-rooms.ts'
 import { sendOwnMembership } from './send-own-membership.ts'
 
 const mostVia = 20
@@ -39,6 +40,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
       const servers = listed.flatMap((one: Json) => (typeof one === 'string' ? (parseServerName(one) ?? []) : []))
       return roomId && { roomId, servers: [serverNameOf(alias), ...servers] }
     },
+    publicRooms: (...wanted) => askForPublicRooms(federation, ...wanted),
     async profile(userId, asker) {
       const uri = `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`
       const told = await ask(asker, serverNameOf(userId), uri)

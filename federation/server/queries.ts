@@ -6,11 +6,10 @@ import { defineEndpoint } from '../../src/http/endpoint.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import { parseRoomAlias, parseUserId, serverNameOf } from '../../src/matrix/ids.ts'
 import { profileOf } from '../../src/profiles/read-profile.ts'
-import { publicRooms } from '../../src/rooms/public-rooms.ts'
 import type { Federation } from '../federation.ts'
 import { federationEndpoint } from './federation-endpoint.ts'
 
-/** Spec: Server-Server API, "Querying for information", "Public Room Directory", "OpenID" (v1.19). */
+/** Spec: Server-Server API, "Querying for information", "OpenID" (v1.19). */
 export function queries(federation: Federation): Endpoint[] {
   const { ctx } = federation
   return [
@@ -39,17 +38,6 @@ export function queries(federation: Federation): Endpoint[] {
           throw new MatrixError('M_NOT_FOUND', 'Room alias not found')
         const { roomId, servers } = await resolveOrAsk(ctx, alias)
         return { room_id: roomId, servers }
-      },
-    }),
-    federationEndpoint(federation, {
-      method: 'get',
-      path: '/_matrix/federation/v1/publicRooms',
-      query: Type.Object({ limit: Type.Optional(Type.Integer()), since: Type.Optional(Type.String()) }),
-      handle({ query, destination }) {
-        if (!ctx.config.rooms.allow_public_directory)
-          throw new MatrixError('M_FORBIDDEN', 'There is no public directory')
-        const { limit, since } = query as { limit?: number; since?: string }
-        return publicRooms(ctx, destination, { limit, since })
       },
     }),
     defineEndpoint(

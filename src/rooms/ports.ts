@@ -4,6 +4,7 @@ import type { RoomAlias, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import type { RoomVersion } from '../matrix/room-versions.ts'
 import type { HotRoom } from './hot-room.ts'
+import type { PublicRoomsQuery } from './public-rooms.ts'
 
 /** A membership that another server has taken in, of a room that this deployment is not in. */
 export type TakenMembership = {
@@ -46,6 +47,13 @@ export interface RemoteServers {
   ): Promise<{ roomId: RoomId; servers: readonly ServerName[] } | undefined>
   /** @returns undefined when the user is not known, or the server cannot be reached. */
   profile(userId: UserId, asker: ServerName): Promise<JsonObject | undefined>
+  /**
+   * A page of another server's directory.
+   *
+   * @throws MatrixError M_FORBIDDEN for a server that is not federated with, or whose directory is not public;
+   * M_INVALID_PARAM for a token that is not its own; M_CONNECTION_FAILED.
+   */
+  publicRooms(server: ServerName, asker: ServerName, query: PublicRoomsQuery): Promise<JsonObject>
 }
 
 async function nobody(): Promise<never> {
@@ -61,6 +69,7 @@ export const noRemoteServers: RemoteServers = {
   invite: nobody,
   resolveAlias: async () => undefined,
   profile: async () => undefined,
+  publicRooms: nobody,
 }
 
 /** Where federation, which is made after the rest, puts itself. */

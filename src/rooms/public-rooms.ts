@@ -1,3 +1,4 @@
+import { type Static, Type } from '@sinclair/typebox'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { foldText } from '../matrix/fold-text.ts'
@@ -63,6 +64,33 @@ export type PublicRoomsQuery = {
   readonly roomTypes?: readonly (string | null)[] | undefined
   /** With the rooms of all networks; or those of one alone, by its `instance_id`. */
   readonly networks?: 'all' | { readonly instanceId: string } | undefined
+}
+
+/** What clients and servers ask with alike. Spec: Client-Server API and Server-Server API, `POST …/publicRooms`. */
+export const publicRoomsBody = Type.Object({
+  limit: Type.Optional(Type.Integer()),
+  since: Type.Optional(Type.String()),
+  filter: Type.Optional(
+    Type.Object({
+      generic_search_term: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+      room_types: Type.Optional(Type.Union([Type.Array(Type.Union([Type.String(), Type.Null()])), Type.Null()])),
+    }),
+  ),
+  include_all_networks: Type.Optional(Type.Boolean()),
+  third_party_instance_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+})
+
+export function queryIn(body: Static<typeof publicRoomsBody>): PublicRoomsQuery {
+  const { third_party_instance_id: instanceId, include_all_networks: all } = body
+  const isOne = typeof instanceId === 'string' && instanceId !== ''
+  return {
+    limit: body.limit,
+    since: body.since,
+    searchTerm: body.filter?.generic_search_term ?? undefined,
+    roomTypes: body.filter?.room_types ?? undefined,
+    // Rooms of a bridged network are those that its application service lists.
+    networks: all === true ? 'all' : isOne ? { instanceId } : undefined,
+  }
 }
 
 /**

@@ -2,8 +2,9 @@ import { Type } from '@sinclair/typebox'
 import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
-import type { ServerName } from '../../matrix/ids.ts'
-import { type PublicRoomsQuery, publicRooms } from '../../rooms/public-rooms.ts'
+import { parseServerName, type ServerName } from '../../matrix/ids.ts'
+import type { JsonObject } from '../../matrix/json.ts'
+import { type PublicRoomsQuery, publicRooms, publicRoomsBody, queryIn } from '../../rooms/public-rooms.ts'
 
 const path = ['/_matrix/client/v3/publicRooms', '/_matrix/client/r0/publicRooms'] as const
 
@@ -21,7 +22,7 @@ export const getPublicRooms = endpoint({
     if (!requester && ctx.config.rooms.directory_requires_login) {
       throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
     }
-    return publicRooms(ctx, directoryOf(ctx, query.server, domain), query)
+    return roomsOf(ctx, query.server, domain, { limit: query.limit, since: query.since })
   },
 })
 
@@ -32,43 +33,29 @@ export const queryPublicRooms = endpoint({
   auth: 'userOrGuest',
   whileSuspended: true,
   query: Type.Object({ server: Type.Optional(Type.String()) }),
-  body: Type.Object({
-    limit: Type.Optional(Type.Integer()),
-    since: Type.Optional(Type.String()),
-    filter: Type.Optional(
-      Type.Object({
-        generic_search_term: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-        room_types: Type.Optional(Type.Union([Type.Array(Type.Union([Type.String(), Type.Null()])), Type.Null()])),
-      }),
-    ),
-    include_all_networks: Type.Optional(Type.Boolean()),
-    third_party_instance_id: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-  }),
+  body: publicRoomsBody,
   handle(ctx, { query, body, domain }) {
-    return publicRooms(ctx, directoryOf(ctx, query.server, domain), {
-      limit: body.limit,
-      since: body.since,
-      searchTerm: body.filter?.generic_search_term ?? undefined,
-      roomTypes: body.filter?.room_types ?? undefined,
-      networks: networksIn(body),
-    })
+    return roomsOf(ctx, query.server, domain, queryIn(body))
   },
 })
 
-/** Rooms of a bridged network are those that its application service lists. */
-function networksIn(body: {
-  include_all_networks?: boolean
-  third_party_instance_id?: string | null
-}): PublicRoomsQuery['networks'] {
-  const { third_party_instance_id: instanceId, include_all_networks: all } = body
-  if (all === true) return 'all'
-  return typeof instanceId === 'string' && instanceId !== '' ? { instanceId } : undefined
-}
-
-/** @throws MatrixError M_NOT_FOUND for another server: none can be asked. */
-function directoryOf(ctx: Pick<Context, 'domains'>, server: string | undefined, own: ServerName): ServerName {
-  if (server === undefined || server === '') return own
-  if (!ctx.domains.isLocal(server))
+/**
+ * The directory of a domain of ours, or of another server.
+ *
+ * @throws MatrixError M_INVALID_PARAM for what is no server name; what the other server refuses.
+ */
+async function roomsOf(
+  ctx: Context,
+  server: string | undefined,
+  own: ServerName,
+  query: PublicRoomsQuery,
+): Promise<JsonObject> {
+  if (server === undefined || server === '') return publicRooms(ctx, own, query)
+  const name = parseServerName(server)
+  if (name === undefined) throw new MatrixError('M_INVALID_PARAM', 'server: expected a server name')
+  if (ctx.domains.isLocal(name)) return publicRooms(ctx, name, query)
+  if (!ctx.remoteServers.current.isOn) {
     throw new MatrixError('M_NOT_FOUND', 'The directory of that server is not available')
-  return server
+  }
+  return ctx.remoteServers.current.publicRooms(name, own, query)
 }
