@@ -3,6 +3,10 @@ import { Redis } from 'ioredis'
 import { type Logger, pino } from 'pino'
 import { createMissingAccounts } from './accounts/create-account.ts'
 import { createRequesters, type Requesters } from './accounts/requesters.ts'
+import { createJobs, type Jobs } from './admin/jobs.ts'
+import { runDeleteRoom } from './admin/rooms/delete-room.ts'
+import { runPurgeHistory } from './admin/rooms/purge-history.ts'
+import { runRedactUser } from './admin/users/redact-user.ts'
 import { type ApplicationServices, createApplicationServices } from './application-services/application-services.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -11,6 +15,7 @@ import { type Domains, openDomains } from './domains.ts'
 import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
+import type { RoomId } from './matrix/ids.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
 import { createPresence, type Presence } from './presence/presence.ts'
@@ -19,6 +24,7 @@ import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { createPushing, type Pushing } from './push/pushing.ts'
 import { type Random, randomFrom } from './random.ts'
 import { type Audiences, createAudiences } from './rooms/audience.ts'
+import { type BlockedRooms, createBlockedRooms } from './rooms/blocked-rooms.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
 import { createRemoteServersPlace, type RemoteServersPlace } from './rooms/ports.ts'
 import { createTransactionPruning, type TransactionPruning } from './rooms/prune-transactions.ts'
@@ -86,6 +92,9 @@ export type Context = {
   readonly media: Media
   readonly applicationServices: ApplicationServices
   readonly remoteServers: RemoteServersPlace
+  readonly blockedRooms: BlockedRooms
+  /** What administrators have done in the background. */
+  readonly jobs: Jobs
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
@@ -132,6 +141,10 @@ export async function createContext(
   const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
   const storage = await openStorage(base, redis)
   const hotRooms = createHotRooms({ database, ...storage })
+  invalidations.subscribe('room', (roomId) => {
+    const room = roomId === undefined ? undefined : hotRooms.peek(roomId as RoomId)
+    if (room) hotRooms.drop(room)
+  })
   const feeds = createFeeds(storage.stream)
   // After the feeds, which must know what those it wakes will ask for.
   const sessions = createSessions({ database, invalidations, ...storage })
@@ -173,6 +186,11 @@ export async function createContext(
     applicationServices,
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
+    blockedRooms: await createBlockedRooms(base),
+    jobs: createJobs(
+      { ...base, ownership },
+      { 'delete room': runDeleteRoom, 'purge history': runPurgeHistory, 'redact user': runRedactUser },
+    ),
     redis: redis?.publisher,
     rateLimits: createRateLimits({ ...base, redis: redis?.publisher }),
     requesters: createRequesters(base),
@@ -227,6 +245,7 @@ export async function closeContext(context: Context): Promise<void> {
   context.presence?.close()
   await context.pushing.close()
   await context.applicationServices.close()
+  await context.jobs.close()
   await context.ownership.close()
   await context.media.close()
   await context.writer.close()

@@ -2,7 +2,17 @@ import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 
 /** What changed, and so must be forgotten by every process that remembers it. */
-export type InvalidationKind = 'user' | 'user-rooms' | 'push-rules' | 'pushers' | 'device-keys' | 'room' | 'media'
+export type InvalidationKind =
+  | 'user'
+  | 'user-rooms'
+  | 'push-rules'
+  | 'pushers'
+  | 'device-keys'
+  | 'room'
+  | 'media'
+  | 'admin-jobs'
+  | 'blocked-rooms'
+  | 'destinations'
 
 /** The key of what changed; `undefined` when any of that kind may have changed unheard. */
 export type Invalidated = string | undefined

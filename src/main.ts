@@ -22,6 +22,7 @@ const commands: { readonly [name in Command['name']]: () => Promise<Run> } = {
   'check-config': async () => (await import('./cli/check-config.ts')).checkConfiguration,
   'generate-signing-key': async () => (await import('./cli/generate-signing-key.ts')).generateSigningKey,
   'create-user': async () => (await import('./cli/create-user.ts')).createUser,
+  audit: async () => (await import('./cli/export-audit.ts')).exportAudit,
   'set-password': async () => (await import('./cli/set-password.ts')).setPassword,
 }
 

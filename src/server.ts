@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
+import { adminEndpoints } from './admin/index.ts'
 import { endpoints } from './client/index.ts'
 import { beginClosing, type Context } from './context.ts'
 import type { Endpoint } from './http/endpoint.ts'
@@ -50,7 +51,7 @@ export async function startServer(
   app.set('strict routing', true)
   app.set('trust proxy', false)
   const { elsewhere = [] } = options
-  app.use(createRouter(ctx, [...(options.endpoints ?? endpoints), ...(options.also ?? [])], { elsewhere }))
+  app.use(createRouter(ctx, [...(options.endpoints ?? publicEndpoints(ctx)), ...(options.also ?? [])], { elsewhere }))
   const settings = { maxHeaderSize, noDelay: true, keepAliveTimeout: 65_000, requestTimeout }
   const server: Server = options.tls
     ? createTlsServer({ ...settings, ...options.tls }, app)
@@ -58,10 +59,22 @@ export async function startServer(
   await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
   ctx.pushing.start()
   ctx.applicationServices.start()
+  ctx.jobs.start(ctx)
   return {
     port: (server.address() as AddressInfo).port,
     close: () => closeServer(ctx, server),
   }
+}
+
+/** What clients are served, and administrators among them where the configuration wants it. */
+function publicEndpoints(ctx: Context): readonly Endpoint[] {
+  return ctx.config.admin.on_client_listener ? [...endpoints, ...adminEndpoints] : endpoints
+}
+
+/** Listens for administrators, on a port of their own. */
+export function startAdminServer(ctx: Context, options: { host?: string; port?: number } = {}): Promise<RunningServer> {
+  const { host, port = 0 } = ctx.config.admin
+  return startServer(ctx, { host, port, ...options, endpoints: adminEndpoints })
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

@@ -171,6 +171,13 @@ export function createSender(federation: Federation): Sender {
     if (!stop.signal.aborted) later(() => tellPresence(news))
   })
 
+  const heardOf = (server: string): void => {
+    for (const to of destinations.values()) if (to.server === server) to.startNow(federation, stop.signal)
+  }
+  ctx.invalidations.subscribe('destinations', (server) => {
+    if (server !== undefined) heardOf(server)
+  })
+
   /** A server that there was nothing for must not be looked through all of it after a restart. */
   const pass = async (): Promise<void> => {
     const idle = [...destinations.values()].filter((to) => !to.hasWork && !to.running && to.acked < followed.position)
@@ -184,9 +191,7 @@ export function createSender(federation: Federation): Sender {
   passing.unref()
 
   return {
-    heardOf(server) {
-      for (const to of destinations.values()) if (to.server === server) to.startNow(federation, stop.signal)
-    },
+    heardOf,
     async close() {
       stop.abort()
       clearInterval(passing)

@@ -78,6 +78,7 @@ async function takeInvite(federation: Federation, call: FederationCall, invite: 
   const account = await findAccount(ctx.database.db, userId)
   if (!account || account.deactivated_at !== null)
     throw new MatrixError('M_FORBIDDEN', 'There is no such user to invite')
+  ctx.blockedRooms.refuse(roomId)
   const known = await ctx.hotRooms.get(roomId)
   if (known) refuseByAcl(known, call.origin)
   if (known && known.rules !== rules) throw new MatrixError('M_INVALID_PARAM', 'The room is of another version')

@@ -19,6 +19,8 @@ export type Requester = {
   readonly isSuspended: boolean
   /** SHA-256 of the access token, in hexadecimal. */
   readonly tokenHash: string
+  /** How often the user may send, where an administrator has said so; 0 per second is without a limit. */
+  readonly messageLimit?: { readonly per_second: number; readonly burst_count: number }
   /** The application service that acts as this user. */
   readonly service?: ApplicationService
 }
@@ -151,5 +153,8 @@ function requesterFrom(row: TokenRow, tokenHash: string): Requester {
     isLocked: row.locked,
     isSuspended: row.suspended,
     tokenHash,
+    ...(row.messages_per_second !== null && {
+      messageLimit: { per_second: row.messages_per_second, burst_count: row.messages_burst_count ?? 0 },
+    }),
   }
 }

@@ -1,7 +1,14 @@
 import { parseArgs } from 'node:util'
 
 export type Command = {
-  readonly name: 'start' | 'migrate' | 'check-config' | 'generate-signing-key' | 'create-user' | 'set-password'
+  readonly name:
+    | 'start'
+    | 'migrate'
+    | 'check-config'
+    | 'generate-signing-key'
+    | 'create-user'
+    | 'set-password'
+    | 'audit'
   readonly config: string | undefined
   /** What follows the command's name. */
   readonly operands: readonly string[]
@@ -25,6 +32,7 @@ Commands:
   generate-signing-key FILE      Write a new signing key.
   create-user NAME               Create a user; NAME is a localpart or a whole user id.
   set-password USER              Set a user's password and end all their sessions.
+  audit export                   Write what administrators did, as lines of JSON.
 
 Options:
   --config FILE       The configuration, YAML; config.sample.yaml shows every key.
@@ -43,6 +51,7 @@ const operandCounts: { readonly [name in Command['name']]: number } = {
   'generate-signing-key': 1,
   'create-user': 1,
   'set-password': 1,
+  audit: 1,
 }
 
 /** @throws CommandError */
@@ -56,6 +65,7 @@ export function parseArguments(args: readonly string[]): Command | 'help' {
   if (operands.length !== expected) {
     throw new CommandError(`${known} takes ${expected === 0 ? 'no operand' : 'one operand'}, see --help`)
   }
+  if (known === 'audit' && operands[0] !== 'export') throw new CommandError('audit knows export only, see --help')
   return { name: known, config: values.config, operands, admin: values.admin === true, password: values.password }
 }
 

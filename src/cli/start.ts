@@ -3,7 +3,7 @@ import { finishDeactivations } from '../accounts/leave-all-rooms.ts'
 import { loadConfig } from '../config.ts'
 import { beginClosing, type Context, closeContext, createContext, createLog } from '../context.ts'
 import type { Endpoint } from '../http/endpoint.ts'
-import { keyEndpoints, type RunningServer, startServer } from '../server.ts'
+import { keyEndpoints, type RunningServer, startAdminServer, startServer } from '../server.ts'
 import type { Command } from './arguments.ts'
 import { openDeployment } from './deployment.ts'
 
@@ -60,6 +60,9 @@ async function listen(context: Context, ofFederation: readonly Endpoint[]): Prom
       onPort(config.port),
     ),
   ]
+  if (config.admin.port !== undefined) {
+    servers.push(await startAdminServer(context).catch(onPort(config.admin.port)))
+  }
   if (!isApart) return servers
   const hasTls = certFile !== undefined && keyFile !== undefined
   const tls = hasTls ? { cert: readFileSync(certFile), key: readFileSync(keyFile) } : undefined

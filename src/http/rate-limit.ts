@@ -12,13 +12,15 @@ export type RateLimits = {
   /**
    * Takes one request from the bucket.
    *
+   * @param rate In place of the configured one.
    * @throws MatrixError M_LIMIT_EXCEEDED with `retry_after_ms`.
    */
-  take(kind: RateLimitKind, key: string): Promise<void>
+  take(kind: RateLimitKind, key: string, rate?: Rate): Promise<void>
   /** As `take`, without taking: whether a request would be refused. */
   check(kind: RateLimitKind, key: string): Promise<void>
 }
 
+/** A burst of 0 lets one through at a time all the same. */
 type Rate = { readonly per_second: number; readonly burst_count: number }
 
 /** The bucket is empty `now` until `fullAt`: a leaky bucket needs to remember one moment (GCRA). */
@@ -37,6 +39,7 @@ const guardsSecrets: ReadonlySet<RateLimitKind> = new Set<RateLimitKind>([
   'login_address',
   'login_account',
   'login_failed',
+  'admin_refused',
 ])
 
 const maxBuckets = 100_000
@@ -52,25 +55,25 @@ export function createRateLimits(ctx: {
   const local = localBuckets(ctx.clock)
   const shared = ctx.redis === undefined ? undefined : redisBuckets(ctx.redis, ctx.config.redis.prefix)
 
-  async function spend(kind: RateLimitKind, key: string, cost: 0 | 1): Promise<void> {
+  async function spend(kind: RateLimitKind, key: string, cost: 0 | 1, rate: Rate = rates[kind]): Promise<void> {
     const bucket = `${kind}:${key}`
     let wait: number
     try {
-      wait = await (shared ?? local).take(bucket, rates[kind], cost)
+      wait = await (shared ?? local).take(bucket, rate, cost)
     } catch {
       if (guardsSecrets.has(kind)) {
         throw new MatrixError('M_LIMIT_EXCEEDED', 'The server cannot check this now, try again later', {
           extra: { retry_after_ms: 5000 },
         })
       }
-      wait = await local.take(bucket, rates[kind], cost)
+      wait = await local.take(bucket, rate, cost)
     }
     if (wait > 0) {
       throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many requests', { extra: { retry_after_ms: Math.ceil(wait) } })
     }
   }
 
-  return { take: (kind, key) => spend(kind, key, 1), check: (kind, key) => spend(kind, key, 0) }
+  return { take: (kind, key, rate) => spend(kind, key, 1, rate), check: (kind, key) => spend(kind, key, 0) }
 }
 
 function localBuckets(clock: Clock): Buckets {
@@ -80,7 +83,7 @@ function localBuckets(clock: Clock): Buckets {
       const now = clock.monotonic()
       const interval = 1000 / rate.per_second
       const next = Math.max(fullAt.get(key) ?? now, now) + interval
-      const wait = next - now - interval * rate.burst_count
+      const wait = next - now - interval * Math.max(rate.burst_count, 1)
       if (wait > 1e-6 || cost === 0) return Math.max(wait, 0)
       fullAt.delete(key)
       if (fullAt.size >= maxBuckets) forgetBuckets(fullAt, now)

@@ -52,7 +52,9 @@ export function createRouter(
     const requester = pending instanceof Promise ? await pending : pending
     if (endpoint.rateLimit !== undefined && !isUnlimited(requester)) {
       const { kind, by } = endpoint.rateLimit
-      await ctx.rateLimits.take(kind, by === 'user' && requester !== undefined ? requester.userId : address)
+      const key = by === 'user' && requester !== undefined ? requester.userId : address
+      const limit = kind === 'message' ? requester?.messageLimit : undefined
+      if (limit?.per_second !== 0) await ctx.rateLimits.take(kind, key, limit)
     }
     const params = endpoint.checkParams === undefined ? found.params : endpoint.checkParams(found.params)
     const query = endpoint.checkQuery === undefined ? texts : endpoint.checkQuery(texts)

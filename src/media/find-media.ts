@@ -67,6 +67,7 @@ async function load(ctx: Engine, media: MediaName): Promise<StoredMedia | undefi
     if (ctx.domains.isLocal(media.serverName)) throw notFound()
     return undefined
   }
+  if (row.quarantined) throw notFound()
   if (row.sha256 === null) {
     if ((row.expires_at ?? 0) <= ctx.clock.now()) throw notFound()
     return undefined

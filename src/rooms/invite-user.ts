@@ -12,6 +12,7 @@ export async function inviteUser(
   roomId: RoomId,
   invite: { readonly sender: UserId; readonly target: UserId; readonly reason?: string },
 ): Promise<void> {
+  ctx.blockedRooms.refuse(roomId)
   const room = await ctx.hotRooms.get(roomId)
   if (!room) throw new MatrixError('M_FORBIDDEN', 'You are not in this room')
   await changeMembership(ctx, roomId, { ...invite, membership: 'invite' })

@@ -20,6 +20,7 @@ export async function joinRoom(
   body: JsonObject = {},
   via: readonly ServerName[] = [],
 ): Promise<RoomId> {
+  ctx.blockedRooms.refuse(roomId)
   const room = await ctx.hotRooms.get(roomId)
   await (room && ctx.hotRooms.load(room, [['m.room.member', userId]]))
   if (room?.get('m.room.member', userId)?.pdu.content.membership === 'join') return roomId

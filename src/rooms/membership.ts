@@ -12,7 +12,7 @@ import { localMember } from './remote-memberships.ts'
 import { type SentTransactions, sendEvent } from './send-event.ts'
 
 export type MembershipEngine = Parameters<typeof sendEvent>[0] &
-  Pick<Context, 'profiles' | 'remoteServers'> & { readonly sentTransactions: SentTransactions }
+  Pick<Context, 'profiles' | 'remoteServers' | 'blockedRooms'> & { readonly sentTransactions: SentTransactions }
 
 /** What somebody does to a membership, their own or another's. */
 export type MembershipChange = {

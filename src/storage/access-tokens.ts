@@ -12,12 +12,15 @@ export type TokenRow = {
   is_guest: boolean
   locked: boolean
   suspended: boolean
+  messages_per_second: number | null
+  messages_burst_count: number | null
 }
 
 const findStatement = statement<TokenRow>(
   'find-access-token',
   `select t.user_nid, u.user_id, t.device_id, t.expires_at, t.refresh_token, t.used,
-          a.is_admin, a.is_guest, a.locked, a.suspended
+          a.is_admin, a.is_guest, a.locked, a.suspended,
+          a.messages_per_second, a.messages_burst_count
    from access_tokens t join users u using (user_nid) join accounts a using (user_nid)
    where t.token_hash = $1 and a.deactivated_at is null`,
 )
@@ -155,4 +158,18 @@ export async function deleteTokensOfDevice(tx: Tx, userNid: number, deviceId: st
   for (const table of ['access_tokens', 'refresh_tokens'] as const) {
     await tx.deleteFrom(table).where('user_nid', '=', userNid).where('device_id', '=', deviceId).execute()
   }
+}
+
+export async function expireTokensOfDevice(
+  db: Db,
+  userNid: number,
+  deviceId: string,
+  expiresAt: number,
+): Promise<void> {
+  await db
+    .updateTable('access_tokens')
+    .set({ expires_at: expiresAt })
+    .where('user_nid', '=', userNid)
+    .where('device_id', '=', deviceId)
+    .execute()
 }

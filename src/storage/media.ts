@@ -8,11 +8,12 @@ export type MediaRow = {
   content_type: string | null
   filename: string | null
   size: number | null
+  quarantined: boolean
 }
 
 export const mediaById = statement<MediaRow>(
   'media',
-  `select uploader, sha256, expires_at, content_type, filename, size
+  `select uploader, sha256, expires_at, content_type, filename, size, quarantined_by is not null as quarantined
    from media left join blobs using (sha256) where server_name = $1 and media_id = $2`,
 )
 

@@ -57,3 +57,32 @@ export async function insertRegistrationToken(
 ): Promise<void> {
   await db.insertInto('registration_tokens').values(token).execute()
 }
+
+const columns = ['token', 'uses_allowed', 'pending', 'completed', 'expires_at'] as const
+
+/** @param valid whether only those that can, or cannot, be used now; undefined: all. */
+export function listRegistrationTokens(db: Db, now: number, valid: boolean | undefined) {
+  let query = db.selectFrom('registration_tokens').select(columns).orderBy('token')
+  const usable = sql<boolean>`(expires_at is null or expires_at > ${now})
+    and (uses_allowed is null or pending + completed < uses_allowed)`
+  if (valid !== undefined) query = query.where(valid ? usable : sql<boolean>`not (${usable})`)
+  return query.execute()
+}
+
+export function findRegistrationToken(db: Db, token: string) {
+  return db.selectFrom('registration_tokens').select(columns).where('token', '=', token).executeTakeFirst()
+}
+
+export async function updateRegistrationToken(
+  db: Db,
+  token: string,
+  changes: { uses_allowed?: number | null; expires_at?: number | null },
+): Promise<void> {
+  if (Object.keys(changes).length === 0) return
+  await db.updateTable('registration_tokens').set(changes).where('token', '=', token).execute()
+}
+
+export async function deleteRegistrationToken(db: Db, token: string): Promise<boolean> {
+  const result = await db.deleteFrom('registration_tokens').where('token', '=', token).executeTakeFirst()
+  return result.numDeletedRows > 0n
+}

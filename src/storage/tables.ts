@@ -394,7 +394,6 @@ type AdministrationTables = {
     ended_at: number | null
   }
   server_notice_rooms: { user_nid: number; room: number }
-  server_notice_transactions: { requested_by: number; txn_id: string; event_id: string; created_at: number }
 }
 
 // -- mail (migrations/0063, 0064) --------------------------------------------------------------------------------------

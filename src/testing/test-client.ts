@@ -76,7 +76,7 @@ export class TestClient {
 
   /** The answer, whatever its status. `path` begins with a slash; without a prefix it is under `/_matrix/client/v3`. */
   attempt(method: string, path: string, request: Omit<TestRequest, 'token'> = {}): Promise<TestResponse> {
-    const full = /^\/(_matrix|_synapse|\.well-known)\//.test(path) ? path : `/_matrix/client/v3${path}`
+    const full = /^\/(_matrix|_synapse|_chappe|\.well-known)\//.test(path) ? path : `/_matrix/client/v3${path}`
     return sendRequest(this.base, method, full, { ...request, token: this.accessToken })
   }
 

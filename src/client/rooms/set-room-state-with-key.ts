@@ -3,6 +3,7 @@ import { endpoint } from '../../http/endpoint.ts'
 import { anyObject } from '../../http/validation.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { setState } from '../../rooms/set-state.ts'
+import { refuseRejection } from '../../server-notices/refuse-rejection.ts'
 import { parseStateKey, parseType, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` (v1.19). */
@@ -22,6 +23,9 @@ export const setRoomStateWithKey = endpoint({
   body: anyObject,
   query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })) }),
   async handle(ctx, { params, query, body, requester }) {
+    if (params.eventType === 'm.room.member' && params.stateKey === requester.userId && body.membership === 'leave') {
+      await refuseRejection(ctx, params.roomId, requester)
+    }
     const eventId = await setState(ctx, params.roomId, {
       type: params.eventType,
       sender: requester.userId,
