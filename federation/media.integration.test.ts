@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import sharp from 'sharp'
 import { expect, test } from 'vitest'
-import { mediaRequest, upload } from '../src/client/media/media.fixtures.ts'
+import { mediaRequest, upload } from '../src/testing/media-requests.ts'
 import { signedRequest } from './federated-server.fixtures.ts'
 import { pair } from './two-servers.fixtures.ts'
 

@@ -160,6 +160,8 @@ async function begun(timeout: number, ask: (signal: AbortSignal) => ReturnType<t
   try {
     const signal = AbortSignal.any([late.signal, AbortSignal.timeout(longestAnswer)])
     const { statusCode, headers, body } = await ask(signal)
+    // Whoever destroys it unread knows.
+    body.on('error', () => {})
     return { status: statusCode, headers, body }
   } finally {
     clearTimeout(timer)

@@ -1,15 +1,16 @@
 import { pipeline } from 'node:stream/promises'
 import { Type } from '@sinclair/typebox'
-import { contentDisposition } from '../../src/client/media/content-disposition.ts'
-import { waitOf, waitQuery } from '../../src/client/media/media-requests.ts'
 import type { Endpoint } from '../../src/http/endpoint.ts'
+import { contentDisposition } from '../../src/media/content-disposition.ts'
 import { findMedia } from '../../src/media/find-media.ts'
+import { DEFAULT_WAIT_MS } from '../../src/media/limits.ts'
 import { parseMediaId } from '../../src/media/media-ids.ts'
 import { thumbnail } from '../../src/media/thumbnail.ts'
 import type { Federation } from '../federation.ts'
 import { type FederationCall, federationEndpoint } from './federation-endpoint.ts'
 
 const params = { mediaId: parseMediaId }
+const waitQuery = Type.Object({ timeout_ms: Type.Optional(Type.Integer({ minimum: 0 })) })
 const side = Type.Integer({ minimum: 1, maximum: 100_000 })
 const size = Type.Object({
   width: side,
@@ -25,7 +26,7 @@ export function mediaOperations(federation: Federation): Endpoint[] {
     findMedia(
       ctx,
       { serverName: call.destination, mediaId: call.params.mediaId! },
-      { allowRemote: false, asker: call.destination, ...waitOf(call.query, call.response) },
+      { allowRemote: false, asker: call.destination, ...waitOf(call) },
     )
   return [
     federationEndpoint(federation, {
@@ -56,6 +57,13 @@ export function mediaOperations(federation: Federation): Endpoint[] {
       },
     }),
   ]
+}
+
+/** A server that went away waits no more. */
+function waitOf({ query, response }: FederationCall): { timeout: number; signal: AbortSignal } {
+  const gone = new AbortController()
+  response.once('close', () => gone.abort())
+  return { timeout: (query.timeout_ms as number | undefined) ?? DEFAULT_WAIT_MS, signal: gone.signal }
 }
 
 type Content = {

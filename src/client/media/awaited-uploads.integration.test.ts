@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createFakeClock, startTestServer, type TestClient } from '../../testing/index.ts'
-import { download, mediaRequest } from './media.fixtures.ts'
+import { download, mediaRequest } from '../../testing/media-requests.ts'
 
 async function create(client: TestClient): Promise<{ media: string; expires: number }> {
   const body = await client.post('/_matrix/media/v1/create')

@@ -1,8 +1,8 @@
 import { pipeline } from 'node:stream/promises'
 import type { Request, Response } from 'express'
 import { setCommonHeaders } from '../../http/response.ts'
+import { contentDisposition } from '../../media/content-disposition.ts'
 import type { ByteRange, MediaStore } from '../../media/media-store.ts'
-import { contentDisposition } from './content-disposition.ts'
 import { rangeOf } from './range.ts'
 
 /**

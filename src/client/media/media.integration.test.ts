@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { parseMxc } from '../../media/media-ids.ts'
 import { removeMedia } from '../../media/remove-media.ts'
 import { startTestServer, type TestServer } from '../../testing/index.ts'
-import { download, mediaRequest, upload } from './media.fixtures.ts'
+import { download, mediaRequest, upload } from '../../testing/media-requests.ts'
 
 function filesOf(server: TestServer): string[] {
   const folder = join(server.ctx.config.data_dir, 'media')

@@ -3,7 +3,7 @@ import { deflateSync } from 'node:zlib'
 import sharp, { type Sharp } from 'sharp'
 import { expect, test } from 'vitest'
 import { startTestServer } from '../../testing/index.ts'
-import { mediaRequest, thumbnailOf, upload } from './media.fixtures.ts'
+import { mediaRequest, thumbnailOf, upload } from '../../testing/media-requests.ts'
 
 function image(width: number, height: number, alpha = 1): Sharp {
   const channels = alpha === 1 ? 3 : 4

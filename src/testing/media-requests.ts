@@ -1,4 +1,4 @@
-import type { Answer, TestClient } from '../../testing/index.ts'
+import type { Answer, TestClient } from './index.ts'
 
 export type MediaResponse = {
   readonly status: number
