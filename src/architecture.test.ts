@@ -32,6 +32,7 @@ function domains(): readonly string[] {
     'account-data',
     'media',
     'presence',
+    'delayed-events',
     'sync',
     'server-notices',
     'mail',

@@ -10,6 +10,7 @@ import { runRedactUser } from './admin/users/redact-user.ts'
 import { type ApplicationServices, createApplicationServices } from './application-services/application-services.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
+import { createDelayedEvents, type DelayedEvents } from './delayed-events/delayed-events.ts'
 import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
@@ -89,6 +90,7 @@ export type Context = {
   /** Undefined: users do not see who is there. */
   readonly presence: Presence | undefined
   readonly slidingSync: SlidingParts
+  readonly delayedEvents: DelayedEvents
   readonly media: Media
   readonly applicationServices: ApplicationServices
   readonly remoteServers: RemoteServersPlace
@@ -183,6 +185,7 @@ export async function createContext(
     slidingSync: createSlidingSync({ database, ...storage }),
     typing,
     presence,
+    delayedEvents: createDelayedEvents({ ...base, ...storage, ownership }, () => context),
     applicationServices,
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
@@ -243,6 +246,7 @@ export async function closeContext(context: Context): Promise<void> {
   beginClosing(context)
   context.typing.close()
   context.presence?.close()
+  await context.delayedEvents.close()
   await context.pushing.close()
   await context.applicationServices.close()
   await context.jobs.close()

@@ -10,6 +10,7 @@ export type InvalidationKind =
   | 'device-keys'
   | 'room'
   | 'media'
+  | 'delayed-events'
   | 'admin-jobs'
   | 'blocked-rooms'
   | 'destinations'

@@ -58,6 +58,7 @@ export async function startServer(
     : createServer(settings, app)
   await listen(server, options.port ?? ctx.config.port, options.host ?? ctx.config.host)
   ctx.pushing.start()
+  if (ctx.config.experimental.msc4140) ctx.delayedEvents.start()
   ctx.applicationServices.start()
   ctx.jobs.start(ctx)
   return {

@@ -72,6 +72,9 @@ function reasonFor(error: unknown): unknown {
   if (error.body.errcode === 'M_INCOMPATIBLE_ROOM_VERSION') {
     return new MatrixError('M_UNSUPPORTED_ROOM_VERSION', 'The server of the invited user does not support this room')
   }
+  if (error.body.errcode === 'M_INVITE_BLOCKED') {
+    return new MatrixError('M_INVITE_BLOCKED', 'The invited user does not take invites from you')
+  }
   return error.status === 403
     ? new MatrixError('M_FORBIDDEN', 'The server of the invited user refuses the invite')
     : new MatrixError('M_CONNECTION_FAILED', 'The server of the invited user does not take the invite')

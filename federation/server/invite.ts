@@ -1,3 +1,4 @@
+import { refuseBlockedInvite } from '../../src/account-data/invite-permissions.ts'
 import type { Endpoint } from '../../src/http/endpoint.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { RoomEvent } from '../../src/matrix/event.ts'
@@ -79,6 +80,7 @@ async function takeInvite(federation: Federation, call: FederationCall, invite: 
   if (!account || account.deactivated_at !== null)
     throw new MatrixError('M_FORBIDDEN', 'There is no such user to invite')
   ctx.blockedRooms.refuse(roomId)
+  const verdict = await refuseBlockedInvite(ctx, userId, event.pdu.sender)
   const known = await ctx.hotRooms.get(roomId)
   if (known) refuseByAcl(known, call.origin)
   if (known && known.rules !== rules) throw new MatrixError('M_INVALID_PARAM', 'The room is of another version')
@@ -86,7 +88,8 @@ async function takeInvite(federation: Federation, call: FederationCall, invite: 
   const { unsigned: _unsigned, ...kept } = pdu
   const signed = { ...event, pdu: kept }
   if (known && (await localMember(ctx, known)) !== undefined) await takeIntoRoom(federation, call, known, signed)
-  else await showToUser(federation, call, signed, invite)
+  // Whom the user ignores learns nothing of it.
+  else if (verdict === 'allow') await showToUser(federation, call, signed, invite)
   return pdu as unknown as JsonObject
 }
 

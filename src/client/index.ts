@@ -1,6 +1,7 @@
 import type { Endpoint } from '../http/endpoint.ts'
 import { accountEndpoints } from './account/index.ts'
 import { applicationServiceEndpoints } from './application-services/index.ts'
+import { delayedEventEndpoints } from './delayed-events/index.ts'
 import { deviceEndpoints } from './devices/index.ts'
 import { directoryEndpoints } from './directory/index.ts'
 import { keyEndpoints } from './keys/index.ts'
@@ -52,4 +53,5 @@ export const endpoints: readonly Endpoint[] = [
   ...thirdPartyEndpoints,
   ...applicationServiceEndpoints,
   ...voipEndpoints,
+  ...delayedEventEndpoints,
 ]

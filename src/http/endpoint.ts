@@ -49,6 +49,8 @@ type Options = {
   readonly rateLimit?: { readonly kind: RateLimitKind; readonly by: 'user' | 'address' }
   /** Bytes; a longer body is refused before it is read. */
   readonly bodyLimit?: number
+  /** An absent body stands for an empty object also in a PUT. */
+  readonly mayLackBody?: boolean
   /** The handler reads the request itself, whatever its type. */
   readonly raw?: boolean
   /** `any` lets floats through: for data that is stored and never signed. */

@@ -134,7 +134,9 @@ async function jsonBody(endpoint: Endpoint, request: IncomingMessage): Promise<u
   const bytes = readBody(request, endpoint.bodyLimit ?? defaultBodyLimit)
   const read = bytes instanceof Promise ? await bytes : bytes
   if (endpoint.checkBody === undefined) return undefined
-  return endpoint.checkBody(jsonOf(read, endpoint.method, endpoint.integers ?? 'strict'))
+  return endpoint.checkBody(
+    jsonOf(read, endpoint.mayLackBody ? 'post' : endpoint.method, endpoint.integers ?? 'strict'),
+  )
 }
 
 function noteSeen(ctx: Context, requester: Requester, address: string, request: IncomingMessage): void {

@@ -1,3 +1,4 @@
+import { refuseBlockedInvite } from '../account-data/invite-permissions.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
@@ -12,7 +13,9 @@ import { localMember } from './remote-memberships.ts'
 import { type SentTransactions, sendEvent } from './send-event.ts'
 
 export type MembershipEngine = Parameters<typeof sendEvent>[0] &
-  Pick<Context, 'profiles' | 'remoteServers' | 'blockedRooms'> & { readonly sentTransactions: SentTransactions }
+  Pick<Context, 'config' | 'profiles' | 'remoteServers' | 'blockedRooms'> & {
+    readonly sentTransactions: SentTransactions
+  }
 
 /** What somebody does to a membership, their own or another's. */
 export type MembershipChange = {
@@ -43,6 +46,9 @@ export async function changeMembership(
     sender: change.sender,
     stateKey: change.target,
     content,
+  }
+  if (change.membership === 'invite' && ctx.domains.isLocal(serverNameOf(change.target))) {
+    await refuseBlockedInvite(ctx, change.target, change.sender)
   }
   if (change.membership === 'invite' && isReached(ctx, change.target)) return inviteElsewhere(ctx, roomId, draft)
   if (change.membership !== 'join') return sendEvent(ctx, roomId, draft)

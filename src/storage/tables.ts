@@ -15,7 +15,26 @@ export type Tables = CoreTables &
   SlidingSyncTables &
   AdministrationTables &
   MailTables &
-  PresenceTables
+  PresenceTables &
+  DelayedEventTables
+
+type DelayedEventTables = {
+  delayed_events: {
+    delay_id: string
+    user_nid: number
+    device_id: string
+    request: string
+    room_id: string
+    type: string
+    state_key: string | null
+    content: string
+    origin_server_ts: number | null
+    delay: number
+    running_since: number
+    send_at: number
+    is_sending: Generated<boolean>
+  }
+}
 
 type PresenceTables = {
   presence_statuses: { user_nid: number; status_msg: string }

@@ -69,6 +69,13 @@ export const oneAccountData = statement<{ content: string }>(
   'select content from account_data where user_nid = $1 and room = $2 and type = $3',
 )
 
+/** What a user has said about invites. */
+export const invitePermissionsOf = statement<{ type: string; content: string }>(
+  'invite permissions of a user',
+  `select type, content from account_data where user_nid = (select user_nid from users where user_id = $1) and room = 0
+   and type in ('m.invite_permission_config', 'org.matrix.msc4155.invite_permission_config')`,
+)
+
 /** A piece of what a user is told beside events: `room` and `type` are of account data and receipts. */
 export type NewsRow = {
   part: 'account' | 'device' | 'receipt'

@@ -1,3 +1,4 @@
+import { invitePermissions, judgeInvite } from '../account-data/invite-permissions.ts'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { clientEventText, strippedText } from '../rooms/client-event.ts'
@@ -23,22 +24,35 @@ export async function leavesElsewhere(
   return new Map([...told].map(([room, { event }]) => [room, clientEventText({ event }, { now: ctx.clock.now() })]))
 }
 
+/** Whose invites a user does not want to see. */
+async function unwantedInvites(
+  ctx: Pick<Context, 'database' | 'config'>,
+  plans: readonly Pick<RoomPlan, 'section'>[],
+  userId: UserId,
+  ignored: ReadonlySet<string>,
+): Promise<(sender: UserId) => boolean> {
+  if (!plans.some(({ section }) => section === 'invite')) return () => false
+  const permissions = await invitePermissions(ctx, userId)
+  return (sender) => ignored.has(sender) || judgeInvite(permissions, sender) !== 'allow'
+}
+
 /**
  * The stripped state of rooms the user is invited to or knocks on, as JSON texts by room. Invites by ignored users are
  * left out.
  */
 export async function strippedRoomState(
-  ctx: Pick<Context, 'hotRooms' | 'database' | 'dictionaries'>,
+  ctx: Pick<Context, 'hotRooms' | 'database' | 'dictionaries' | 'config'>,
   plans: readonly RoomPlan[],
   userId: UserId,
   ignored: ReadonlySet<string>,
 ): Promise<Map<number, string[]>> {
   const texts = new Map<number, string[]>()
+  const isUnwanted = await unwantedInvites(ctx, plans, userId, ignored)
   const elsewhere = plans
     .filter((plan) => plan.section !== 'leave' && isElsewhere(plan.userRoom))
     .map(({ userRoom }) => userRoom.room)
   for (const [room, { membership, event, stripped }] of await remoteMembershipsIn(ctx, userId, elsewhere)) {
-    if (membership === 'invite' && ignored.has(event.pdu.sender)) continue
+    if (membership === 'invite' && isUnwanted(event.pdu.sender)) continue
     texts.set(room, [...stripped.map((one) => JSON.stringify(one)), strippedText({ event })])
   }
   for (const { section, userRoom } of plans) {
@@ -47,7 +61,7 @@ export async function strippedRoomState(
     if (!room) continue
     await ctx.hotRooms.load(room, [...strippedStateKeys, ['m.room.member', userId]])
     const own = room.get('m.room.member', userId)
-    if (own && section === 'invite' && ignored.has(own.pdu.sender)) continue
+    if (own && section === 'invite' && isUnwanted(own.pdu.sender)) continue
     const inviter: StateTuple[] = own && section === 'invite' ? [['m.room.member', own.pdu.sender]] : []
     await ctx.hotRooms.load(room, inviter)
     const keys: StateTuple[] = [...strippedStateKeys, ...inviter, ['m.room.member', userId]]

@@ -37,3 +37,6 @@ export function parseTransactionId(text: string): string | undefined {
 export function timestampOf(requester: Requester, query: { readonly ts?: number }): { originServerTs?: number } {
   return requester.service !== undefined && query.ts !== undefined ? { originServerTs: query.ts } : {}
 }
+
+/** Milliseconds after which an event is sent. Spec: MSC4140. */
+export const delayQuery = { 'org.matrix.msc4140.delay': Type.Optional(Type.Integer({ minimum: 1 })) }

@@ -1,10 +1,11 @@
 import { Type } from '@sinclair/typebox'
+import { scheduleEvent } from '../../delayed-events/schedule-event.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { anyObject } from '../../http/validation.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { setState } from '../../rooms/set-state.ts'
 import { refuseRejection } from '../../server-notices/refuse-rejection.ts'
-import { parseStateKey, parseType, timestampOf } from './schemas.ts'
+import { delayQuery, parseStateKey, parseType, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` (v1.19). */
 export const setRoomStateWithKey = endpoint({
@@ -21,8 +22,20 @@ export const setRoomStateWithKey = endpoint({
   params: { roomId: parseRoomId, eventType: parseType, stateKey: parseStateKey },
   rateLimit: { kind: 'message', by: 'user' },
   body: anyObject,
-  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })) }),
+  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })), ...delayQuery }),
   async handle(ctx, { params, query, body, requester }) {
+    const delay = query['org.matrix.msc4140.delay']
+    if (delay !== undefined && ctx.config.experimental.msc4140) {
+      return scheduleEvent(ctx, requester, {
+        roomId: params.roomId,
+        type: params.eventType,
+        stateKey: params.stateKey,
+        content: body,
+        request: `state ${ctx.random.token(9)}`,
+        ...timestampOf(requester, query),
+        delay,
+      })
+    }
     if (params.eventType === 'm.room.member' && params.stateKey === requester.userId && body.membership === 'leave') {
       await refuseRejection(ctx, params.roomId, requester)
     }

@@ -13,6 +13,8 @@ export const getVersions = endpoint({
       versions,
       unstable_features: {
         ...(experimental.msc3881 && { 'org.matrix.msc3881': true }),
+        ...(experimental.msc4140 && { 'org.matrix.msc4140': true }),
+        ...(experimental.msc4155 && { 'org.matrix.msc4155': true }),
         ...(experimental.sliding_sync && { 'org.matrix.simplified_msc3575': true }),
       },
     }
