@@ -12,6 +12,7 @@ import { createRemoteServers } from './remote/remote-servers.ts'
 import { createSender } from './sender/sender.ts'
 import { endToEndKeys } from './server/end-to-end-keys.ts'
 import { getVersion } from './server/get-version.ts'
+import { hierarchyOperations } from './server/hierarchy.ts'
 import { inviteOperations } from './server/invite.ts'
 import { mediaOperations } from './server/media.ts'
 import { membershipOperations } from './server/membership.ts'
@@ -58,6 +59,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...roomHistory(federation),
       ...queries(federation),
       ...publicRoomsOperations(federation),
+      ...hierarchyOperations(federation),
       ...mediaOperations(federation),
       ...endToEndKeys(federation),
     ],

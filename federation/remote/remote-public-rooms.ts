@@ -1,9 +1,10 @@
 import { MatrixError } from '../../src/matrix/errors.ts'
-import { parseRoomId, type ServerName } from '../../src/matrix/ids.ts'
+import type { ServerName } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { PublicRoomsQuery } from '../../src/rooms/public-rooms.ts'
 import type { Federation } from '../federation.ts'
 import { RemoteRefusal } from './client.ts'
+import { publishedRoomIn } from './told-room.ts'
 
 /** Milliseconds: somebody waits for it. */
 const timeout = 15_000
@@ -65,26 +66,8 @@ function pageIn(answer: JsonObject): JsonObject {
   if (!Array.isArray(chunk)) throw unreachable()
   const tokens = Object.entries({ next_batch: answer.next_batch, prev_batch: answer.prev_batch })
   return {
-    chunk: chunk.slice(0, mostRooms).flatMap((entry: Json) => entryIn(entry) ?? []),
+    chunk: chunk.slice(0, mostRooms).flatMap((entry: Json) => publishedRoomIn(entry) ?? []),
     ...Object.fromEntries(tokens.filter(([, token]) => typeof token === 'string' && token.length <= mostToken)),
     ...(typeof total === 'number' && { total_room_count_estimate: total }),
   } as JsonObject
-}
-
-const texts = ['name', 'topic', 'avatar_url', 'canonical_alias', 'join_rule', 'room_type'] as const
-
-/** Undefined for what is no room. */
-function entryIn(told: Json): JsonObject | undefined {
-  if (typeof told !== 'object' || told === null || Array.isArray(told)) return undefined
-  const entry = told as JsonObject
-  const roomId = typeof entry.room_id === 'string' ? parseRoomId(entry.room_id) : undefined
-  if (roomId === undefined) return undefined
-  const members = entry.num_joined_members
-  return {
-    ...Object.fromEntries(texts.flatMap((name) => (typeof entry[name] === 'string' ? [[name, entry[name]]] : []))),
-    room_id: roomId,
-    num_joined_members: typeof members === 'number' ? members : 0,
-    world_readable: entry.world_readable === true,
-    guest_can_join: entry.guest_can_join === true,
-  }
 }

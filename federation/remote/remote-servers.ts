@@ -11,6 +11,7 @@ import type { RemoteServers } from '../../src/rooms/ports.ts'
 import type { Federation } from '../federation.ts'
 import { inviteRemoteUser } from './invite-remote-user.ts'
 import { joinRemoteRoom } from './join-remote-room.ts'
+import { createRemoteHierarchy } from './remote-hierarchy.ts'
 import { askForPublicRooms } from './remote-public-rooms.ts'
 import { sendOwnMembership } from './send-own-membership.ts'
 
@@ -41,6 +42,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
       return roomId && { roomId, servers: [serverNameOf(alias), ...servers] }
     },
     publicRooms: (...wanted) => askForPublicRooms(federation, ...wanted),
+    hierarchy: createRemoteHierarchy(federation),
     async profile(userId, asker) {
       const uri = `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`
       const told = await ask(asker, serverNameOf(userId), uri)

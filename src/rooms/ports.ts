@@ -5,6 +5,7 @@ import type { JsonObject } from '../matrix/json.ts'
 import type { RoomVersion } from '../matrix/room-versions.ts'
 import type { HotRoom } from './hot-room.ts'
 import type { PublicRoomsQuery } from './public-rooms.ts'
+import type { SpaceChild } from './space-children.ts'
 
 /** A membership that another server has taken in, of a room that this deployment is not in. */
 export type TakenMembership = {
@@ -13,6 +14,25 @@ export type TakenMembership = {
   /** What the server shows of the room. Spec: Client-Server API, "Stripped state". */
   readonly stripped: readonly JsonObject[]
   readonly server: ServerName
+}
+
+/** What another server says a room is, of which only what the specification names is here. Nothing vouches for it. */
+export type ToldRoom = JsonObject & {
+  readonly room_id: RoomId
+  readonly world_readable: boolean
+  readonly join_rule?: string
+  readonly room_type?: string
+  readonly allowed_room_ids?: readonly RoomId[]
+}
+
+/** A room and, if it is a space, what is in it, as one other server says. */
+export type ToldSpace = {
+  readonly room: ToldRoom
+  readonly children: readonly SpaceChild[]
+  /** Of the children those that the server knows. */
+  readonly rooms: ReadonlyMap<RoomId, ToldRoom>
+  /** Those that nobody of us may know of. */
+  readonly inaccessible: ReadonlySet<RoomId>
 }
 
 /** Rooms that other servers are in, and their users. Implemented by federation. An asker is the domain of ours that asks. */
@@ -54,6 +74,18 @@ export interface RemoteServers {
    * M_INVALID_PARAM for a token that is not its own; M_CONNECTION_FAILED.
    */
   publicRooms(server: ServerName, asker: ServerName, query: PublicRoomsQuery): Promise<JsonObject>
+  /**
+   * What a room is, and what is in it if it is a space; remembered for a while.
+   *
+   * @param via Servers that may know the room, tried in turn.
+   * @returns undefined when none of them says.
+   */
+  hierarchy(
+    roomId: RoomId,
+    via: readonly ServerName[],
+    asker: ServerName,
+    suggestedOnly: boolean,
+  ): Promise<ToldSpace | undefined>
 }
 
 async function nobody(): Promise<never> {
@@ -70,6 +102,7 @@ export const noRemoteServers: RemoteServers = {
   resolveAlias: async () => undefined,
   profile: async () => undefined,
   publicRooms: nobody,
+  hierarchy: async () => undefined,
 }
 
 /** Where federation, which is made after the rest, puts itself. */

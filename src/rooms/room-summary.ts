@@ -1,7 +1,6 @@
 import type { Context } from '../context.ts'
 import { parseRoomId, type RoomId, type UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
-import type { RoomRules } from '../matrix/room-versions.ts'
 import type { HotRoom } from './hot-room.ts'
 import { isJoined } from './room-access.ts'
 
@@ -58,7 +57,7 @@ export function publishedRoom(source: SummarySource): { [key: string]: Json } & 
 export function roomSummary(room: HotRoom): { [key: string]: Json } & { room_id: RoomId } {
   const source = sourceOf(room)
   const encryption = source.content('m.room.encryption')?.algorithm
-  const allowed = allowedRooms(source, room.rules)
+  const allowed = allowedRooms(room)
   return {
     ...publishedRoom(source),
     ...(allowed.length > 0 && { allowed_room_ids: allowed }),
@@ -78,21 +77,30 @@ export async function maySummarise(
   room: HotRoom,
   userId: UserId | undefined,
 ): Promise<boolean> {
-  const source = sourceOf(room)
-  if (isWorldReadable(source)) return true
+  if (isWorldReadable(sourceOf(room))) return true
   const membership = userId && (await membershipIn(ctx, room, userId))
   if (membership === 'ban') return false
   if (membership === 'join' || membership === 'invite') return true
-  const joinRule = source.content('m.room.join_rules')?.join_rule
-  const { auth } = room.rules
-  if (joinRule === 'public' || (joinRule === 'knock' && auth.knock)) return true
-  if (joinRule === 'knock_restricted' && auth.knockRestricted) return true
+  if (isOpen(room)) return true
   if (userId === undefined) return false
-  for (const roomId of allowedRooms(source, room.rules)) {
+  for (const roomId of allowedRooms(room)) {
     const other = await ctx.hotRooms.get(roomId)
     if (other && (await isJoined(ctx, other, userId))) return true
   }
   return false
+}
+
+/** Whether anybody may know what a room is, unless they are banned: its history is for all, or they may join or knock. */
+export function isOpen(room: HotRoom): boolean {
+  const source = sourceOf(room)
+  const joinRule = source.content('m.room.join_rules')?.join_rule
+  const { auth } = room.rules
+  return (
+    isWorldReadable(source) ||
+    joinRule === 'public' ||
+    (joinRule === 'knock' && auth.knock) ||
+    (joinRule === 'knock_restricted' && auth.knockRestricted)
+  )
 }
 
 /** The membership of a user, from memory when the room is warm. */
@@ -110,8 +118,9 @@ export async function membershipIn(
 const maxAllowedRooms = 50
 
 /** The rooms whose members may join. Spec: Client-Server API, "Restricted rooms". */
-function allowedRooms(source: SummarySource, rules: RoomRules): RoomId[] {
-  const content = source.content('m.room.join_rules')
+export function allowedRooms(room: HotRoom): RoomId[] {
+  const content = sourceOf(room).content('m.room.join_rules')
+  const { rules } = room
   const isRestricted =
     (content?.join_rule === 'restricted' && rules.auth.restrictedJoin) ||
     (content?.join_rule === 'knock_restricted' && rules.auth.knockRestricted)

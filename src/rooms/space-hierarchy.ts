@@ -1,10 +1,11 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
-import { parseRoomId, type RoomId, type UserId } from '../matrix/ids.ts'
-import type { Json, JsonObject } from '../matrix/json.ts'
-import { statement } from '../storage/database.ts'
-import type { HotRoom } from './hot-room.ts'
+import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
+import type { JsonObject } from '../matrix/json.ts'
+import type { ToldRoom } from './ports.ts'
 import { maySummarise, roomSummary } from './room-summary.ts'
+import { askAbout, mayKnowOf, roomHere } from './rooms-elsewhere.ts'
+import { childrenIn, type SpaceChild } from './space-children.ts'
 
 /** Rooms in one answer. */
 const maxLimit = 50
@@ -12,18 +13,8 @@ const maxLimit = 50
 const maxDepthEver = 50
 /** Rooms of a tree that are looked at, however many pages there are. */
 const maxVisited = 5000
-/** Children of one space, in their order. */
-const maxChildren = 1000
-
-type ChildRow = { state_key: string; sender: UserId; content: string; origin_server_ts: number }
-
-const childrenOf = statement<ChildRow>(
-  'children of a space',
-  `select k.state_key, u.user_id as sender, e.content, e.origin_server_ts
-   from room_state s join event_kinds k using (kind) join events e using (event_nid)
-   join users u on u.user_nid = e.sender
-   where s.room = $1 and s.to_position is null and not s.is_member and k.type = 'm.space.child'`,
-)
+/** Milliseconds after which a page waits for no further server: what they said is remembered for the next one. */
+const maxWaiting = 20_000
 
 export type HierarchyQuery = {
   readonly suggestedOnly: boolean
@@ -32,8 +23,28 @@ export type HierarchyQuery = {
   readonly from?: string | undefined
 }
 
+type Engine = Pick<Context, 'clock' | 'database' | 'domains' | 'hotRooms' | 'remoteServers'>
+
+/** A room in the tree, and what is known of it by who named it. */
+type Place = {
+  readonly room: RoomId
+  readonly depth: number
+  readonly via: readonly ServerName[]
+  readonly told?: ToldRoom | undefined
+  /** A server said that none of us may know of it. */
+  readonly isInaccessible?: boolean
+}
+
+type Found = {
+  readonly summary: JsonObject
+  readonly children: readonly SpaceChild[]
+  /** The place of a child in the tree. */
+  placeOf(child: SpaceChild, depth: number): Place
+}
+
 /**
- * A page of the rooms below a space, depth first, as far as the user may know of them.
+ * A page of the rooms below a space, depth first, as far as the user may know of them. Of rooms that none of us is in, other
+ * servers tell.
  *
  * Every page walks the tree from its root and leaves out what earlier ones had: nothing is remembered in between, so any
  * process can serve any page, and what the user may see is decided anew.
@@ -44,7 +55,7 @@ export type HierarchyQuery = {
  *   parameters.
  */
 export async function spaceHierarchy(
-  ctx: Pick<Context, 'database' | 'hotRooms'>,
+  ctx: Engine,
   roomId: RoomId,
   userId: UserId,
   query: HierarchyQuery,
@@ -52,79 +63,72 @@ export async function spaceHierarchy(
   const limit = Math.min(Math.max(query.limit ?? maxLimit, 1), maxLimit)
   const maxDepth = Math.min(Math.max(query.maxDepth ?? maxDepthEver, 0), maxDepthEver)
   const skip = parseToken(query, maxDepth)
-  const root = await visible(ctx, roomId, userId)
-  if (!root) throw new MatrixError('M_FORBIDDEN', 'You may not look into this room')
+  const viewer = { userId, suggestedOnly: query.suggestedOnly, waitsUntil: ctx.clock.monotonic() + maxWaiting }
 
   const rooms: JsonObject[] = []
   const seen = new Set<RoomId>([roomId])
-  const stack: { room: RoomId; depth: number }[] = [{ room: roomId, depth: 0 }]
+  const stack: Place[] = [{ room: roomId, depth: 0, via: [] }]
   let position = 0
   for (let visited = 0; stack.length > 0 && visited < maxVisited; visited++) {
-    const next = stack.pop()!
-    const room = await visible(ctx, next.room, userId)
-    if (!room) continue
+    const place = stack.pop()!
+    const isLate = rooms.length > 0 && ctx.clock.monotonic() > viewer.waitsUntil
+    if (isLate) return { rooms, next_batch: tokenOf(query, maxDepth, position) }
+    const found = await find(ctx, place, viewer)
+    if (!found) {
+      if (place.depth === 0) throw new MatrixError('M_FORBIDDEN', 'You may not look into this room')
+      continue
+    }
     if (position >= skip + limit) return { rooms, next_batch: tokenOf(query, maxDepth, position) }
-    const children = await childrenIn(ctx, room, query.suggestedOnly)
-    if (position++ >= skip) rooms.push({ ...roomSummary(room), children_state: children.map(({ event }) => event) })
-    if (next.depth >= maxDepth) continue
+    const { summary, children } = found
+    if (position++ >= skip) rooms.push({ ...summary, children_state: children.map(({ event }) => event) })
+    if (place.depth >= maxDepth) continue
     // The first child is to be the next one, so it goes on top.
-    for (const { child } of children.toReversed()) {
-      if (seen.has(child)) continue
-      seen.add(child)
-      stack.push({ room: child, depth: next.depth + 1 })
+    for (const child of children.toReversed()) {
+      if (seen.has(child.child)) continue
+      seen.add(child.child)
+      stack.push(found.placeOf(child, place.depth + 1))
     }
   }
   return { rooms }
 }
 
-async function visible(ctx: Pick<Context, 'hotRooms'>, roomId: RoomId, userId: UserId): Promise<HotRoom | undefined> {
-  const room = await ctx.hotRooms.get(roomId)
-  return room && (await maySummarise(ctx, room, userId)) ? room : undefined
-}
+type Viewer = { readonly userId: UserId; readonly suggestedOnly: boolean; readonly waitsUntil: number }
 
-type Child = { readonly child: RoomId; readonly order: string | undefined; readonly event: JsonObject }
-
-/** The valid children of a space in the order in which clients show them; none of any other room. */
-async function childrenIn(ctx: Pick<Context, 'database'>, room: HotRoom, suggestedOnly: boolean): Promise<Child[]> {
-  if (room.get('m.room.create', '')?.pdu.content.type !== 'm.space') return []
-  const rows = await ctx.database.read(childrenOf, [room.room])
-  const children = rows.flatMap((row) => childOf(row, suggestedOnly) ?? [])
-  return children.sort(compareChildren).slice(0, maxChildren)
-}
-
-/** "If not present [`via`], the child room is not considered a valid child": Client-Server API, `m.space.child`. */
-function childOf(row: ChildRow, suggestedOnly: boolean): Child | undefined {
-  const child = parseRoomId(row.state_key)
-  const content = JSON.parse(row.content) as JsonObject
-  if (child === undefined || !isListOfTexts(content.via)) return undefined
-  if (suggestedOnly && content.suggested !== true) return undefined
-  const { order } = content
+/** Undefined for what the viewer may not know of. */
+async function find(ctx: Engine, place: Place, viewer: Viewer): Promise<Found | undefined> {
+  const room = await roomHere(ctx, place.room)
+  if (!room) return findElsewhere(ctx, place, viewer)
+  if (!(await maySummarise(ctx, room, viewer.userId))) return undefined
   return {
-    child,
-    order: typeof order === 'string' && /^[\x20-\x7e]{1,50}$/.test(order) ? order : undefined,
-    event: {
-      type: 'm.space.child',
-      state_key: child,
-      content,
-      sender: row.sender,
-      origin_server_ts: row.origin_server_ts,
-    },
+    summary: roomSummary(room),
+    children: await childrenIn(ctx, room, viewer.suggestedOnly),
+    placeOf: ({ child, via }, depth) => ({ room: child, depth, via }),
   }
 }
 
-/** Spec: Client-Server API, "Ordering of children within a space". */
-function compareChildren(a: Child, b: Child): number {
-  if (a.order !== b.order) {
-    if (a.order === undefined) return 1
-    if (b.order === undefined) return -1
-    return a.order < b.order ? -1 : 1
+/** What was told beside the space is enough of a room that is no space, and better than nothing of one that is. */
+async function findElsewhere(ctx: Engine, place: Place, viewer: Viewer): Promise<Found | undefined> {
+  if (place.isInaccessible) return undefined
+  const { told } = place
+  if (told?.room_type !== 'm.space' && told && (await mayKnowOf(ctx, told, viewer.userId))) return withoutChildren(told)
+  const space = await askAbout(ctx, place.room, viewer.userId, place.via, viewer.suggestedOnly)
+  if (!space) return told && (await mayKnowOf(ctx, told, viewer.userId)) ? withoutChildren(told) : undefined
+  return {
+    summary: space.room,
+    children: space.children,
+    // What a server says about the children counts for its own space only: elsewhere others may name them too.
+    placeOf: ({ child, via }, depth) => ({
+      room: child,
+      depth,
+      via,
+      told: space.rooms.get(child),
+      isInaccessible: space.inaccessible.has(child),
+    }),
   }
-  const [earlier, later] = [a.event.origin_server_ts as number, b.event.origin_server_ts as number]
-  return earlier - later || (a.child < b.child ? -1 : 1)
 }
 
-function isListOfTexts(value: Json | undefined): boolean {
-  return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string')
+function withoutChildren(told: ToldRoom): Found {
+  return { summary: told, children: [], placeOf: ({ child, via }, depth) => ({ room: child, depth, via }) }
 }
 
 function tokenOf(query: HierarchyQuery, maxDepth: number, position: number): string {

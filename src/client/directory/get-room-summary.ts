@@ -1,12 +1,21 @@
+import { Type } from '@sinclair/typebox'
+import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
-import { parseRoomAlias, parseRoomId, type RoomAlias, type RoomId } from '../../matrix/ids.ts'
+import type { RoomId, ServerName, UserId } from '../../matrix/ids.ts'
+import type { JsonObject } from '../../matrix/json.ts'
+import { remoteMembershipOf } from '../../rooms/remote-memberships.ts'
 import { resolveRoom } from '../../rooms/resolve-room.ts'
 import { maySummarise, membershipIn, roomSummary } from '../../rooms/room-summary.ts'
+import { askAbout, roomHere } from '../../rooms/rooms-elsewhere.ts'
+import { serversIn } from '../membership/via.ts'
+import { parseRoomIdOrAlias } from '../rooms/schemas.ts'
 
-const parseIdOrAlias = (text: string): RoomId | RoomAlias | undefined => parseRoomId(text) ?? parseRoomAlias(text)
-
-/** Spec: Client-Server API, `GET /_matrix/client/v1/room_summary/{roomIdOrAlias}` (v1.19). */
+/**
+ * Other servers are asked only for who is logged in.
+ *
+ * Spec: Client-Server API, `GET /_matrix/client/v1/room_summary/{roomIdOrAlias}` (v1.19).
+ */
 export const getRoomSummary = endpoint({
   method: 'get',
   path: [
@@ -15,16 +24,35 @@ export const getRoomSummary = endpoint({
     '/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary',
   ],
   auth: 'optional',
-  params: { roomIdOrAlias: parseIdOrAlias },
-  async handle(ctx, { params, requester }) {
-    const { roomId } = await resolveRoom(ctx, params.roomIdOrAlias)
-    const room = await ctx.hotRooms.get(roomId)
-    if (!room || !(await maySummarise(ctx, room, requester?.userId))) {
-      throw new MatrixError('M_NOT_FOUND', 'Room not found')
-    }
-    const summary = roomSummary(room)
-    if (!requester) return summary
-    const membership = await membershipIn(ctx, room, requester.userId)
-    return membership === undefined ? summary : { ...summary, membership }
+  rateLimit: { kind: 'summaries', by: 'user' },
+  params: { roomIdOrAlias: parseRoomIdOrAlias },
+  query: Type.Object({ via: Type.Optional(Type.Array(Type.String())) }),
+  async handle(ctx, { params, query, requester, domain }) {
+    const { roomId, servers } = await resolveRoom(ctx, params.roomIdOrAlias, domain)
+    const room = await roomHere(ctx, roomId)
+    if (!room) return requester ? elsewhere(ctx, roomId, requester.userId, [...serversIn(query), ...servers]) : refuse()
+    if (!(await maySummarise(ctx, room, requester?.userId))) refuse()
+    const membership = requester && (await membershipIn(ctx, room, requester.userId))
+    return withMembership(roomSummary(room), membership)
   },
 })
+
+async function elsewhere(
+  ctx: Context,
+  roomId: RoomId,
+  userId: UserId,
+  via: readonly ServerName[],
+): Promise<JsonObject> {
+  const told = await askAbout(ctx, roomId, userId, via, false)
+  if (!told) refuse()
+  return withMembership(told.room, (await remoteMembershipOf(ctx, roomId, userId))?.membership)
+}
+
+function withMembership(summary: JsonObject, membership: string | undefined): JsonObject {
+  return membership === undefined ? summary : { ...summary, membership }
+}
+
+/** What is not there and what is hidden are one and the same answer. */
+function refuse(): never {
+  throw new MatrixError('M_NOT_FOUND', 'Room not found')
+}
