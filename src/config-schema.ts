@@ -141,7 +141,7 @@ export const configSchema = section({
     delayed_events: rate(1, 5),
     reports: rate(1, 5),
     user_directory: rate(0.016, 200),
-    summaries: rate(5, 20),
+    elsewhere: rate(5, 20),
     admin_refused: rate(0.1, 10),
     mail_address: rate(0.003, 5),
     mail_requests: rate(0.02, 5),

@@ -108,7 +108,7 @@ async function fetchState(
 }
 
 /** Which of some events are stored here, as events of the room. */
-async function storedOf(
+export async function storedOf(
   { ctx }: Federation,
   room: HotRoom,
   eventIds: readonly EventId[],

@@ -1,7 +1,7 @@
 import type { RoomEvent } from '../../src/matrix/event.ts'
 import { type EventId, parseEventId, type ServerName } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
-import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
+import { MAX_BACKFILL_EVENTS, MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { domainIn } from '../../src/rooms/remote-memberships.ts'
 import type { Federation } from '../federation.ts'
@@ -10,6 +10,8 @@ import { checkPdus } from '../receive/check-pdu.ts'
 /** Room for a state of many thousand members. */
 const mostStateBytes = 256 * 1024 * 1024
 const mostStateIdBytes = 16 * 1024 * 1024
+/** Milliseconds for what a client waits for. */
+const waitedFor = 10_000
 /** Requests for single events that run at a time. */
 const eventsAtOnce = 5
 
@@ -98,6 +100,39 @@ export async function eventAuth(
   const uri = `/_matrix/federation/v1/event_auth/${encodeURIComponent(room.roomId)}/${encodeURIComponent(eventId)}`
   const answer = await ask(federation, room, server, { method: 'GET', uri, maxBytes: mostStateBytes })
   return checkPdus(federation, answer?.auth_chain, room.roomId, room.rules)
+}
+
+/** Events and those before them, as many as the server gives at once. Spec: `GET /backfill`. */
+export async function backfill(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  from: readonly EventId[],
+): Promise<RoomEvent[]> {
+  const starts = from.map((eventId) => `v=${encodeURIComponent(eventId)}`).join('&')
+  const path = `/_matrix/federation/v1/backfill/${encodeURIComponent(room.roomId)}`
+  const uri = `${path}?${starts}&limit=${MAX_BACKFILL_EVENTS}`
+  const answer = await ask(federation, room, server, { method: 'GET', uri, timeout: waitedFor })
+  const pdus = Array.isArray(answer?.pdus) ? answer.pdus.slice(0, MAX_BACKFILL_EVENTS) : []
+  return checkPdus(federation, pdus, room.roomId, room.rules)
+}
+
+export type EventAtTime = { readonly eventId: EventId; readonly ts: number }
+
+/** The event that a server has nearest to a time, as it says. Spec: `GET /timestamp_to_event`. */
+export async function eventAtTime(
+  federation: Federation,
+  server: ServerName,
+  room: HotRoom,
+  ts: number,
+  direction: 'f' | 'b',
+): Promise<EventAtTime | undefined> {
+  const path = `/_matrix/federation/v1/timestamp_to_event/${encodeURIComponent(room.roomId)}`
+  const uri = `${path}?ts=${ts}&dir=${direction}`
+  const answer = await ask(federation, room, server, { method: 'GET', uri, timeout: waitedFor })
+  const eventId = typeof answer?.event_id === 'string' ? parseEventId(answer.event_id) : undefined
+  const told = answer?.origin_server_ts
+  return eventId !== undefined && Number.isSafeInteger(told) ? { eventId, ts: told as number } : undefined
 }
 
 async function ask(

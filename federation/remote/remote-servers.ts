@@ -9,6 +9,7 @@ import {
 import type { Json } from '../../src/matrix/json.ts'
 import type { RemoteServers } from '../../src/rooms/ports.ts'
 import type { Federation } from '../federation.ts'
+import { fetchHistoryAt } from './history-at.ts'
 import { inviteRemoteUser } from './invite-remote-user.ts'
 import { joinRemoteRoom } from './join-remote-room.ts'
 import { createRemoteHierarchy } from './remote-hierarchy.ts'
@@ -43,6 +44,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
     },
     publicRooms: (...wanted) => askForPublicRooms(federation, ...wanted),
     hierarchy: createRemoteHierarchy(federation),
+    fetchHistoryAt: (...wanted) => fetchHistoryAt(federation, ...wanted),
     async profile(userId, asker) {
       const uri = `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`
       const told = await ask(asker, serverNameOf(userId), uri)

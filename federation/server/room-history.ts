@@ -1,9 +1,10 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { Endpoint } from '../../src/http/endpoint.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import { parseEventId, parseRoomId } from '../../src/matrix/ids.ts'
 import type { Json } from '../../src/matrix/json.ts'
 import { MAX_BACKFILL_EVENTS, MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
+import { eventsByTime } from '../../src/rooms/event-by-timestamp.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
@@ -19,6 +20,10 @@ import {
 } from './room-access.ts'
 
 const eventIdQuery = Type.Object({ event_id: Type.String() })
+const timeQuery = Type.Object({
+  ts: Type.Integer({ minimum: 0 }),
+  dir: Type.Union([Type.Literal('f'), Type.Literal('b')]),
+})
 
 /** Spec: Server-Server API, "Retrieving events", "Backfilling and retrieving missing events" (v1.19). */
 export function roomHistory(federation: Federation): Endpoint[] {
@@ -93,6 +98,19 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const found = await walkBack(federation, room, starts, new Set(), limit)
         const events = await prunedForServer(federation, room, origin, found)
         return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(events) }
+      },
+    }),
+    federationEndpoint(federation, {
+      method: 'get',
+      path: '/_matrix/federation/v1/timestamp_to_event/{roomId}',
+      params: { roomId: parseRoomId },
+      query: timeQuery,
+      async handle({ origin, params, query }) {
+        const room = await roomForServer(federation, params.roomId!, origin)
+        const { ts, dir } = query as Static<typeof timeQuery>
+        const [found] = await visibleToServer(federation, room, origin, await eventsByTime(ctx, room, ts, dir))
+        if (!found) throw notFound()
+        return { event_id: found.event.eventId, origin_server_ts: found.event.pdu.origin_server_ts }
       },
     }),
     federationEndpoint(federation, {

@@ -86,6 +86,13 @@ export interface RemoteServers {
     asker: ServerName,
     suggestedOnly: boolean,
   ): Promise<ToldSpace | undefined>
+  /**
+   * Brings in the history up to the event that other servers have nearest to a time, if that is nearer than what is here.
+   *
+   * @param ts Milliseconds since the epoch; `own` is likewise what is here.
+   * @returns whether anything came in.
+   */
+  fetchHistoryAt(room: HotRoom, ts: number, direction: 'f' | 'b', own: number | undefined): Promise<boolean>
 }
 
 async function nobody(): Promise<never> {
@@ -103,6 +110,7 @@ export const noRemoteServers: RemoteServers = {
   profile: async () => undefined,
   publicRooms: nobody,
   hierarchy: async () => undefined,
+  fetchHistoryAt: async () => false,
 }
 
 /** Where federation, which is made after the rest, puts itself. */

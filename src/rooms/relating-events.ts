@@ -1,12 +1,10 @@
 import { withoutIgnored } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
-import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
-import { maySee } from './history-visibility.ts'
 import { eventsSeen, type RoomView, viewRoom, visibleEvent } from './room-access.ts'
 
 type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'hotRooms' | 'database'>
@@ -89,7 +87,7 @@ export async function relatingEvents(
 }
 
 /** The events of rows that the reader may see, in the order of the rows. */
-async function loadSeen(
+export async function loadSeen(
   ctx: Engine,
   view: RoomView,
   reader: Reader,
@@ -142,47 +140,4 @@ export async function threadRoots(
     }),
     next: rows.length > limit ? rows[limit - 1]!.latest : undefined,
   }
-}
-
-type Candidate = { event_nid: number; timeline: number; state_delta: number | null }
-
-const selectByTime = {
-  f: statement<Candidate>(
-    'first event after a time',
-    `select event_nid, timeline, state_delta from events where room = $1 and timeline is not null and origin_server_ts >= $2
-     order by origin_server_ts, timeline limit $3`,
-  ),
-  b: statement<Candidate>(
-    'last event before a time',
-    `select event_nid, timeline, state_delta from events where room = $1 and timeline is not null and origin_server_ts <= $2
-     order by origin_server_ts desc, timeline desc limit $3`,
-  ),
-}
-
-const candidates = 100
-
-/**
- * The visible event nearest to a time.
- *
- * Spec: Client-Server API, `GET …/timestamp_to_event`.
- *
- * @param ts Milliseconds since the epoch.
- * @throws MatrixError M_NOT_FOUND, M_FORBIDDEN
- */
-export async function eventByTimestamp(
-  ctx: Engine,
-  roomId: RoomId,
-  reader: Reader,
-  ts: number,
-  direction: 'f' | 'b',
-): Promise<{ event_id: EventId; origin_server_ts: number }> {
-  const view = await viewRoom(ctx, roomId, reader.userId)
-  const rows = await ctx.database.read(selectByTime[direction], [view.room.room, ts, candidates])
-  // Of most events the position alone decides; only those before the first of them have to be looked at.
-  const isApart = (row: Candidate): boolean => row.state_delta !== null || row.timeline < 0
-  const sure = rows.findIndex((row) => !isApart(row) && maySee(view.history, row.timeline))
-  const asked = rows.filter((row, index) => index === sure || (isApart(row) && (sure === -1 || index < sure)))
-  const [stored] = await loadSeen(ctx, view, reader, asked)
-  if (!stored) throw new MatrixError('M_NOT_FOUND', 'No event at that time')
-  return { event_id: stored.event.eventId, origin_server_ts: stored.event.pdu.origin_server_ts }
 }

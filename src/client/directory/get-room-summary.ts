@@ -24,7 +24,7 @@ export const getRoomSummary = endpoint({
     '/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary',
   ],
   auth: 'optional',
-  rateLimit: { kind: 'summaries', by: 'user' },
+  rateLimit: { kind: 'elsewhere', by: 'user' },
   params: { roomIdOrAlias: parseRoomIdOrAlias },
   query: Type.Object({ via: Type.Optional(Type.Array(Type.String())) }),
   async handle(ctx, { params, query, requester, domain }) {

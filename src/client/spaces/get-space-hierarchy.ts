@@ -8,7 +8,7 @@ export const getSpaceHierarchy = endpoint({
   method: 'get',
   path: '/_matrix/client/v1/rooms/{roomId}/hierarchy',
   auth: 'userOrGuest',
-  rateLimit: { kind: 'summaries', by: 'user' },
+  rateLimit: { kind: 'elsewhere', by: 'user' },
   params: { roomId: parseRoomId },
   query: Type.Object({
     suggested_only: Type.Optional(Type.Boolean()),
