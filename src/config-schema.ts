@@ -199,6 +199,9 @@ export const configSchema = section({
     msc4140: Type.Boolean({ default: true }),
     msc4155: Type.Boolean({ default: true }),
     msc3881: Type.Boolean({ default: true }),
+    msc3930: Type.Boolean({ default: true }),
+    msc4028: Type.Boolean({ default: false }),
+    msc4306: Type.Boolean({ default: false }),
     sliding_sync: Type.Boolean({ default: true }),
   }),
   unstable: section({

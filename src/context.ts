@@ -31,6 +31,7 @@ import { createRemoteServersPlace, type RemoteServersPlace } from './rooms/ports
 import { createTransactionPruning, type TransactionPruning } from './rooms/prune-transactions.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
+import { createThreadAudiences, type ThreadAudiences } from './rooms/thread-audience.ts'
 import { type Database, openDatabase } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
@@ -80,6 +81,7 @@ export type Context = {
   readonly profiles: Profiles
   readonly relations: Relations
   readonly audiences: Audiences
+  readonly threadAudiences: ThreadAudiences
   readonly pushRules: PushRules
   readonly pushing: Pushing
   readonly deviceKeys: DeviceKeys
@@ -151,7 +153,7 @@ export async function createContext(
   // After the feeds, which must know what those it wakes will ask for.
   const sessions = createSessions({ database, invalidations, ...storage })
   const ownership = createOwnership(database, log)
-  const pushRules = createPushRules({ database, ...storage })
+  const pushRules = createPushRules({ ...base, ...storage })
   const typing = createTyping(base, redis, (room) => {
     sessions.wakeRoom(room)
     applicationServices.typing(room)
@@ -177,6 +179,7 @@ export async function createContext(
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
+    threadAudiences: createThreadAudiences({ ...base, ...storage, hotRooms }),
     pushRules,
     pushing: createPushing({ ...base, ...storage, ownership, hotRooms, pushRules }),
     deviceKeys: createDeviceKeys({ ...base, ...storage }),

@@ -21,6 +21,7 @@ import { sessionEndpoints } from './session/index.ts'
 import { spaceEndpoints } from './spaces/index.ts'
 import { syncEndpoints } from './sync/index.ts'
 import { thirdPartyEndpoints } from './third-party/index.ts'
+import { threadEndpoints } from './threads/index.ts'
 import { toDeviceEndpoints } from './to-device/index.ts'
 import { userDataEndpoints } from './user-data/index.ts'
 import { userDirectoryEndpoints } from './user-directory/index.ts'
@@ -54,4 +55,5 @@ export const endpoints: readonly Endpoint[] = [
   ...applicationServiceEndpoints,
   ...voipEndpoints,
   ...delayedEventEndpoints,
+  ...threadEndpoints,
 ]

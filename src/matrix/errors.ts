@@ -1,7 +1,7 @@
 import type { JsonObject } from './json.ts'
 
 /**
- * The standard error codes and the HTTP status each one implies.
+ * The standard error codes and the HTTP status each one implies, and those of proposals under their unstable names.
  *
  * Spec: Client-Server API, "Standard error response" (v1.19).
  */
@@ -61,6 +61,8 @@ const statusOf = {
   M_APPSERVICE_LOGIN_UNSUPPORTED: 400,
   M_UNKNOWN_DEVICE: 400,
   M_INVITE_BLOCKED: 403,
+  'IO.ELEMENT.MSC4306.M_NOT_IN_THREAD': 400,
+  'IO.ELEMENT.MSC4306.M_CONFLICTING_UNSUBSCRIPTION': 409,
 } as const
 
 export type ErrorCode = keyof typeof statusOf

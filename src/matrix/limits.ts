@@ -89,3 +89,9 @@ export const MAX_SLIDING_ELEMENTS = 1000
 
 /** Signatures tried on one third-party invite, which may bring hundreds of signatures and of keys. Ours. */
 export const MAX_THIRD_PARTY_SIGNATURE_CHECKS = 100
+
+/** Changes of thread subscriptions in one answer, where the client says nothing. Spec: MSC4308. */
+export const DEFAULT_THREAD_CHANGES = 100
+
+/** Changes of thread subscriptions in one answer. Ours. */
+export const MAX_THREAD_CHANGES = 500

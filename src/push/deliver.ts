@@ -4,6 +4,7 @@ import type { UserId } from '../matrix/ids.ts'
 import { powerLevelsOf } from '../matrix/power-levels.ts'
 import { evaluate } from '../matrix/push-rules/evaluate.ts'
 import { eventFacts } from '../matrix/push-rules/event-facts.ts'
+import { type IsSubscribed, subscribedThreads } from '../rooms/thread-audience.ts'
 import {
   deletePusher,
   eventsToPush,
@@ -126,7 +127,8 @@ async function pushedEvent(
     ['m.room.member', event.pdu.sender],
     ['m.room.member', userId],
   ])
-  const outcome = await outcomeFor(ctx, room, event, { userId, userNid: pusher.user_nid })
+  const isSubscribed = await subscribedThreads(ctx, pusher.user_nid, [{ room: place.room, event }])
+  const outcome = await outcomeFor(ctx, room, event, { userId, userNid: pusher.user_nid, isSubscribed })
   if (!outcome.notify) return undefined
   return { event, room, userId, outcome, unread: await unreadOf(ctx, pusher.user_nid) }
 }
@@ -150,7 +152,7 @@ export async function outcomeFor(
   ctx: Pick<Engine, 'pushRules'>,
   room: PushedEvent['room'],
   event: RoomEvent,
-  user: { readonly userId: UserId; readonly userNid: number },
+  user: { readonly userId: UserId; readonly userNid: number; readonly isSubscribed: IsSubscribed },
 ): Promise<PushedEvent['outcome']> {
   const rules = await ctx.pushRules.compiled(user)
   const create = room.get('m.room.create', '')
@@ -161,5 +163,6 @@ export async function outcomeFor(
   return evaluate(rules, facts, {
     userId: user.userId,
     displayName: typeof displayName === 'string' ? displayName : undefined,
+    isSubscribed: user.isSubscribed(room.room, facts.threadRoot),
   })
 }

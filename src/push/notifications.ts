@@ -3,13 +3,14 @@ import type { Context } from '../context.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import type { PushOutcome } from '../matrix/push-rules/compile.ts'
 import { describeEvents, type Reader } from '../rooms/describe-events.ts'
+import { type IsSubscribed, subscribedThreads } from '../rooms/thread-audience.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import { recentEventsFor } from '../storage/pushers.ts'
 import { oneAccountData } from '../storage/user-data.ts'
 import { outcomeFor } from './deliver.ts'
 
 type Engine = Parameters<typeof describeEvents>[0] &
-  Pick<Context, 'database' | 'events' | 'hotRooms' | 'pushRules' | 'stream'>
+  Pick<Context, 'config' | 'database' | 'events' | 'hotRooms' | 'pushRules' | 'stream'>
 
 type Notification = { readonly stored: StoredEvent; readonly outcome: PushOutcome; readonly read: boolean }
 
@@ -43,10 +44,11 @@ export async function notificationsOf(
     ])
     const events = new Map((await ctx.events.byNids(rows.map((row) => row.event_nid))).map((one) => [one.nid, one]))
     next = rows.length < batchSize ? undefined : rows.at(-1)!.timeline - 1
+    const isSubscribed = await subscribedThreads(ctx, reader.userNid, [...events.values()])
     for (const row of rows) {
       const stored = events.get(row.event_nid)
       if (!stored || ignored.has(stored.event.pdu.sender)) continue
-      const outcome = await outcomeOf(ctx, stored, reader)
+      const outcome = await outcomeOf(ctx, stored, { ...reader, isSubscribed })
       if (!outcome?.notify || (page.onlyHighlights && !outcome.highlight)) continue
       if (found.length === limit) {
         next = row.timeline
@@ -68,7 +70,11 @@ async function ignoredBy(ctx: Engine, reader: Reader): Promise<ReadonlySet<strin
   return ignoredUsers(row?.content, reader.userId)
 }
 
-async function outcomeOf(ctx: Engine, stored: StoredEvent, reader: Reader): Promise<PushOutcome | undefined> {
+async function outcomeOf(
+  ctx: Engine,
+  stored: StoredEvent,
+  reader: Reader & { readonly isSubscribed: IsSubscribed },
+): Promise<PushOutcome | undefined> {
   const room = await ctx.hotRooms.getByNid(stored.room)
   if (!room) return undefined
   await ctx.hotRooms.load(room, [['m.room.member', reader.userId]])

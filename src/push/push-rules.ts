@@ -29,7 +29,8 @@ export type PushRules = {
 const compiledMax = 20_000
 const type = 'm.push_rules'
 
-export function createPushRules(ctx: Pick<Context, 'database' | 'writer' | 'stream'>): PushRules {
+export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'writer' | 'stream'>): PushRules {
+  const features = ctx.config.experimental
   const compiled = new LRUCache<number, CompiledRules>({ max: compiledMax })
   ctx.stream.follow((facts) => {
     for (const fact of facts) if (fact.kind === 'accountData' && fact.type === type) compiled.delete(fact.userNid)
@@ -39,7 +40,7 @@ export function createPushRules(ctx: Pick<Context, 'database' | 'writer' | 'stre
     const [row] = await ctx.database.read(oneAccountData, [userNid, 0, type])
     return row ? (JSON.parse(row.content) as StoredPushRules) : {}
   }
-  const ruleset = async (user: User): Promise<PushRuleset> => rulesetOf(user.userId, await load(user))
+  const ruleset = async (user: User): Promise<PushRuleset> => rulesetOf(user.userId, await load(user), features)
   /** Changes of one user one after the other, so that none is lost. */
   const changing = new Map<number, Promise<void>>()
 
@@ -56,7 +57,7 @@ export function createPushRules(ctx: Pick<Context, 'database' | 'writer' | 'stre
     content: async (user) => ({ global: (await ruleset(user)) as unknown as Json }),
     text(userId, stored) {
       const changes = stored === undefined ? {} : (JSON.parse(stored) as StoredPushRules)
-      return JSON.stringify({ global: rulesetOf(userId, changes) })
+      return JSON.stringify({ global: rulesetOf(userId, changes, features) })
     },
     async change(user, edit) {
       const before = changing.get(user.userNid) ?? Promise.resolve()

@@ -29,6 +29,8 @@ type EventPlace = {
   receipt_timeline: number | null
   /** The root of the thread that the event is in, as bytes. */
   thread: Buffer | null
+  /** What it relates to, directly or over others, in whatever way. */
+  related: Buffer[] | null
 }
 
 // Spec, "Threaded read receipts": what relates to a message of a thread is in the thread too, over three hops at most.
@@ -41,7 +43,8 @@ const selectPlace = statement<EventPlace>(
      join event_relations x on x.event_nid = e.event_nid
      where h.relation <> 'm.thread' and h.depth < 3)
    select e.event_nid, e.room, e.timeline, e.notify_index, e.highlight_index, re.timeline as receipt_timeline,
-     (select parent from hops where relation = 'm.thread' limit 1) as thread
+     (select parent from hops where relation = 'm.thread' limit 1) as thread,
+     (select array_agg(parent) from hops) as related
    from events e
    left join receipts r on r.room = e.room and r.user_nid = $2 and r.receipt_type = $3 and r.thread_id = $4
    left join events re on re.event_nid = r.event_nid
@@ -71,19 +74,22 @@ export async function setReceipt(
     receipt.threadId,
   ])
   if (place?.room !== room.room || place.timeline === null) throw new MatrixError('M_NOT_FOUND', 'Event not found')
-  refuseOtherThread(receipt, place.thread)
+  refuseOtherThread(receipt, place)
   if (place.receipt_timeline !== null && place.receipt_timeline >= place.timeline) return
   await ctx.writer.write(receiptUnit(user, { ...receipt, ...place, ts: ctx.clock.now() }))
 }
 
 function refuseOtherThread(
   { eventId, threadId }: { readonly eventId: EventId; readonly threadId: string },
-  thread: Buffer | null,
+  { thread, related }: Pick<EventPlace, 'thread' | 'related'>,
 ): void {
   if (threadId === '') return
   // A root is in the main timeline, and the beginning of its thread.
   if (thread === null && (threadId === 'main' || threadId === eventId)) return
-  if (thread?.equals(eventIdBytes(threadId as EventId))) return
+  const root = threadId === 'main' ? undefined : eventIdBytes(threadId as EventId)
+  if (root && thread?.equals(root)) return
+  // What relates to the root otherwise is in the main timeline, and shown with the thread by some clients.
+  if (root && thread === null && related?.some((parent) => parent.equals(root))) return
   throw new MatrixError('M_INVALID_PARAM', 'The event is not in that thread')
 }
 

@@ -77,7 +77,7 @@ function authRefs(room: HotRoom, draft: EventDraft): EventRef[] {
 }
 
 function placeLocal(
-  ctx: Pick<Engine, 'dictionaries'>,
+  ctx: Pick<Engine, 'config' | 'dictionaries'>,
   room: HotRoom,
   event: RoomEvent,
   prev: readonly EventRef[],

@@ -4,7 +4,7 @@ import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import { type CompiledRules, compileRules } from '../matrix/push-rules/compile.ts'
 import { hasOnlyDefaults, rulesetOf } from '../matrix/push-rules/default-rules.ts'
 import { compiledDefaults } from '../matrix/push-rules/evaluate.ts'
-import type { StoredPushRules } from '../matrix/push-rules/types.ts'
+import type { PushFeatures, StoredPushRules } from '../matrix/push-rules/types.ts'
 import { statement } from '../storage/database.ts'
 import type { Fact } from '../storage/facts.ts'
 import type { HotRoom } from './hot-room.ts'
@@ -58,8 +58,9 @@ export function listenersIn(room: HotRoom): Iterable<Listener> {
 }
 
 export function createAudiences(
-  ctx: Pick<Context, 'database' | 'domains' | 'stream' | 'hotRooms' | 'dictionaries' | 'log'>,
+  ctx: Pick<Context, 'config' | 'database' | 'domains' | 'stream' | 'hotRooms' | 'dictionaries' | 'log'>,
 ): Audiences {
+  const features = ctx.config.experimental
   const loading = new WeakMap<HotRoom, Promise<void>>()
 
   const read = async (room: HotRoom): Promise<void> => {
@@ -67,7 +68,7 @@ export function createAudiences(
     const listeners = new Map<number, Listener>()
     for (const [nid, own] of Map.groupBy(rows, (row) => row.user_nid)) {
       const content = (type: string): string | undefined => own.find((row) => row.type === type)?.content
-      const listener = listenerOf(own[0]!, content('m.push_rules'), content('m.ignored_user_list'))
+      const listener = listenerOf(own[0]!, content('m.push_rules'), content('m.ignored_user_list'), features)
       if (listener) listeners.set(nid, listener)
     }
     audiences.set(room, listeners)
@@ -78,7 +79,7 @@ export function createAudiences(
   const update = async (userNid: number): Promise<void> => {
     const rows = await ctx.database.read(rulesOfUser, [userNid])
     const [first] = rows
-    const listener = first && listenerOf(first, first.rules ?? undefined, first.ignored ?? undefined)
+    const listener = first && listenerOf(first, first.rules ?? undefined, first.ignored ?? undefined, features)
     for (const { room: nid } of rows) {
       const room = nid === null ? undefined : ctx.hotRooms.peekByNid(nid)
       const listeners = room && audiences.get(room)
@@ -126,11 +127,14 @@ function listenerOf(
   user: { readonly user_nid: number; readonly user_id: UserId },
   rulesText: string | undefined,
   ignoredText: string | undefined,
+  features: PushFeatures,
 ): Listener | undefined {
   const stored = rulesText === undefined ? undefined : (JSON.parse(rulesText) as StoredPushRules)
   const ignored = ignoredUsers(ignoredText, user.user_id)
   const hasOwn = stored !== undefined && !hasOnlyDefaults(stored)
   if (!hasOwn && ignored.size === 0) return undefined
-  const rules = hasOwn ? compileRules(rulesetOf(user.user_id, stored), user.user_id) : compiledDefaults()
+  const rules = hasOwn
+    ? compileRules(rulesetOf(user.user_id, stored, features), user.user_id)
+    : compiledDefaults(features)
   return { userNid: user.user_nid, userId: user.user_id, rules, ignored }
 }

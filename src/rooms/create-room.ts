@@ -16,6 +16,7 @@ export type Preset = 'private_chat' | 'public_chat' | 'trusted_private_chat'
 
 type Engine = Pick<
   Context,
+  | 'config'
   | 'database'
   | 'domains'
   | 'clock'
@@ -25,6 +26,7 @@ type Engine = Pick<
   | 'writer'
   | 'sentTransactions'
   | 'audiences'
+  | 'threadAudiences'
   | 'events'
 >
 

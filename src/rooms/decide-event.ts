@@ -19,7 +19,16 @@ import { countsAsUnread, type UnreadOutcome } from './unread.ts'
 
 export type DecisionEngine = Pick<
   Context,
-  'database' | 'dictionaries' | 'events' | 'hotRooms' | 'domains' | 'clock' | 'random' | 'audiences'
+  | 'config'
+  | 'database'
+  | 'dictionaries'
+  | 'events'
+  | 'hotRooms'
+  | 'domains'
+  | 'clock'
+  | 'random'
+  | 'audiences'
+  | 'threadAudiences'
 >
 
 /** What became of an event that arrived. */

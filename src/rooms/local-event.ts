@@ -23,7 +23,10 @@ export type EventDraft = {
   readonly redacts?: EventId
 }
 
-type Engine = Pick<Context, 'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'audiences'>
+type Engine = Pick<
+  Context,
+  'domains' | 'clock' | 'random' | 'dictionaries' | 'hotRooms' | 'audiences' | 'threadAudiences'
+>
 
 /** The state that must be in memory before a draft can be appended. */
 export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
@@ -43,6 +46,7 @@ export async function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly
   const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
   await Promise.all([
     ctx.audiences.load(room),
+    ctx.threadAudiences.load(room, drafts),
     findMentioned(ctx, drafts),
     [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
     kinds.every((kind) => ctx.dictionaries.cachedKind(kindKey(kind.type, kind.stateKey))) ||

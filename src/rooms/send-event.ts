@@ -12,6 +12,7 @@ import { type RoomWrite, type Transaction, writeRoom } from './write-room.ts'
 
 type Engine = Pick<
   Context,
+  | 'config'
   | 'database'
   | 'domains'
   | 'clock'
@@ -22,6 +23,7 @@ type Engine = Pick<
   | 'events'
   | 'sentTransactions'
   | 'audiences'
+  | 'threadAudiences'
 >
 
 /** The transactions of this process: those under way, and the answers of those that ended lately. */

@@ -7,6 +7,9 @@ import { compiledDefaults, defaultOutcome, evaluate, namedUsers } from '../matri
 import { type EventFacts, eventFacts } from '../matrix/push-rules/event-facts.ts'
 import { listenersIn } from './audience.ts'
 import type { HotRoom } from './hot-room.ts'
+import { subscribersIn } from './thread-audience.ts'
+
+type Engine = Pick<Context, 'config' | 'dictionaries'>
 
 /** By how much an event counts otherwise for a user than for the room: −1, 0 or 1. */
 export type UnreadException = { readonly userNid: number; readonly notify: number; readonly highlight: number }
@@ -34,18 +37,18 @@ export function mentionedIn(content: JsonObject): readonly UserId[] {
 }
 
 /** How an event counts: evaluated once for everybody, and for each of those for whom it may differ. */
-export function countsAsUnread(ctx: Pick<Context, 'dictionaries'>, room: HotRoom, event: RoomEvent): UnreadOutcome {
+export function countsAsUnread(ctx: Engine, room: HotRoom, event: RoomEvent): UnreadOutcome {
   const create = room.get('m.room.create', '')
   if (!create) return { notify: false, highlight: false, exceptions: [] }
   const powerLevels = powerLevelsOf(room.get('m.room.power_levels', '')?.pdu.content, create, room.rules)
   const facts = eventFacts(event, { roomMemberCount: room.joinedMembers, powerLevels })
-  const { notify, highlight } = defaultOutcome(facts)
+  const { notify, highlight } = defaultOutcome(facts, ctx.config.experimental)
   const common = { notify, highlight }
   return { ...common, exceptions: exceptionsTo(ctx, room, facts, common) }
 }
 
 function exceptionsTo(
-  ctx: Pick<Context, 'dictionaries'>,
+  ctx: Engine,
   room: HotRoom,
   facts: EventFacts,
   common: { notify: boolean; highlight: boolean },
@@ -58,10 +61,16 @@ function exceptionsTo(
     if (notify !== 0 || highlight !== 0) exceptions.set(userNid, { userNid, notify, highlight })
     else exceptions.delete(userNid)
   }
+  const defaults = compiledDefaults(ctx.config.experimental)
+  const subscribers = subscribersIn(room, facts.threadRoot)
   for (const userId of namedUsers(facts).slice(0, mostMentions)) {
     const userNid = ctx.dictionaries.cachedUser(userId)
     if (userNid === undefined || userId === sender || !isMember(room, userId)) continue
-    add(userNid, evaluate(compiledDefaults(), facts, { userId }))
+    add(userNid, evaluate(defaults, facts, { userId, isSubscribed: subscribers.has(userNid) }))
+  }
+  for (const [userNid, userId] of subscribers) {
+    if (userId === sender || !isMember(room, userId)) continue
+    add(userNid, evaluate(defaults, facts, { userId, isSubscribed: true }))
   }
   for (const { userNid, userId, rules, ignored } of listenersIn(room)) {
     if (userId === sender) continue
@@ -70,7 +79,7 @@ function exceptionsTo(
       continue
     }
     const displayName = rules.usesDisplayName ? displayNameOf(room, userId) : undefined
-    add(userNid, evaluate(rules, facts, { userId, displayName }))
+    add(userNid, evaluate(rules, facts, { userId, displayName, isSubscribed: subscribers.has(userNid) }))
   }
   return [...exceptions.values()]
 }

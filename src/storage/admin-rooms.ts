@@ -175,6 +175,7 @@ const tablesOfRooms = [
   'push_exceptions',
   'event_relations',
   'receipts',
+  'thread_subscriptions',
   'room_state',
   'state_deltas',
   'room_users',

@@ -1,5 +1,5 @@
 import type { RoomEvent } from '../matrix/event.ts'
-import type { RoomId } from '../matrix/ids.ts'
+import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { StoredEvent } from './events.ts'
 import type { Membership } from './room-users.ts'
 
@@ -116,6 +116,17 @@ export type OutgoingToDeviceFact = {
   readonly server: string
 }
 
+/** A user subscribed to a thread, or does so no more (MSC4306). */
+export type ThreadSubscriptionFact = {
+  readonly kind: 'threadSubscription'
+  readonly position: number
+  readonly userNid: number
+  readonly userId: UserId
+  readonly room: number
+  readonly root: EventId
+  readonly subscribed: boolean
+}
+
 /** What followers of the stream are told after a commit. Each has the position it was committed at. */
 export type Fact =
   | EventFact
@@ -126,3 +137,4 @@ export type Fact =
   | DeviceListFact
   | RemoteMembershipFact
   | OutgoingToDeviceFact
+  | ThreadSubscriptionFact

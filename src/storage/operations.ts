@@ -19,6 +19,7 @@ import {
   saveReadPositions,
   saveThreadsRead,
 } from './room-users.ts'
+import { saveThreadSubscriptions } from './thread-subscriptions.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
 import type { Operation } from './writer.ts'
 
@@ -54,4 +55,5 @@ export const operations = [
   insertToDevice,
   insertOutgoingToDevice,
   insertDeviceListChanges,
+  saveThreadSubscriptions,
 ] as unknown as readonly Operation<never>[]

@@ -8,6 +8,7 @@ import { remoteMembershipsBetween, storedMembershipEvent } from './remote-member
 import { type Membership, membershipOf } from './room-users.ts'
 import { type RoomRow, roomsByNid } from './rooms.ts'
 import type { ReadFacts } from './stream.ts'
+import { threadChangesOfSpan } from './thread-subscriptions.ts'
 import type { AccountDataRow, ReceiptRow, ToDeviceRow } from './user-data.ts'
 
 /**
@@ -66,15 +67,17 @@ export function createReadFacts(
 ): ReadFacts {
   return async (after, upTo) => {
     const span = [after, upTo]
-    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows, remote, outgoing] = await Promise.all([
-      eventFacts(database, dictionaries, events, after, upTo),
-      database.read(receipts, span),
-      database.read(accountData, span),
-      database.read(toDevice, span),
-      database.read(deviceLists, span),
-      database.read(remoteMembershipsBetween, span),
-      database.read(outgoingToDevice, span),
-    ])
+    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows, remote, outgoing, threads] =
+      await Promise.all([
+        eventFacts(database, dictionaries, events, after, upTo),
+        database.read(receipts, span),
+        database.read(accountData, span),
+        database.read(toDevice, span),
+        database.read(deviceLists, span),
+        database.read(remoteMembershipsBetween, span),
+        database.read(outgoingToDevice, span),
+        database.read(threadChangesOfSpan, span),
+      ])
     const facts: Fact[] = [...ofEvents]
     for (const row of receiptRows) facts.push(...receiptFacts(row))
     for (const row of accountRows) {
@@ -94,6 +97,10 @@ export function createReadFacts(
     }
     for (const { position, origin, server_name: server } of outgoing) {
       facts.push({ kind: 'outgoingToDevice', position, origin, server })
+    }
+    for (const { position, user_nid: userNid, user_id: userId, room, subscribed, ...row } of threads) {
+      const root = eventIdText(row.event_id, row.event_format)
+      facts.push({ kind: 'threadSubscription', position, userNid, userId, room, root, subscribed })
     }
     return facts.sort((one, other) => one.position - other.position)
   }

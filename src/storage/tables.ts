@@ -16,7 +16,19 @@ export type Tables = CoreTables &
   AdministrationTables &
   MailTables &
   PresenceTables &
-  DelayedEventTables
+  DelayedEventTables &
+  ThreadTables
+
+type ThreadTables = {
+  thread_subscriptions: {
+    user_nid: number
+    room: number
+    event_nid: number
+    subscribed: boolean
+    automatic: boolean
+    position: number
+  }
+}
 
 type DelayedEventTables = {
   delayed_events: {

@@ -171,6 +171,8 @@ export function receiptText(
     isEmpty = false
     const byType = (content[eventId] ??= Object.create(null) as Record<string, Record<string, object>>)
     const byUser = (byType[receiptType] ??= Object.create(null) as Record<string, object>)
+    // Spec: MSC4102: "servers and clients should always prefer the unthreaded receipt" where both are for one event.
+    if (threadId !== '' && byUser[userId] !== undefined) continue
     byUser[userId] = threadId === '' ? { ts } : { ts, thread_id: threadId }
   }
   return isEmpty ? undefined : `{"content":${JSON.stringify(content)},"type":"m.receipt"}`

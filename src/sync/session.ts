@@ -48,6 +48,8 @@ export type Session = {
   isStale: boolean
   /** Users of whom the user wants to see nothing. */
   ignored: ReadonlySet<string>
+  /** The position of the last change of the user's thread subscriptions. */
+  threadsAt: number
   readonly accountData: AccountDataFact[]
   readonly toDevice: ToDeviceFact[]
   /** Devices that were given messages which they have not acknowledged, and up to which position. */
@@ -94,6 +96,7 @@ export function applyFact(session: Session, fact: Fact): void {
       session.ignored = ignoredUsers(fact.content, session.userId)
     }
   } else if (fact.kind === 'toDevice') remember(session, session.toDevice, fact)
+  else if (fact.kind === 'threadSubscription') session.threadsAt = Math.max(session.threadsAt, fact.position)
   else if (fact.kind === 'remoteMembership') applyRemoteMembership(session, fact)
 }
 

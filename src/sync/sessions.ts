@@ -66,6 +66,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
       last: position,
       isStale: under.isStale,
       ignored: ignoredUsers(ignored?.ignored ?? undefined, user.userId),
+      threadsAt: position,
       accountData: [],
       toDevice: [],
       delivered: new Map(),

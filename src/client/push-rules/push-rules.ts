@@ -67,7 +67,9 @@ export const deletePushRule = endpoint({
   auth: 'user',
   params,
   async handle(ctx, { params, requester }) {
-    await ctx.pushRules.change(requester, (stored) => removeRule(stored, params.kind, params.ruleId))
+    await ctx.pushRules.change(requester, (stored) =>
+      removeRule(stored, params.kind, params.ruleId, ctx.config.experimental),
+    )
     return {}
   },
 })
@@ -94,7 +96,9 @@ export const setPushRuleEnabled = endpoint({
   params,
   body: Type.Object({ enabled: Type.Boolean() }),
   async handle(ctx, { params, body, requester }) {
-    await ctx.pushRules.change(requester, (stored) => setEnabled(stored, params.kind, params.ruleId, body.enabled))
+    await ctx.pushRules.change(requester, (stored) =>
+      setEnabled(stored, params.kind, params.ruleId, body.enabled, ctx.config.experimental),
+    )
     return {}
   },
 })
@@ -120,7 +124,7 @@ export const setPushRuleActions = endpoint({
   body: Type.Object({ actions: Type.Array(Type.Unknown()) }),
   async handle(ctx, { params, body, requester }) {
     await ctx.pushRules.change(requester, (stored) =>
-      setActions(stored, params.kind, params.ruleId, body.actions as Json),
+      setActions(stored, params.kind, params.ruleId, body.actions as Json, ctx.config.experimental),
     )
     return {}
   },
@@ -131,7 +135,7 @@ type Rules = import('../../push/push-rules.ts').PushRules['ruleset']
 
 /** @throws MatrixError M_NOT_FOUND */
 function findRule(ruleset: Awaited<ReturnType<Rules>>, { kind, ruleId }: Place): PushRule {
-  const found = ruleset[kind].find((one) => one.rule_id === ruleId)
+  const found = ruleset[kind]?.find((one) => one.rule_id === ruleId)
   if (!found) throw new MatrixError('M_NOT_FOUND', 'No such push rule')
   return found
 }

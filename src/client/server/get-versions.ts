@@ -13,8 +13,11 @@ export const getVersions = endpoint({
       versions,
       unstable_features: {
         ...(experimental.msc3881 && { 'org.matrix.msc3881': true }),
+        ...(experimental.msc3930 && { 'org.matrix.msc3930': true }),
+        ...(experimental.msc4028 && { 'org.matrix.msc4028': true }),
         ...(experimental.msc4140 && { 'org.matrix.msc4140': true }),
         ...(experimental.msc4155 && { 'org.matrix.msc4155': true }),
+        ...(experimental.msc4306 && { 'org.matrix.msc4306': true }),
         ...(experimental.sliding_sync && { 'org.matrix.simplified_msc3575': true }),
       },
     }

@@ -38,6 +38,7 @@ export type CompiledCondition =
   | { readonly kind: 'display_name' }
   | { readonly kind: 'member_count'; readonly least: number; readonly most: number }
   | { readonly kind: 'sender_level'; readonly key: string }
+  | { readonly kind: 'thread_subscription'; readonly subscribed: boolean }
   | { readonly kind: 'never' }
 
 export type CompiledRule = { readonly conditions: readonly CompiledCondition[]; readonly outcome: PushOutcome }
@@ -49,6 +50,7 @@ export type CompiledRule = { readonly conditions: readonly CompiledCondition[]; 
 export type CompiledRules = {
   readonly override: readonly CompiledRule[]
   readonly content: readonly CompiledRule[]
+  readonly postcontent: readonly CompiledRule[]
   readonly room: ReadonlyMap<string, PushOutcome>
   readonly sender: ReadonlyMap<string, PushOutcome>
   readonly underride: readonly CompiledRule[]
@@ -57,6 +59,8 @@ export type CompiledRules = {
 }
 
 const BODY = 'content.body'
+/** MSC4306. */
+const THREAD_SUBSCRIPTION = 'io.element.msc4306.thread_subscription'
 const NEVER: CompiledCondition = { kind: 'never' }
 
 /** Prepares the rules of `userId`, once per change of the ruleset. */
@@ -74,10 +78,12 @@ export function compileRules(ruleset: PushRuleset, userId: UserId): CompiledRule
     conditions: [rule.pattern === undefined ? NEVER : eventMatch(BODY, rule.pattern)],
     outcome: outcomeOf(rule.actions),
   }))
+  const postcontent = byConditions(ruleset.postcontent ?? [])
   const usesDisplayName = [override, underride].some((rules) =>
     rules.some((rule) => rule.conditions.some((condition) => condition.kind === 'display_name')),
   )
-  return { override, content, room: byId(ruleset.room), sender: byId(ruleset.sender), underride, usesDisplayName }
+  const [room, sender] = [byId(ruleset.room), byId(ruleset.sender)]
+  return { override, content, postcontent, room, sender, underride, usesDisplayName }
 }
 
 function isEnabled(rule: PushRule): boolean {
@@ -102,7 +108,7 @@ function outcomeOf(actions: readonly PushAction[]): PushOutcome {
 
 /** Spec: "Unrecognised conditions MUST NOT match any events, effectively making the push rule disabled." */
 function compileCondition(condition: PushCondition, userId: UserId): CompiledCondition {
-  const { kind, key, pattern, value, is } = condition
+  const { kind, key, pattern, value, is, subscribed } = condition
   switch (kind) {
     case 'event_match':
       if (typeof key !== 'string' || typeof pattern !== 'string') return NEVER
@@ -119,6 +125,8 @@ function compileCondition(condition: PushCondition, userId: UserId): CompiledCon
       return typeof is === 'string' ? memberCount(is) : NEVER
     case 'sender_notification_permission':
       return typeof key === 'string' ? { kind: 'sender_level', key } : NEVER
+    case THREAD_SUBSCRIPTION:
+      return typeof subscribed === 'boolean' ? { kind: 'thread_subscription', subscribed } : NEVER
     default:
       return NEVER
   }

@@ -4,6 +4,7 @@ import {
   PUSH_KINDS,
   type PushAction,
   type PushCondition,
+  type PushFeatures,
   type PushKind,
   type PushRule,
   type PushRuleset,
@@ -22,16 +23,23 @@ function rule(ruleId: string, conditions: PushCondition[], actions: PushAction[]
   return { rule_id: ruleId, default: true, enabled, conditions, actions }
 }
 
+const poll = (name: string): PushCondition => matches('type', `org.matrix.msc3381.poll.${name}`)
+const ifThere = (isThere: boolean, ...rules: PushRule[]): PushRule[] => (isThere ? rules : [])
+
 /**
  * The default rules of a user, without any of the user's own.
  *
  * Spec: Client-Server API, "Predefined Rules" (v1.19). The rules that looked for mentions in the body are gone since
- * v1.17, so nothing here depends on display names.
+ * v1.17, so nothing here depends on display names. MSC3930: polls; MSC4028: everything encrypted; MSC4306: threads.
  */
-export function defaultRuleset(userId: UserId): PushRuleset {
+export function defaultRuleset(userId: UserId, features: PushFeatures): PushRuleset {
   return {
     override: [
       rule(MASTER_RULE_ID, [], [], false),
+      ...ifThere(
+        features.msc4028,
+        rule('.org.matrix.msc4028.encrypted_event', [matches('type', 'm.room.encrypted')], ['notify']),
+      ),
       rule('.m.rule.suppress_notices', [matches('content.msgtype', 'm.notice')], []),
       rule(
         '.m.rule.invite_for_me',
@@ -60,8 +68,10 @@ export function defaultRuleset(userId: UserId): PushRuleset {
         [{ kind: 'event_property_is', key: 'content.m\\.relates_to.rel_type', value: 'm.replace' }],
         [],
       ),
+      ...ifThere(features.msc3930, rule('.org.matrix.msc3930.rule.poll_response', [poll('response')], [])),
     ],
     content: [],
+    ...(features.msc4306 && { postcontent: threadRules }),
     room: [],
     sender: [],
     underride: [
@@ -74,15 +84,31 @@ export function defaultRuleset(userId: UserId): PushRuleset {
       rule('.m.rule.room_one_to_one', [twoMembers, matches('type', 'm.room.message')], ['notify', sound('default')]),
       rule('.m.rule.message', [matches('type', 'm.room.message')], ['notify']),
       rule('.m.rule.encrypted', [matches('type', 'm.room.encrypted')], ['notify']),
+      ...ifThere(features.msc3930, ...pollRules),
     ],
   }
 }
 
-const anyone = defaultRuleset('@:')
+const pollRules = ['poll_start', 'poll_end'].flatMap((name) => {
+  const happens = poll(name.slice('poll_'.length))
+  return [
+    rule(`.org.matrix.msc3930.rule.${name}_one_to_one`, [twoMembers, happens], ['notify', sound('default')]),
+    rule(`.org.matrix.msc3930.rule.${name}`, [happens], ['notify']),
+  ]
+})
+
+const subscription = (subscribed: boolean): PushCondition => ({
+  kind: 'io.element.msc4306.thread_subscription',
+  subscribed,
+})
+const threadRules = [
+  rule('.io.element.msc4306.rule.unsubscribed_thread', [subscription(false)], []),
+  rule('.io.element.msc4306.rule.subscribed_thread', [subscription(true)], ['notify', sound('default')]),
+]
 
 /** Tells whether there is a default rule of this kind and id. */
-export function isDefaultRule(kind: PushKind, ruleId: string): boolean {
-  return anyone[kind].some((known) => known.rule_id === ruleId)
+export function isDefaultRule(kind: PushKind, ruleId: string, features: PushFeatures): boolean {
+  return (defaultRuleset('@:', features)[kind] ?? []).some((known) => known.rule_id === ruleId)
 }
 
 /**
@@ -91,12 +117,14 @@ export function isDefaultRule(kind: PushKind, ruleId: string): boolean {
  * Spec: "They operate at a lower priority than 'user-defined rules', except for the `.m.rule.master` rule which has
  * always a higher priority than any other rule."
  */
-export function rulesetOf(userId: UserId, stored: StoredPushRules): PushRuleset {
-  const defaults = defaultRuleset(userId)
+export function rulesetOf(userId: UserId, stored: StoredPushRules, features: PushFeatures): PushRuleset {
+  const defaults = defaultRuleset(userId, features)
   const ruleset = {} as { [K in PushKind]: readonly PushRule[] }
   for (const kind of PUSH_KINDS) {
+    const predefined = defaults[kind]
+    if (!predefined) continue
     const own = (stored.rules?.[kind] ?? []).map((known): PushRule => ({ ...known, default: false }))
-    const changed = defaults[kind].map((known) => ({ ...known, ...changeOf(stored, known.rule_id) }))
+    const changed = predefined.map((known) => ({ ...known, ...changeOf(stored, known.rule_id) }))
     const first = changed.filter((known) => known.rule_id === MASTER_RULE_ID)
     const rest = changed.filter((known) => known.rule_id !== MASTER_RULE_ID)
     ruleset[kind] = [...first, ...own, ...rest]

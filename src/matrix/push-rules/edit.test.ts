@@ -6,6 +6,7 @@ import { addRule, parsePushKind, removeRule, setActions, setEnabled } from './ed
 import type { StoredPushRules } from './types.ts'
 
 const ALICE = '@alice:example.org'
+const features = { msc3930: false, msc4028: false, msc4306: false }
 const rule = { actions: ['notify'] }
 const ids = (stored: StoredPushRules) => (stored.rules?.room ?? []).map((known) => known.rule_id)
 
@@ -33,7 +34,7 @@ describe('order', () => {
   })
 
   test('a changed rule keeps its place and its state, and moves when asked', () => {
-    const disabled = setEnabled(three, 'room', 'c', false)
+    const disabled = setEnabled(three, 'room', 'c', false, features)
     const changed = addRule(disabled, 'room', 'c', { actions: [] })
     expect(ids(changed)).toEqual(['a', 'b', 'c'])
     expect(changed.rules?.room?.[2]).toEqual({ rule_id: 'c', enabled: false, actions: [] })
@@ -48,17 +49,17 @@ describe('order', () => {
 
   test('nothing is changed in place', () => {
     addRule(three, 'room', 'x', rule)
-    removeRule(three, 'room', 'a')
+    removeRule(three, 'room', 'a', features)
     expect(ids(three)).toEqual(['a', 'b', 'c'])
   })
 })
 
 test('the ruleset of a user who changed nothing is the default one', () => {
-  expect(rulesetOf(ALICE, {})).toEqual(defaultRuleset(ALICE))
+  expect(rulesetOf(ALICE, {}, features)).toEqual(defaultRuleset(ALICE, features))
 })
 
 test('own rules come between the master rule and the other defaults', () => {
-  const override = rulesetOf(ALICE, addRule({}, 'override', 'mine', { actions: [] })).override
+  const override = rulesetOf(ALICE, addRule({}, 'override', 'mine', { actions: [] }), features).override
   expect(override.slice(0, 3).map((known) => [known.rule_id, known.default])).toEqual([
     ['.m.rule.master', true],
     ['mine', false],
@@ -85,15 +86,15 @@ test.each([
     () => addRule({}, 'override', 'x', { ...rule, conditions: [1] }),
     ['M_INVALID_PARAM', 400],
   ],
-  ['removing what is not there', () => removeRule({}, 'room', 'x'), ['M_NOT_FOUND', 404]],
-  ['removing a default rule', () => removeRule({}, 'override', '.m.rule.master'), ['M_INVALID_PARAM', 400]],
-  ['disabling what is not there', () => setEnabled({}, 'room', 'x', false), ['M_NOT_FOUND', 404]],
+  ['removing what is not there', () => removeRule({}, 'room', 'x', features), ['M_NOT_FOUND', 404]],
+  ['removing a default rule', () => removeRule({}, 'override', '.m.rule.master', features), ['M_INVALID_PARAM', 400]],
+  ['disabling what is not there', () => setEnabled({}, 'room', 'x', false, features), ['M_NOT_FOUND', 404]],
   [
     'disabling a default rule of another kind',
-    () => setEnabled({}, 'room', '.m.rule.master', false),
+    () => setEnabled({}, 'room', '.m.rule.master', false, features),
     ['M_NOT_FOUND', 404],
   ],
-  ['actions of what is not there', () => setActions({}, 'room', '__proto__', []), ['M_NOT_FOUND', 404]],
+  ['actions of what is not there', () => setActions({}, 'room', '__proto__', [], features), ['M_NOT_FOUND', 404]],
 ])('%s', (_, attempt, expected) => {
   expect(failure(attempt)).toEqual(expected)
 })
@@ -103,8 +104,8 @@ test('a full set takes no new rule, and every change', () => {
   const full: StoredPushRules = { rules: { room: many } }
   expect(failure(() => addRule(full, 'sender', 'x', rule))).toEqual(['M_UNKNOWN', 400])
   expect(failure(() => addRule(full, 'room', 'r7', rule))[0]).toBe('none')
-  expect(failure(() => setEnabled(full, 'room', 'r7', false))[0]).toBe('none')
-  const freed = removeRule(full, 'room', 'r7')
+  expect(failure(() => setEnabled(full, 'room', 'r7', false, features))[0]).toBe('none')
+  const freed = removeRule(full, 'room', 'r7', features)
   expect(ids(addRule(freed, 'room', 'x', rule, { after: `r${MAX_PUSH_RULES - 1}` })).at(-1)).toBe('x')
 })
 

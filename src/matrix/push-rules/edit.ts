@@ -7,6 +7,7 @@ import {
   PUSH_KINDS,
   type PushAction,
   type PushCondition,
+  type PushFeatures,
   type PushKind,
   type StoredPushRule,
   type StoredPushRules,
@@ -32,7 +33,7 @@ export type Placement = { readonly before?: string | undefined; readonly after?:
  *
  * Spec: Client-Server API, `PUT /pushrules/global/{kind}/{ruleId}` (v1.19).
  *
- * @throws {MatrixError} M_INVALID_PARAM for a bad id, action, condition or pattern; M_UNKNOWN with status 400 when the
+ * @throws {MatrixError} M_INVALID_PARAM for a bad id, action, condition or pattern, and for the kind `postcontent`; M_UNKNOWN with status 400 when the
  *   rule named by the placement does not exist or there are too many rules; M_TOO_LARGE
  */
 export function addRule(
@@ -42,6 +43,7 @@ export function addRule(
   rule: NewPushRule,
   placement: Placement = {},
 ): StoredPushRules {
+  if (kind === 'postcontent') throw new MatrixError('M_INVALID_PARAM', 'Nobody has postcontent rules of their own')
   checkRuleId(ruleId)
   const rules = stored.rules?.[kind] ?? []
   const present = rules.findIndex((known) => known.rule_id === ruleId)
@@ -64,8 +66,14 @@ export function addRule(
  *
  * @throws {MatrixError} M_NOT_FOUND; M_INVALID_PARAM for a default rule, which can only be disabled
  */
-export function removeRule(stored: StoredPushRules, kind: PushKind, ruleId: string): StoredPushRules {
-  if (isDefaultRule(kind, ruleId)) throw new MatrixError('M_INVALID_PARAM', 'A default push rule cannot be removed')
+export function removeRule(
+  stored: StoredPushRules,
+  kind: PushKind,
+  ruleId: string,
+  features: PushFeatures,
+): StoredPushRules {
+  if (isDefaultRule(kind, ruleId, features))
+    throw new MatrixError('M_INVALID_PARAM', 'A default push rule cannot be removed')
   const rules = stored.rules?.[kind] ?? []
   if (!rules.some((known) => known.rule_id === ruleId)) throw notFound()
   return withRules(
@@ -80,8 +88,14 @@ export function removeRule(stored: StoredPushRules, kind: PushKind, ruleId: stri
  *
  * @throws {MatrixError} M_NOT_FOUND
  */
-export function setEnabled(stored: StoredPushRules, kind: PushKind, ruleId: string, enabled: boolean): StoredPushRules {
-  return change(stored, kind, ruleId, { enabled })
+export function setEnabled(
+  stored: StoredPushRules,
+  kind: PushKind,
+  ruleId: string,
+  enabled: boolean,
+  features: PushFeatures,
+): StoredPushRules {
+  return change(stored, kind, ruleId, { enabled }, features)
 }
 
 /**
@@ -89,14 +103,26 @@ export function setEnabled(stored: StoredPushRules, kind: PushKind, ruleId: stri
  *
  * @throws {MatrixError} M_NOT_FOUND; M_INVALID_PARAM for a bad action; M_TOO_LARGE
  */
-export function setActions(stored: StoredPushRules, kind: PushKind, ruleId: string, actions: Json): StoredPushRules {
+export function setActions(
+  stored: StoredPushRules,
+  kind: PushKind,
+  ruleId: string,
+  actions: Json,
+  features: PushFeatures,
+): StoredPushRules {
   const parsed = parseActions(actions)
   checkSize(parsed)
-  return change(stored, kind, ruleId, { actions: parsed })
+  return change(stored, kind, ruleId, { actions: parsed }, features)
 }
 
-function change(stored: StoredPushRules, kind: PushKind, ruleId: string, changes: DefaultRuleChange): StoredPushRules {
-  if (isDefaultRule(kind, ruleId)) {
+function change(
+  stored: StoredPushRules,
+  kind: PushKind,
+  ruleId: string,
+  changes: DefaultRuleChange,
+  features: PushFeatures,
+): StoredPushRules {
+  if (isDefaultRule(kind, ruleId, features)) {
     const defaults = stored.defaults ?? {}
     return { ...stored, defaults: { ...defaults, [ruleId]: { ...defaults[ruleId], ...changes } } }
   }

@@ -11,6 +11,7 @@ import type { PushCondition, StoredPushRules } from './types.ts'
 
 const ALICE = '@alice:example.org'
 const BOB = '@bob:example.org'
+const features = { msc3930: false, msc4028: false, msc4306: false }
 
 function facts(
   type: string,
@@ -50,7 +51,7 @@ function facts(
 const message = (body: string, more: JsonObject = {}) => facts('m.room.message', { msgtype: 'm.text', body, ...more })
 
 function outcome(stored: StoredPushRules, event: EventFacts, displayName?: string) {
-  return evaluate(compileRules(rulesetOf(ALICE, stored), ALICE), event, { userId: ALICE, displayName })
+  return evaluate(compileRules(rulesetOf(ALICE, stored, features), ALICE), event, { userId: ALICE, displayName })
 }
 
 const plain = { notify: true, highlight: false, tweaks: {} }
@@ -88,20 +89,20 @@ describe('default rules', () => {
     ['an own message', facts('m.room.message', { body: 'hi' }, { sender: ALICE }), silent],
   ])('%s', (_, event, expected) => {
     expect(outcome({}, event)).toEqual(expected)
-    expect(evaluate(compiledDefaults(), event, { userId: ALICE })).toEqual(expected)
+    expect(evaluate(compiledDefaults(features), event, { userId: ALICE })).toEqual(expected)
     if (event.event.pdu.sender !== ALICE && !namedUsers(event).includes(ALICE))
-      expect(defaultOutcome(event)).toEqual(expected)
+      expect(defaultOutcome(event, features)).toEqual(expected)
   })
 
   test('a room mention by a moderator reaches everybody', () => {
     const event = facts('m.room.message', { 'm.mentions': { room: true } }, { level: 50 })
-    expect(defaultOutcome(event)).toEqual({ notify: true, highlight: true, tweaks: { highlight: true } })
+    expect(defaultOutcome(event, features)).toEqual({ notify: true, highlight: true, tweaks: { highlight: true } })
     expect(mentionsOf(event)).toEqual({ userIds: [], room: true })
   })
 
   test('no list of mentions changes the outcome of those it does not name', () => {
     const event = message('hi', { 'm.mentions': { user_ids: ['@:', '', null, '@x:y', '@x:y'] } })
-    expect(defaultOutcome(event)).toEqual(plain)
+    expect(defaultOutcome(event, features)).toEqual(plain)
     expect(namedUsers(event)).toEqual(['@:', '@x:y'])
   })
 
@@ -114,13 +115,13 @@ describe('default rules', () => {
   test('the master rule stands above the rules of the user', () => {
     const own = addRule({}, 'override', 'all', { actions: ['notify'], conditions: [] })
     expect(outcome(own, facts('m.reaction', {}))).toEqual(plain)
-    expect(outcome(setEnabled(own, 'override', '.m.rule.master', true), message('hi'))).toEqual(silent)
+    expect(outcome(setEnabled(own, 'override', '.m.rule.master', true, features), message('hi'))).toEqual(silent)
     expect(hasOnlyDefaults({})).toBe(true)
     expect(hasOnlyDefaults(own)).toBe(false)
   })
 
   test('changed actions of a default rule', () => {
-    const quiet = setActions({}, 'underride', '.m.rule.message', ['dont_notify'])
+    const quiet = setActions({}, 'underride', '.m.rule.message', ['dont_notify'], features)
     expect(outcome(quiet, message('hi'))).toEqual(silent)
     expect(hasOnlyDefaults(quiet)).toBe(false)
   })
@@ -205,7 +206,7 @@ describe('conditions', () => {
     expect(holds(condition, event, 'A*')).toBe(false)
     expect(holds(condition, event, '')).toBe(false)
     expect(holds(condition, event)).toBe(false)
-    expect(compiledDefaults().usesDisplayName).toBe(false)
+    expect(compiledDefaults(features).usesDisplayName).toBe(false)
   })
 
   test('paths', () => {
@@ -213,5 +214,60 @@ describe('conditions', () => {
     expect(parsePath('content.m\\\\foo')).toEqual(['content', 'm\\foo'])
     expect(parsePath('content.\\x')).toEqual(['content', '\\x'])
     expect(parsePath('a.')).toEqual(['a', ''])
+  })
+})
+
+describe('what is not in the specification', () => {
+  const inThread = (more: JsonObject = {}) =>
+    message('hi', { 'm.relates_to': { rel_type: 'm.thread', event_id: '$root' }, ...more })
+  const with4306 = { ...features, msc4306: true }
+  const judge = (event: EventFacts, isSubscribed: boolean, stored: StoredPushRules = {}) =>
+    evaluate(compileRules(rulesetOf(ALICE, stored, with4306), ALICE), event, { userId: ALICE, isSubscribed }).notify
+
+  test('MSC4306: a thread notifies who is subscribed to it, and whom it mentions', () => {
+    expect(judge(inThread(), true)).toBe(true)
+    expect(judge(inThread(), false)).toBe(false)
+    expect(defaultOutcome(inThread(), with4306).notify).toBe(false)
+    expect(judge(inThread({ 'm.mentions': { user_ids: [ALICE] } }), false)).toBe(true)
+    expect(judge(message('hi'), false)).toBe(true)
+    expect(defaultOutcome(inThread(), features).notify).toBe(true)
+  })
+
+  test('MSC4306: subscriptions come before the rules of a room, and after keywords', () => {
+    const muted = addRule({}, 'room', '!room:example.org', { actions: [] })
+    expect(judge(inThread(), true, muted)).toBe(true)
+    const loud = addRule({}, 'room', '!room:example.org', { actions: ['notify'] })
+    expect(judge(inThread(), false, loud)).toBe(false)
+    const keyword = addRule({}, 'content', 'hi', { actions: ['notify'], pattern: 'hi' })
+    expect(judge(inThread(), false, keyword)).toBe(true)
+  })
+
+  test('MSC4306: both rules can be disabled, and nobody adds one of the kind', () => {
+    let stored: StoredPushRules = {}
+    for (const which of ['subscribed', 'unsubscribed']) {
+      const id = `.io.element.msc4306.rule.${which}_thread`
+      stored = setEnabled(stored, 'postcontent', id, false, with4306)
+      expect(() => setEnabled({}, 'postcontent', id, false, features)).toThrow('not found')
+    }
+    expect(judge(inThread(), false, stored)).toBe(true)
+    expect(() => addRule({}, 'postcontent', 'mine', { actions: [] })).toThrow('postcontent')
+    expect(rulesetOf(ALICE, {}, features)).not.toHaveProperty('postcontent')
+  })
+
+  test('MSC3930: polls notify when they start and end, not when somebody votes', () => {
+    const polls = { ...features, msc3930: true }
+    const poll = (name: string, members = 10) => facts(`org.matrix.msc3381.poll.${name}`, {}, { members })
+    expect(defaultOutcome(poll('start'), polls)).toMatchObject({ notify: true, tweaks: {} })
+    expect(defaultOutcome(poll('end', 2), polls)).toMatchObject({ notify: true, sound: 'default' })
+    expect(defaultOutcome(poll('response'), polls).notify).toBe(false)
+    expect(defaultOutcome(poll('start'), features).notify).toBe(false)
+  })
+
+  test('MSC4028: everything encrypted notifies, whatever else the defaults say', () => {
+    const all = rulesetOf(ALICE, {}, { ...features, msc4028: true })
+    expect(all.override[1]?.rule_id).toBe('.org.matrix.msc4028.encrypted_event')
+    const quiet = setEnabled({}, 'underride', '.m.rule.encrypted', false, features)
+    const rules = compileRules(rulesetOf(ALICE, quiet, { ...features, msc4028: true }), ALICE)
+    expect(evaluate(rules, facts('m.room.encrypted', {}), { userId: ALICE }).notify).toBe(true)
   })
 })

@@ -11,12 +11,15 @@ import {
 import { defaultRuleset } from './default-rules.ts'
 import type { EventFacts } from './event-facts.ts'
 import { literalGlob, type MatchingBudget, matchesWhole, matchesWords } from './glob.ts'
+import type { PushFeatures } from './types.ts'
 
 /** Who reads the event. */
 export type PushReader = {
   readonly userId: UserId
   /** In the room. Needed only where `CompiledRules.usesDisplayName` says so. */
   readonly displayName?: string | undefined
+  /** Whether the reader is subscribed to the thread of the event (MSC4306); no, when nothing is said. */
+  readonly isSubscribed?: boolean
 }
 
 /**
@@ -46,6 +49,7 @@ function outcomeFor(rules: CompiledRules, facts: EventFacts, reader: Reader): Pu
   return (
     firstMatch(rules.override, evaluation) ??
     firstMatch(rules.content, evaluation) ??
+    firstMatch(rules.postcontent, evaluation) ??
     rules.room.get(roomId) ??
     rules.sender.get(pdu.sender) ??
     firstMatch(rules.underride, evaluation) ??
@@ -93,6 +97,8 @@ function matches(condition: CompiledCondition, evaluation: Evaluation): boolean 
       const { powerLevels, event } = facts
       return powerLevels.userLevel(event.pdu.sender) >= powerLevels.notificationLevel(condition.key)
     }
+    case 'thread_subscription':
+      return facts.threadRoot !== undefined && (reader.isSubscribed ?? false) === condition.subscribed
     case 'never':
       return false
   }
@@ -111,20 +117,25 @@ function containsDisplayName({ facts, reader: { displayName }, budget }: Evaluat
   return matchesWords(literalGlob(displayName.toLowerCase()), body, budget)
 }
 
-/** The default rules, compiled for nobody in particular: they speak of the reader only through `self` conditions. */
-const defaults = compileRules(defaultRuleset('@:'), '@:')
+/** By the switches, of which a process has one set. */
+const compiled = new WeakMap<PushFeatures, CompiledRules>()
 
-/** The default rules of any user, shared by all who changed nothing. */
-export function compiledDefaults(): CompiledRules {
-  return defaults
+/**
+ * The default rules of any user, shared by all who changed nothing. They are compiled for nobody in particular: they
+ * speak of the reader only through `self` conditions.
+ */
+export function compiledDefaults(features: PushFeatures): CompiledRules {
+  let rules = compiled.get(features)
+  if (!rules) compiled.set(features, (rules = compileRules(defaultRuleset('@:', features), '@:')))
+  return rules
 }
 
 /**
  * What the default rules say about an event for everybody whom it does not name: one evaluation for the whole room.
- * The sender and the users of `namedUsers` are the exceptions.
+ * The sender, the users of `namedUsers` and who is subscribed to the event's thread are the exceptions.
  */
-export function defaultOutcome(facts: EventFacts): PushOutcome {
-  return outcomeFor(defaults, facts, {})
+export function defaultOutcome(facts: EventFacts, features: PushFeatures): PushOutcome {
+  return outcomeFor(compiledDefaults(features), facts, {})
 }
 
 const MENTIONS_PATH = ['content', 'm.mentions']
@@ -142,7 +153,7 @@ export function mentionsOf(facts: EventFacts): { readonly userIds: readonly User
 
 /**
  * The users for whom the default rules may say something else than `defaultOutcome`: those mentioned, and the one who is
- * invited. For every other reader with unchanged rules `defaultOutcome` is exact.
+ * invited. For every other reader with unchanged rules who is not subscribed to its thread `defaultOutcome` is exact.
  */
 export function namedUsers(facts: EventFacts): readonly UserId[] {
   const { userIds } = mentionsOf(facts)

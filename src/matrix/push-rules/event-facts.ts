@@ -1,5 +1,5 @@
 import type { RoomEvent } from '../event.ts'
-import type { UserId } from '../ids.ts'
+import type { EventId, UserId } from '../ids.ts'
 import type { Json, JsonObject } from '../json.ts'
 
 /** What push rules ask about power levels; both answer with the defaults when the room has no power levels event. */
@@ -18,6 +18,8 @@ export type EventFacts = {
   /** Joined members. */
   readonly roomMemberCount: number
   readonly powerLevels: NotificationLevels
+  /** The root of the thread that the event is in. */
+  readonly threadRoot: EventId | undefined
   /** The value at a path, or undefined. `key` is the path as written in the rule, and names it in the memory. */
   valueAt(key: string, path: readonly string[]): Json | undefined
   /** The string at a path in lower case, or undefined if there is no string. */
@@ -41,7 +43,14 @@ export function eventFacts(event: RoomEvent, room: Pick<EventFacts, 'roomMemberC
     lowercase.set(key, lower)
     return lower
   }
-  return { event, ...room, valueAt, lowercaseAt }
+  return { event, ...room, threadRoot: threadRootOf(event.pdu.content), valueAt, lowercaseAt }
+}
+
+/** Spec: Client-Server API, "Threading": the event that a relation of the type `m.thread` points to. */
+export function threadRootOf(content: JsonObject): EventId | undefined {
+  const relation = content['m.relates_to'] as JsonObject | null | undefined
+  if (typeof relation !== 'object' || relation?.rel_type !== 'm.thread') return undefined
+  return typeof relation.event_id === 'string' ? (relation.event_id as EventId) : undefined
 }
 
 /** Clients' rules speak of the client's form of an event, in which every event has its id and its room. */

@@ -1,13 +1,16 @@
 import type { Json, JsonObject } from '../json.ts'
 
 /**
- * The five kinds of push rules, in the order in which they are tried.
+ * The kinds of push rules, in the order in which they are tried.
  *
- * Spec: Client-Server API, "Push Rules" (v1.19).
+ * Spec: Client-Server API, "Push Rules" (v1.19); MSC4306: `postcontent`, where users have no rules of their own.
  */
-export const PUSH_KINDS = ['override', 'content', 'room', 'sender', 'underride'] as const
+export const PUSH_KINDS = ['override', 'content', 'postcontent', 'room', 'sender', 'underride'] as const
 
 export type PushKind = (typeof PUSH_KINDS)[number]
+
+/** Which of the default rules that are not in the specification there are: the switches under `experimental`. */
+export type PushFeatures = { readonly msc3930: boolean; readonly msc4028: boolean; readonly msc4306: boolean }
 
 /** `'notify'`, or `{ set_tweak, value? }`. Historical actions never get this far. */
 export type PushAction = 'notify' | { readonly set_tweak: string; readonly value?: Json }
@@ -26,7 +29,10 @@ export type PushRule = {
 }
 
 /** All rules of a user, the most important first within each kind. */
-export type PushRuleset = { readonly [K in PushKind]: readonly PushRule[] }
+export type PushRuleset = { readonly [K in Exclude<PushKind, 'postcontent'>]: readonly PushRule[] } & {
+  /** Only with MSC4306. */
+  readonly postcontent?: readonly PushRule[]
+}
 
 /** A rule the user made. */
 export type StoredPushRule = Omit<PushRule, 'default'>
