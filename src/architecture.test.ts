@@ -7,7 +7,7 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   'src/matrix': [],
   'src/storage': ['src/matrix'],
   'src/net': ['src/matrix'],
-  'src/http': ['src/matrix', 'src/accounts'],
+  'src/http': ['src/matrix', 'src/storage', 'src/accounts'],
   'src/admin': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/client': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/cli': ['src/matrix', 'src/storage', 'src/http', ...domains()],

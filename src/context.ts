@@ -148,6 +148,7 @@ export async function createContext(
   invalidations.subscribe('room', (roomId) => {
     const room = roomId === undefined ? undefined : hotRooms.peek(roomId as RoomId)
     if (room) hotRooms.drop(room)
+    feeds.forget(roomId)
   })
   const feeds = createFeeds(storage.stream)
   // After the feeds, which must know what those it wakes will ask for.

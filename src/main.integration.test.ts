@@ -114,7 +114,17 @@ describe('with a database of its own', () => {
     const programs = [new Program([], env), new Program([], env)]
     const [one, two] = (await Promise.all(programs.map((program) => program.url()))) as [string, string]
     await run(['create-user', 'alice', '--password', 'a long password'], env)
-    expect((await logIn(two, 'alice', 'a long password')).userId).toBe('@alice:a.test')
+    const alice = await logIn(two, 'alice', 'a long password')
+    expect(alice.userId).toBe('@alice:a.test')
+    expect((await alice.attempt('get', '/_matrix/client/v1/admin/lock/@bob:a.test')).status).toBe(403)
+    const exported = await run(['audit', 'export'], env)
+    expect(exported.code).toBe(0)
+    const [entry, ...rest] = exported.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(entry).toMatchObject({ actor: '@alice:a.test', status: 403, errcode: 'M_FORBIDDEN', details: null })
+    expect(rest).toEqual([])
     const port = new URL(one).port
     expect(await run(['start'], { ...env, CHAPPE_PORT: port })).toMatchObject({
       code: 1,

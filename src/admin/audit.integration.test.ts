@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { startAdminServer } from '../server.ts'
+import { administrator, startAdministered } from '../testing/administration.ts'
 import { startTestServer } from '../testing/index.ts'
 import { sendRequest } from '../testing/test-client.ts'
-import { administrator, startAdministered } from './admin.fixtures.ts'
 
 test('administrators have a listener of their own, and nobody finds them on that of clients', async () => {
   await using server = await startTestServer()

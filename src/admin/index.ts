@@ -1,5 +1,5 @@
+import { audited } from '../http/audited.ts'
 import type { Endpoint } from '../http/endpoint.ts'
-import { audited } from './audited.ts'
 import * as destinations from './destinations.ts'
 import { getAudit } from './get-audit.ts'
 import * as mediaRemoval from './media/delete-media.ts'

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { JsonObject } from '../matrix/json.ts'
-import { insertJob, type JobRow, jobById, nextJob, saveJob } from '../storage/admin-jobs.ts'
+import { deleteOldJobs, insertJob, type JobRow, jobById, nextJob, saveJob } from '../storage/admin-jobs.ts'
 
 /** What a job is given: it may have been begun before, and must come to the same end. */
 export type Job = {
@@ -37,6 +37,8 @@ export type Jobs = {
 }
 
 const ownedName = 'admin jobs'
+/** Milliseconds that the status of a job can be asked for after its end. */
+const keptFor = 30 * 24 * 3_600_000
 /** Milliseconds before a job is tried again that the database did not let through. */
 const retryAfter = 1000
 
@@ -97,6 +99,7 @@ export function createJobs(
   return {
     async add(job) {
       const id = base.random.token(12)
+      await base.database.read(deleteOldJobs, [base.clock.now() - keptFor])
       await insertJob(base.database.db, {
         job_id: id,
         kind: job.kind,

@@ -3,7 +3,7 @@ import { endpoint } from '../http/endpoint.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { allJobs } from '../storage/admin-jobs.ts'
 import { mediaStatisticOrders, mediaStatistics } from '../storage/admin-media.ts'
-import { largestRooms } from '../storage/admin-rooms.ts'
+import { largestRooms, measuredShare } from '../storage/admin-rooms.ts'
 import { dir, from, limit, nextToken, text } from './schemas.ts'
 import { serverVersion } from './server-version.ts'
 
@@ -46,7 +46,10 @@ export const largestRoomStatistics = endpoint({
   method: 'get',
   path: '/_synapse/admin/v1/statistics/database/rooms',
   auth: 'admin',
-  handle: async (ctx) => ({ rooms: await ctx.database.read(largestRooms, []) }),
+  async handle(ctx) {
+    const [row] = await ctx.database.read(measuredShare, [])
+    return { rooms: await ctx.database.read(largestRooms, [row!.share]) }
+  },
 })
 
 /** A release changes the database before it starts, so nothing is left to be done beside the work. */

@@ -50,9 +50,10 @@ export const resetDestination = statement<never>(
 /** Rooms that we share with a server, each with the last event that was for it. */
 export const roomsOfDestination = statement<{ room_id: string; stream_ordering: number; count: number }>(
   'rooms of a destination',
+  // As in the index by server.
   `select room_id, (select max(e.timeline) from events e where e.room = r.room) as stream_ordering,
      count(*) over () as count
-   from rooms r where exists (select from room_users m join users u using (user_nid)
-     where m.room = r.room and m.membership = 1 and substr(u.user_id, position(':' in u.user_id) + 1) = $1)
+   from rooms r where r.room in (select m.room from users u join room_users m using (user_nid)
+     where substr(u.user_id, position(':' in u.user_id) + 1) = $1 and m.membership = 1)
    order by room_id limit $2 offset $3`,
 )

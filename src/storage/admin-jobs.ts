@@ -44,3 +44,5 @@ export const saveJob = statement<never>(
   'save a job',
   'update admin_jobs set status = $2, result = $3, error = $4, ended_at = $5 where job_id = $1',
 )
+
+export const deleteOldJobs = statement<never>('delete old jobs', 'delete from admin_jobs where ended_at < $1')

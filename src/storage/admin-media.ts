@@ -59,7 +59,8 @@ export async function mediaOfUser(
 /** Takes media out of use, or with null puts them back; what is protected is left alone. */
 export const quarantineById = statement<{ media_id: string }>(
   'quarantine media',
-  `update media set quarantined_by = $3 where server_name = $1 and media_id = $2 and (not protected or $3 is null)
+  `update media set quarantined_by = $3::text
+   where server_name = $1 and media_id = $2 and (not protected or $3::text is null)
    returning media_id`,
 )
 export const quarantineOfUser = statement<{ media_id: string }>(
@@ -78,25 +79,30 @@ export const protectMedia = statement<{ media_id: string }>(
   'update media set protected = $3 where server_name = $1 and media_id = $2 returning media_id',
 )
 
-/** The URIs of media that the events of a room name, where they can be read. */
-export const mediaInRoom = statement<{ uri: string }>(
+/**
+ * The URIs of media that some events of a room name, where they can be read: those after a position, and up to which that is.
+ */
+export const mediaInRoom = statement<{ reached: number | null; uris: string[] | null }>(
   'media in a room',
-  `select distinct m[1] as uri from events e, regexp_matches(e.content, '"(mxc://[^"/\\\\ ]+/[^"?#/\\\\ ]+)"', 'g') as m
-   where e.room = $1 and e.timeline is not null limit 10000`,
+  `with page as (
+     select timeline, content from events where room = $1 and timeline > $2 order by timeline limit $3)
+   select (select max(timeline) from page) as reached,
+     (select array_agg(distinct m[1]) from page,
+        regexp_matches(content, '"(mxc://[^"/\\\\ ]+/[^"?#/\\\\ ]+)"', 'g') as m) as uris`,
 )
 
 /** Media of our domains that are old and larger than a size; pictures of users and rooms are kept if `$4`. */
 export const oldMedia = statement<{ server_name: string; media_id: string }>(
   'old media',
-  `select m.server_name, m.media_id from media m join blobs b using (sha256)
+  `with pictures as materialized (
+     select json_text(fields, 'avatar_url') as uri from profiles where $4
+     union select json_text(e.content, case k.type when 'm.room.avatar' then 'url' else 'avatar_url' end)
+       from event_kinds k join room_state s using (kind) join events e using (event_nid)
+       where $4 and k.type in ('m.room.avatar', 'm.room.member') and s.to_position is null)
+   select m.server_name, m.media_id from media m join blobs b using (sha256)
+     left join pictures p on p.uri = 'mxc://' || m.server_name || '/' || m.media_id
    where m.uploader is not null and m.created_at < $1 and b.size > $2 and m.server_name = any($3::text[])
-     and not m.protected and m.quarantined_by is null
-     and (not $4 or not exists (
-       select from profiles p where strpos(p.fields, 'mxc://' || m.server_name || '/' || m.media_id) > 0)
-     and (not $4 or not exists (
-       select from event_kinds k join room_state s using (kind) join events e using (event_nid)
-       where k.type in ('m.room.avatar', 'm.room.member') and s.to_position is null
-         and strpos(e.content, 'mxc://' || m.server_name || '/' || m.media_id) > 0)))
+     and not m.protected and m.quarantined_by is null and p.uri is null
    order by m.created_at limit 1000`,
 )
 

@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import type { Page } from './admin-users.ts'
 import { type Db, statement } from './database.ts'
+import { originalRoomId } from './purge-room.ts'
 
 /** What a user reported: an event, a whole room or a user. */
 export type ReportRow = {
@@ -23,7 +24,8 @@ function state(type: string, key: string): string {
     where k.type = '${type}' and k.state_key = '' and s.room = p.room and s.to_position is null)`
 }
 
-const columns = `p.report, p.received_at, p.reason, by_user.user_id as reporter, r.room_id, p.event_nid,
+const columns = `p.report, p.received_at, p.reason, by_user.user_id as reporter,
+  ${originalRoomId('r.room_id')} as room_id, p.event_nid,
   of_user.user_id as sender, about.user_id as reported_user,
   ${state('m.room.name', 'name')} as name, ${state('m.room.canonical_alias', 'alias')} as canonical_alias`
 const source = `from reports p join users by_user on by_user.user_nid = p.reporter

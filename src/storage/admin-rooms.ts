@@ -70,7 +70,10 @@ export const roomOrders = {
 
 const known = `r.extremities <> '{}'`
 
-export const listedRoom = statement<ListedRoom>('a listed room', `select ${columns} from rooms r where r.room_id = $1`)
+export const listedRoom = statement<ListedRoom>(
+  'a listed room',
+  `select ${columns} from rooms r where r.room_id = $1 and ${known}`,
+)
 
 export type RoomFilter = {
   readonly search: string | undefined
@@ -139,6 +142,7 @@ export const eventNearest = {
   ),
 } as const
 
+/** A block of an administrator stays when the purge ends that has blocked the room, too. */
 export async function blockRoom(
   db: Db,
   block: { room_id: string; blocked_by: string; blocked_at: number },
@@ -146,8 +150,24 @@ export async function blockRoom(
   await db
     .insertInto('blocked_rooms')
     .values(block)
+    .onConflict((conflict) => conflict.column('room_id').doUpdateSet({ until_purged: false }))
+    .execute()
+}
+
+/** Unless it is blocked anyway. */
+export async function blockUntilPurged(
+  db: Db,
+  block: { room_id: string; blocked_by: string; blocked_at: number },
+): Promise<void> {
+  await db
+    .insertInto('blocked_rooms')
+    .values({ ...block, until_purged: true })
     .onConflict((conflict) => conflict.doNothing())
     .execute()
+}
+
+export async function unblockPurged(db: Db, roomId: string): Promise<void> {
+  await db.deleteFrom('blocked_rooms').where('room_id', '=', roomId).where('until_purged', '=', true).execute()
 }
 
 export async function unblockRoom(db: Db, roomId: string): Promise<void> {
@@ -168,47 +188,6 @@ export async function moveAliases(query: Query, room: number, to: number | undef
   return rows.map((row) => row.alias)
 }
 
-/** In this order: what names events goes before them. */
-const tablesOfRooms = [
-  'missing_events',
-  'pending_redactions',
-  'push_exceptions',
-  'event_relations',
-  'receipts',
-  'thread_subscriptions',
-  'room_state',
-  'state_deltas',
-  'room_users',
-  'remote_memberships',
-  'account_data',
-  'room_aliases',
-  'published_rooms',
-  'network_rooms',
-  'server_notice_rooms',
-  'events',
-]
-
-/**
- * Deletes everything that is known of a room but its number and its id. Whoever remembers the room finds that it moved on.
- *
- * @returns our users who had to do with it.
- */
-export async function purgeRoom(query: Query, room: number): Promise<number[]> {
-  await query('select from rooms where room = $1 for update', [room])
-  const users = await query<{ user_nid: number }>(
-    'select user_nid from room_users join accounts using (user_nid) where room = $1',
-    [room],
-  )
-  await query('delete from transactions t using events e where e.event_nid = t.event_nid and e.room = $1', [room])
-  for (const table of tablesOfRooms) await query(`delete from ${table} where room = $1`, [room])
-  await query(
-    `update rooms set version = version + 1, extremities = '{}', notify_count = 0, highlight_count = 0,
-       joined_members = 0, invited_members = 0, depth = 0, partial_state = false where room = $1`,
-    [room],
-  )
-  return users.map((row) => row.user_nid)
-}
-
 /** Events before a position that are no state, oldest first; with `$3`, also those of our users. */
 export const purgeableEvents = statement<{ event_nid: number }>(
   'purgeable events',
@@ -221,7 +200,8 @@ export const purgeableEvents = statement<{ event_nid: number }>(
 /** Takes events out of the timeline and leaves of them what a redaction leaves. Arrays of the same length. */
 export const pruneEvents = statement<never>(
   'prune events',
-  `update events e set content = p.content, rest = p.rest, timeline = null
+  `with forgotten as (delete from event_relations where event_nid = any($1::int8[]))
+   update events e set content = p.content, rest = p.rest, timeline = null
    from unnest($1::int8[], $2::text[], $3::text[]) as p(event_nid, content, rest) where e.event_nid = p.event_nid`,
 )
 
@@ -234,9 +214,20 @@ export const firstEventSince = statement<{ timeline: number | null }>(
   `select min(timeline) as timeline from events where room = $1 and timeline is not null and origin_server_ts >= $2`,
 )
 
-/** The rooms that take the most room in the database, by the size of their events. */
+/** Events that are measured where there are more. */
+const measured = 100_000
+
+/** The part of the events that is measured, in per cent. */
+export const measuredShare = statement<{ share: number }>(
+  'measured share of the events',
+  `select least(100, greatest(0.01, 100 * ${measured}::float8 / greatest(reltuples, 1))) as share
+   from pg_class where oid = 'events'::regclass`,
+)
+
+/** The rooms that take the most room in the database, by the size of their events, of which a part is measured. */
 export const largestRooms = statement<{ room_id: RoomId; estimated_size: number }>(
   'largest rooms',
-  `select room_id, sum(pg_column_size(e.*)) as estimated_size from events e join rooms using (room)
+  `select room_id, (sum(pg_column_size(e.*)) * 100 / $1::float8)::int8 as estimated_size
+   from events e tablesample system ($1::float8) join rooms using (room)
    group by room_id order by estimated_size desc limit 10`,
 )

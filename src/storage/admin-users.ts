@@ -203,10 +203,10 @@ export const userOfExternalId = statement<{ user_id: UserId }>(
   'select user_id from external_ids join users using (user_nid) where provider = $1 and external_id = $2',
 )
 
-/** Events of a user in a room that still say something, newest first. */
-export const redactableEvents = statement<{ event_nid: number }>(
+/** Events of a user in a room below a position that still say something, newest first. */
+export const redactableEvents = statement<{ event_nid: number; timeline: number }>(
   'redactable events of a user',
-  `select e.event_nid from events e join event_kinds k using (kind)
-   where e.room = $1 and e.sender = $2 and e.redacted_by is null and k.state_key is null
-     and k.type <> 'm.room.redaction' and e.timeline is not null order by e.timeline desc limit $3`,
+  `select e.event_nid, e.timeline from events e join event_kinds k using (kind)
+   where e.room = $1 and e.sender = $2 and e.timeline < $3 and e.redacted_by is null and k.state_key is null
+     and k.type <> 'm.room.redaction' order by e.timeline desc limit $4`,
 )

@@ -411,7 +411,7 @@ type AdministrationTables = {
   }
   audit_outcomes: { entry: number; at: number; status: number; errcode: string | null }
   external_ids: { provider: string; external_id: string; user_nid: number }
-  blocked_rooms: { room_id: string; blocked_by: string; blocked_at: number }
+  blocked_rooms: { room_id: string; blocked_by: string; blocked_at: number; until_purged: Generated<boolean> }
   admin_jobs: {
     job_id: string
     kind: string

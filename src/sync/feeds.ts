@@ -33,6 +33,8 @@ export type Feeds = {
   of(room: number): RoomFeed | undefined
   /** Rooms without a feed have had nothing after this position. */
   readonly completeAfter: number
+  /** Forgets what a room's events said: it is no longer what the database has. Without a room, of all of them. */
+  forget(roomId: string | undefined): void
 }
 
 const feedsMax = 20_000
@@ -45,7 +47,7 @@ export function createFeeds(stream: Stream): Feeds {
     max: feedsMax,
     dispose(feed, _room, reason) {
       // Who asks for it afterwards must not believe that nothing happened.
-      if (reason === 'evict') completeAfter = Math.max(completeAfter, feed.last)
+      if (reason !== 'set') completeAfter = Math.max(completeAfter, feed.last)
     },
   })
 
@@ -89,6 +91,13 @@ export function createFeeds(stream: Stream): Feeds {
     of: (room) => feeds.get(room),
     get completeAfter() {
       return completeAfter
+    },
+    forget(roomId) {
+      for (const [room, feed] of feeds.entries()) {
+        // One that a receipt has opened does not know the id.
+        const id = feed.roomId === '' ? feed.events[0]?.roomId : feed.roomId
+        if (roomId === undefined || id === roomId) feeds.delete(room)
+      }
     },
   }
 }

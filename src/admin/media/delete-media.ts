@@ -66,7 +66,7 @@ export const deleteMedia = endpoint({
 /** The largest moment in seconds that anybody could mean: what is later is milliseconds. */
 const longAgo = 30_000_000_000
 
-/** Deletes what was uploaded before a moment and is larger than a size, in several calls when there is much. */
+/** Deletes what was uploaded before a moment and is larger than a size. */
 export const deleteOldMedia = endpoint({
   method: 'post',
   path: ['/_synapse/admin/v1/media/delete', '/_synapse/admin/v1/media/{serverName}/delete'],
@@ -85,7 +85,12 @@ export const deleteOldMedia = endpoint({
     }
     const domains = params.serverName === '' ? ctx.config.server_names : [params.serverName]
     const values = [query.before_ts, query.size_gt ?? 0, domains, query.keep_profiles ?? true]
-    return removeAll(ctx, await ctx.database.read(oldMedia, values))
+    const deleted: string[] = []
+    for (;;) {
+      const { deleted_media: some } = await removeAll(ctx, await ctx.database.read(oldMedia, values))
+      if (some.length === 0) return { deleted_media: deleted, total: deleted.length }
+      deleted.push(...some)
+    }
   },
 })
 

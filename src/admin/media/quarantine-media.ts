@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseRoomId, parseUserId } from '../../matrix/ids.ts'
@@ -58,6 +59,19 @@ export const quarantineUserMedia = endpoint({
   },
 })
 
+/** Events of a room that are read together. */
+const eventsAtOnce = 2000
+
+/** What the events of a room name, some events at a time. What is encrypted names its media to its readers only. */
+async function* mediaOf(ctx: Pick<Context, 'database'>, room: number): AsyncGenerator<string[]> {
+  for (let after = -Number.MAX_SAFE_INTEGER; ; ) {
+    const [row] = await ctx.database.read(mediaInRoom, [room, after, eventsAtOnce])
+    if (row?.reached == null) return
+    yield row.uris ?? []
+    after = row.reached
+  }
+}
+
 type Uri = { readonly serverName: string; readonly mediaId: string }
 
 function uriOf(text: string): Uri {
@@ -72,13 +86,19 @@ export const quarantineRoomMedia = endpoint({
   params: { roomId: parseRoomId },
   async handle(ctx, { params, requester }) {
     const { room } = await knownRoom(ctx, params.roomId)
-    const uris = (await ctx.database.read(mediaInRoom, [room])).map((row) => uriOf(row.uri))
-    const values = [uris.map((uri) => uri.serverName), uris.map((uri) => uri.mediaId), requester.userId]
-    return { num_quarantined: (await ctx.database.read(quarantineMany, values)).length }
+    let count = 0
+    for await (const texts of mediaOf(ctx, room)) {
+      const uris = texts.map(uriOf)
+      const values = [uris.map((uri) => uri.serverName), uris.map((uri) => uri.mediaId), requester.userId]
+      count += (await ctx.database.read(quarantineMany, values)).length
+    }
+    return { num_quarantined: count }
   },
 })
 
-/** What is encrypted names its media to its readers only. */
+/** As many as a tool can show. */
+const mostListed = 10_000
+
 export const listRoomMedia = endpoint({
   method: 'get',
   path: '/_synapse/admin/v1/room/{roomId}/media',
@@ -86,7 +106,12 @@ export const listRoomMedia = endpoint({
   params: { roomId: parseRoomId },
   async handle(ctx, { params }) {
     const { room } = await knownRoom(ctx, params.roomId)
-    const uris = (await ctx.database.read(mediaInRoom, [room])).map((row) => row.uri)
+    const found = new Set<string>()
+    for await (const texts of mediaOf(ctx, room)) {
+      for (const uri of texts) if (found.size < mostListed) found.add(uri)
+      if (found.size >= mostListed) break
+    }
+    const uris = [...found]
     const isLocal = (uri: string) => ctx.domains.isLocal(uriOf(uri).serverName)
     return { local: uris.filter(isLocal), remote: uris.filter((uri) => !isLocal(uri)) }
   },

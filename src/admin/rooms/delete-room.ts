@@ -3,6 +3,7 @@ import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { type JobRow, jobsAbout } from '../../storage/admin-jobs.ts'
+import { retiredNumbers } from '../../storage/purge-room.ts'
 import type { RunJob } from '../jobs.ts'
 import { localAccount } from '../local-account.ts'
 import { text } from '../schemas.ts'
@@ -54,7 +55,11 @@ export const deleteRoom = endpoint({
 
 async function refuseImpossible(ctx: Parameters<RunJob>[0], wish: ShutDown): Promise<void> {
   if (wish.newRoom) await localAccount(ctx, wish.newRoom.creator)
-  if (!wish.block && !(await ctx.hotRooms.get(wish.roomId))) throw new MatrixError('M_NOT_FOUND', 'Room not found')
+  if (wish.block || (await ctx.hotRooms.get(wish.roomId))) return
+  // What an earlier deletion has left is a reason, too.
+  if (!wish.purge || (await ctx.database.read(retiredNumbers, [wish.roomId])).length === 0) {
+    throw new MatrixError('M_NOT_FOUND', 'Room not found')
+  }
 }
 
 export const runDeleteRoom: RunJob = (ctx, { parameters, result, note, stop }) =>

@@ -11,6 +11,7 @@ export async function knownRoom(
 ): Promise<HotRoom> {
   const { roomId } = await resolveRoom(ctx, idOrAlias)
   const room = await ctx.hotRooms.get(roomId)
-  if (!room) throw new MatrixError('M_NOT_FOUND', 'Room not found')
+  // One of which only invites of other servers are known has no events.
+  if (!room || room.extremities.length === 0) throw new MatrixError('M_NOT_FOUND', 'Room not found')
   return room
 }

@@ -4,10 +4,18 @@ import { MatrixError } from '../../matrix/errors.ts'
 import { type RoomId, serverNameOf, type UserId } from '../../matrix/ids.ts'
 import type { Json, JsonObject } from '../../matrix/json.ts'
 import { createRoomAsAsked } from '../../rooms/create-room-as-asked.ts'
+import type { HotRoom } from '../../rooms/hot-room.ts'
 import { joinRoom } from '../../rooms/join-room.ts'
 import { leaveRoom } from '../../rooms/leave-room.ts'
 import { sendEvent } from '../../rooms/send-event.ts'
-import { blockRoom, localUsersIn, moveAliases, purgeRoom } from '../../storage/admin-rooms.ts'
+import { blockRoom, blockUntilPurged, localUsersIn, moveAliases, unblockPurged } from '../../storage/admin-rooms.ts'
+import {
+  deleteRemains,
+  forgetTransactions,
+  retiredNumbers,
+  retireRoom,
+  serversBehind,
+} from '../../storage/purge-room.ts'
 import { membershipCodes } from '../../storage/room-users.ts'
 import { localAccount } from '../local-account.ts'
 
@@ -57,7 +65,21 @@ export async function shutDownRoom(
     ctx.invalidations.publish('blocked-rooms', roomId)
   }
   const room = await ctx.hotRooms.get(roomId)
-  if (!room) return result
+  if (room) result = await empty(ctx, room, wish, result, note, stop)
+  if (wish.purge && !stop?.aborted) await purge(ctx, wish, stop)
+  return result
+}
+
+/** Takes everybody out, and the aliases. */
+async function empty(
+  ctx: Context,
+  room: HotRoom,
+  wish: ShutDown,
+  before: ShutDownResult,
+  note: (result: ShutDownResult) => Promise<void>,
+  stop?: AbortSignal,
+): Promise<ShutDownResult> {
+  let result = before
   if (wish.newRoom && result.new_room_id === null) {
     result = { ...result, new_room_id: await openNewRoom(ctx, wish.newRoom) }
     await note(result)
@@ -66,7 +88,7 @@ export async function shutDownRoom(
   for (let start = 0; start < users.length; start += atOnce) {
     if (stop?.aborted) return result
     const some = users.slice(start, start + atOnce)
-    const moved = await Promise.all(some.map((user) => moveUser(ctx, roomId, user, result.new_room_id)))
+    const moved = await Promise.all(some.map((user) => moveUser(ctx, room.roomId, user, result.new_room_id)))
     const [left, failed] = [some.filter((_, index) => moved[index]), some.filter((_, index) => !moved[index])]
     result = {
       ...result,
@@ -79,7 +101,6 @@ export async function shutDownRoom(
   const aliases = await ctx.database.transaction((query) => moveAliases(query, room.room, newRoom?.room))
   result = { ...result, local_aliases: [...result.local_aliases, ...aliases] }
   await note(result)
-  if (wish.purge) await purge(ctx, roomId, wish.forcePurge)
   return result
 }
 
@@ -106,8 +127,9 @@ async function moveUser(
   newRoomId: RoomId | null,
 ): Promise<boolean> {
   try {
-    await leaveRoom(ctx, roomId, user.user_id, undefined)
+    // In this order, so that who is cut off in between is still found in the old room.
     if (newRoomId !== null && user.membership === membershipCodes.join) await joinRoom(ctx, newRoomId, user.user_id)
+    await leaveRoom(ctx, roomId, user.user_id, undefined)
     return true
   } catch (error) {
     if (!(error instanceof MatrixError)) throw error
@@ -116,13 +138,50 @@ async function moveUser(
   }
 }
 
-async function purge(ctx: Context, roomId: RoomId, force: boolean): Promise<void> {
-  const room = (await ctx.hotRooms.get(roomId))!
-  const left = await ctx.database.read(localUsersIn, [room.room])
-  if (left.length > 0 && !force) throw new MatrixError('M_UNKNOWN', 'Users of this server are still in the room')
-  const users = await ctx.database.transaction((query) => purgeRoom(query, room.room))
-  ctx.invalidations.publish('room', roomId)
-  for (const nid of users) ctx.invalidations.publish('user-rooms', `${nid}`)
+/** Rows that are deleted together. */
+const rowsAtOnce = 5000
+
+/** Deletes what is known of the room; goes on with what an earlier attempt left. Nobody comes in meanwhile. */
+async function purge(ctx: Context, wish: ShutDown, stop: AbortSignal | undefined): Promise<void> {
+  const { roomId } = wish
+  const room = await ctx.hotRooms.get(roomId)
+  if (room) {
+    const left = await ctx.database.read(localUsersIn, [room.room])
+    if (left.length > 0 && !wish.forcePurge) {
+      throw new MatrixError('M_UNKNOWN', 'Users of this server are still in the room')
+    }
+    const block = { room_id: roomId, blocked_by: wish.requestedBy, blocked_at: ctx.clock.now() }
+    await blockUntilPurged(ctx.database.db, block)
+    ctx.invalidations.publish('blocked-rooms', roomId)
+    await tellOthers(ctx, room.room, stop)
+    const users = await ctx.database.transaction((query) => retireRoom(query, room.room))
+    ctx.invalidations.publish('room', roomId)
+    for (const nid of users) ctx.invalidations.publish('user-rooms', `${nid}`)
+  }
+  for (const { room: number } of await ctx.database.read(retiredNumbers, [roomId])) {
+    await ctx.database.transaction((query) => forgetTransactions(query, number))
+    while (!stop?.aborted) {
+      if (!(await ctx.database.transaction((query) => deleteRemains(query, number, rowsAtOnce)))) break
+    }
+  }
+  if (stop?.aborted) return
+  await unblockPurged(ctx.database.db, roomId)
+  ctx.invalidations.publish('blocked-rooms', roomId)
+}
+
+/** Milliseconds between two looks at whether the other servers know, and looks. */
+const lookEvery = 200
+const looks = 50
+
+/** Other servers hear that our users have left before that is forgotten: those, at least, that can be reached. */
+async function tellOthers(ctx: Context, room: number, stop: AbortSignal | undefined): Promise<void> {
+  if (!ctx.remoteServers.current.isOn) return
+  const upTo = ctx.stream.position
+  for (let look = 0; look < looks && !stop?.aborted; look++) {
+    const behind = await ctx.database.read(serversBehind, [room, upTo, ctx.domains.all])
+    if (behind.length === 0) return
+    await new Promise((resolve) => setTimeout(resolve, lookEvery))
+  }
 }
 
 /** Somebody in whose name something is done. */

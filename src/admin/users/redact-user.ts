@@ -9,7 +9,10 @@ import type { RunJob } from '../jobs.ts'
 import { text } from '../schemas.ts'
 
 const kind = 'redact user'
+/** Of each room, unless asked otherwise. */
 const mostEvents = 1000
+/** Events that are looked up together. */
+const atOnce = 100
 
 /**
  * Redacts what a user sent, in some rooms or in all that they are in, as the user, or as the administrator for users of
@@ -27,10 +30,10 @@ export const redactUser = endpoint({
     use_admin: Type.Optional(Type.Boolean()),
   }),
   async handle(ctx, { params, body, requester }) {
-    const running = ctx.domains.isLocal(serverNameOf(params.userId)) && body.use_admin !== true
+    const isAsUser = ctx.domains.isLocal(serverNameOf(params.userId)) && body.use_admin !== true
     const parameters = {
       rooms: body.rooms,
-      sender: running ? params.userId : requester.userId,
+      sender: isAsUser ? params.userId : requester.userId,
       limit: body.limit ?? mostEvents,
       ...(body.reason !== undefined && { reason: body.reason }),
     }
@@ -40,7 +43,7 @@ export const redactUser = endpoint({
   },
 })
 
-export const runRedactUser: RunJob = async (ctx, { subject, parameters, note, stop }) => {
+export const runRedactUser: RunJob = async (ctx, { subject, parameters, result, note, stop }) => {
   const userId = subject as UserId
   const { sender, limit, reason, rooms } = parameters as { [key: string]: Json } & { sender: UserId; limit: number }
   const users = await ctx.dictionaries.findUsers([userId, sender])
@@ -48,23 +51,30 @@ export const runRedactUser: RunJob = async (ctx, { subject, parameters, note, st
   if (nid === undefined || senderNid === undefined) throw new MatrixError('M_NOT_FOUND', 'User not found')
   const named = rooms as RoomId[]
   const where = named.length > 0 ? named : (await ctx.database.read(joinedRoomIds, [nid])).map((row) => row.room_id)
-  const failed: { [eventId: string]: string } = Object.create(null)
+  const failed: { [eventId: string]: string } = Object.assign(Object.create(null), result.failed_redactions)
   for (const roomId of where as RoomId[]) {
     const room = await ctx.hotRooms.get(roomId)
-    const rows = room ? await ctx.database.read(redactableEvents, [room.room, nid, limit]) : []
-    for (const { event } of await ctx.events.byNids(rows.map((row) => row.event_nid))) {
-      if (stop.aborted) return { failed_redactions: failed }
-      const redaction = { sender, redacts: event.eventId, ...(typeof reason === 'string' && { reason }) }
-      const scope = `redact ${roomId} ${event.eventId}`
-      // The same each time, so that what is done again after a crash is no second redaction.
-      const transaction = { userNid: senderNid, deviceId: '', scope, txnId: 'administration' }
-      await redactEvent(ctx, roomId, redaction, transaction).catch((error: unknown) => {
-        if (!(error instanceof MatrixError)) throw error
-        failed[event.eventId] = error.message
-      })
+    if (!room) continue
+    for (let [below, rest] = [Number.MAX_SAFE_INTEGER, limit]; rest > 0; ) {
+      const rows = await ctx.database.read(redactableEvents, [room.room, nid, below, Math.min(rest, atOnce)])
+      if (rows.length === 0) break
+      const events = await ctx.events.byNids(rows.map((row) => row.event_nid))
+      for (const { event } of events) {
+        if (stop.aborted) return { failed_redactions: failed }
+        const redaction = { sender, redacts: event.eventId, ...(typeof reason === 'string' && { reason }) }
+        const scope = `redact ${roomId} ${event.eventId}`
+        // The same each time, so that what is done again after a crash is no second redaction.
+        const transaction = { userNid: senderNid, deviceId: '', scope, txnId: 'administration' }
+        await redactEvent(ctx, roomId, redaction, transaction).catch((error: unknown) => {
+          if (!(error instanceof MatrixError)) throw error
+          failed[event.eventId] = error.message
+        })
+      }
+      await note({ failed_redactions: failed })
+      below = rows.at(-1)!.timeline
+      rest -= rows.length
     }
   }
-  await note({ failed_redactions: failed })
   return { failed_redactions: failed }
 }
 

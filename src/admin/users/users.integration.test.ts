@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startAdministered } from '../admin.fixtures.ts'
+import { startAdministered } from '../../testing/administration.ts'
 
 const enc = encodeURIComponent
 

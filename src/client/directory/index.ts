@@ -1,3 +1,4 @@
+import { auditedForAdministrators } from '../../http/audited.ts'
 import type { Endpoint } from '../../http/endpoint.ts'
 import {
   deleteRoomAlias,
@@ -14,10 +15,10 @@ import { getPublicRooms, queryPublicRooms } from './public-rooms.ts'
 export const directoryEndpoints: readonly Endpoint[] = [
   getRoomIdByAlias,
   setRoomAlias,
-  deleteRoomAlias,
+  auditedForAdministrators(deleteRoomAlias),
   getLocalAliases,
   getRoomVisibilityOnDirectory,
-  setRoomVisibilityOnDirectory,
+  auditedForAdministrators(setRoomVisibilityOnDirectory),
   getPublicRooms,
   queryPublicRooms,
   getRoomSummary,

@@ -1,3 +1,5 @@
+import type { Requester } from '../../accounts/requesters.ts'
+import { audited, auditedForAdministrators } from '../../http/audited.ts'
 import type { Endpoint } from '../../http/endpoint.ts'
 import { getWhoIs } from './get-who-is.ts'
 import { reportEvent, reportRoom, reportUser } from './report-content.ts'
@@ -8,9 +10,6 @@ export const moderationEndpoints: readonly Endpoint[] = [
   reportRoom,
   reportEvent,
   reportUser,
-  getWhoIs,
-  getAdminSuspendUser,
-  setAdminSuspendUser,
-  getAdminLockUser,
-  setAdminLockUser,
+  auditedForAdministrators(getWhoIs, ({ params, requester }) => params.userId === (requester as Requester).userId),
+  ...[getAdminSuspendUser, setAdminSuspendUser, getAdminLockUser, setAdminLockUser].map(audited),
 ]

@@ -1,5 +1,5 @@
 import { restrictAccount } from '../accounts/restrict-account.ts'
-import { startTestServer, type TestClient, type TestServer, type TestServerOptions } from '../testing/index.ts'
+import { type Answer, startTestServer, type TestClient, type TestServer, type TestServerOptions } from './index.ts'
 
 /** A server whose administrators are served beside the clients, and one of them. */
 export async function startAdministered(
@@ -17,4 +17,13 @@ export async function administrator(server: TestServer, name = 'root'): Promise<
   const userNid = (await server.ctx.dictionaries.findUsers([client.userId])).get(client.userId)!
   await restrictAccount(server.ctx, { userId: client.userId, userNid }, { isAdmin: true })
   return client
+}
+
+/** Asks for the state of a job until it has ended; fails by the test's own time limit. */
+export async function ended(client: TestClient, path: string): Promise<Answer> {
+  for (;;) {
+    const answer = await client.get(path)
+    const status = (answer.results?.[0] ?? answer).status
+    if (status === 'complete' || status === 'failed') return answer
+  }
 }

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { Requester } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
-import { clientAuthentication } from '../http/authentication.ts'
-import type { AnyCall, Endpoint } from '../http/endpoint.ts'
-import { Reply } from '../http/response.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { insertAuditEntry, insertAuditOutcome } from '../storage/audit.ts'
+import { clientAuthentication } from './authentication.ts'
+import type { AnyCall, Endpoint } from './endpoint.ts'
+import { Reply } from './response.ts'
 
 /** What is known of a request so far. */
 type Trace = { actor: Requester | undefined; entry: number | undefined }
@@ -24,7 +24,7 @@ const longestDetails = 4000
  * M_LIMIT_EXCEEDED.
  */
 export function audited(endpoint: Endpoint): Endpoint {
-  const operation = `${endpoint.method.toUpperCase()} ${endpoint.paths[0]}`
+  const operation = operationOf(endpoint)
   const identify = clientAuthentication({ auth: 'userOrGuest', method: endpoint.method, whileSuspended: true })
   return {
     ...endpoint,
@@ -38,15 +38,7 @@ export function audited(endpoint: Endpoint): Endpoint {
     },
     async handle(ctx, call) {
       const trace = traces.get(call.request)!
-      const [row] = await ctx.database.read(insertAuditEntry, [
-        ctx.clock.now(),
-        trace.actor!.userId,
-        call.address,
-        operation,
-        targetOf(call),
-        detailsOf(call),
-      ])
-      trace.entry = row!.entry
+      trace.entry = await noteCall(ctx, trace.actor!, operation, call)
       return endpoint.handle(ctx, call)
     },
     async around(ctx, { request, address }, work) {
@@ -54,7 +46,7 @@ export function audited(endpoint: Endpoint): Endpoint {
       traces.set(request, trace)
       try {
         const result = await work()
-        await noteOutcome(ctx, trace.entry!, { status: result instanceof Reply ? result.status : 200 })
+        await noteOutcome(ctx, trace.entry!, resultOf(result))
         return result
       } catch (error) {
         if (trace.actor?.isAdmin !== true) await ctx.rateLimits.take('admin_refused', address)
@@ -63,6 +55,53 @@ export function audited(endpoint: Endpoint): Endpoint {
       }
     },
   }
+}
+
+/**
+ * Notes what administrators do by an endpoint that is everybody's and lets them do more.
+ *
+ * @param isOwn Whether a call does nothing that its user could not do without being one.
+ */
+export function auditedForAdministrators(
+  endpoint: Endpoint,
+  isOwn: (call: AnyCall) => boolean = () => false,
+): Endpoint {
+  return {
+    ...endpoint,
+    async handle(ctx, call) {
+      const requester = call.requester as Requester
+      if (!requester.isAdmin || isOwn(call)) return endpoint.handle(ctx, call)
+      const entry = await noteCall(ctx, requester, operationOf(endpoint), call)
+      try {
+        const result = await endpoint.handle(ctx, call)
+        await noteOutcome(ctx, entry, resultOf(result))
+        return result
+      } catch (error) {
+        await noteOutcome(ctx, entry, failureOf(error))
+        throw error
+      }
+    },
+  }
+}
+
+function operationOf(endpoint: Endpoint): string {
+  return `${endpoint.method.toUpperCase()} ${endpoint.paths[0]}`
+}
+
+async function noteCall(ctx: Context, actor: Requester, operation: string, call: AnyCall): Promise<number> {
+  const values = [ctx.clock.now(), actor.userId, call.address, operation, targetOf(call), detailsOf(call)]
+  const [row] = await ctx.database.read(insertAuditEntry, values)
+  return row!.entry
+}
+
+type Outcome = { readonly status: number; readonly errcode?: string }
+
+function resultOf(result: unknown): Outcome {
+  return { status: result instanceof Reply ? result.status : 200 }
+}
+
+function failureOf(error: unknown): Outcome {
+  return error instanceof MatrixError ? error : { status: 500, errcode: 'M_UNKNOWN' }
 }
 
 async function noteFailure(
@@ -75,16 +114,10 @@ async function noteFailure(
     const values = [ctx.clock.now(), trace.actor?.userId ?? null, call.address, call.operation, null, null]
     entry = (await ctx.database.read(insertAuditEntry, values))[0]!.entry
   }
-  const { error } = call
-  const outcome = error instanceof MatrixError ? error : { status: 500, errcode: 'M_UNKNOWN' }
-  await noteOutcome(ctx, entry, outcome)
+  await noteOutcome(ctx, entry, failureOf(call.error))
 }
 
-async function noteOutcome(
-  ctx: Context,
-  entry: number,
-  outcome: { readonly status: number; readonly errcode?: string },
-): Promise<void> {
+async function noteOutcome(ctx: Context, entry: number, outcome: Outcome): Promise<void> {
   await ctx.database.read(insertAuditOutcome, [entry, ctx.clock.now(), outcome.status, outcome.errcode ?? null])
 }
 
