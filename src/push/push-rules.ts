@@ -22,7 +22,7 @@ export type PushRules = {
   content(user: User): Promise<{ readonly global: Json }>
   /** The content of `m.push_rules` as JSON text, from what the user stored, if anything. */
   text(userId: UserId, stored: string | undefined): string
-  /** @throws whatever `edit` throws. */
+  /** What `edit` gives back as it was is not written. @throws whatever `edit` throws. */
   change(user: User, edit: (stored: StoredPushRules) => StoredPushRules): Promise<void>
 }
 
@@ -64,7 +64,10 @@ export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'writ
       const mine = before
         .catch(() => {})
         .then(async () => {
-          const content = JSON.stringify(edit(await load(user)))
+          const before = await load(user)
+          const after = edit(before)
+          if (after === before) return
+          const content = JSON.stringify(after)
           await ctx.writer.write(accountDataUnit({ userNid: user.userNid, room: 0, type }, content))
         })
       changing.set(user.userNid, mine)

@@ -7,6 +7,7 @@ import { type RoomRules, roomRules } from '../matrix/room-versions.ts'
 import { insertAliases, insertPublishedRooms } from '../storage/room-directory.ts'
 import type { EventDraft } from './append-event.ts'
 import { createRoom, type Preset } from './create-room.ts'
+import { followReplacement } from './follow-replacement.ts'
 import { changeMembership } from './membership.ts'
 import { refuseWhereClosed } from './room-directory.ts'
 
@@ -71,6 +72,7 @@ export async function createRoomAsAsked(ctx: Context, requester: Requester, wish
       }
     },
   })
+  await followReplacement(ctx, roomId, requester.userId)
   for (const target of invitees) {
     await changeMembership(ctx, roomId, {
       sender: requester.userId,

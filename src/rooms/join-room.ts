@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
+import { followReplacement } from './follow-replacement.ts'
 import type { HotRoom } from './hot-room.ts'
 import { changeMembership, type MembershipEngine, membershipContent } from './membership.ts'
 import { localMember, serversKnowing } from './remote-memberships.ts'
@@ -23,7 +24,9 @@ export async function joinRoom(
   ctx.blockedRooms.refuse(roomId)
   const room = await ctx.hotRooms.get(roomId)
   await (room && ctx.hotRooms.load(room, [['m.room.member', userId]]))
-  if (room?.get('m.room.member', userId)?.pdu.content.membership === 'join') return roomId
+  const before = room?.get('m.room.member', userId)?.pdu.content.membership
+  if (before === 'join') return roomId
+  const isNew = before !== 'leave' && before !== 'ban'
   const { reason, third_party_signed: _signed, ...content } = body as { [key: string]: Json }
   const change = {
     sender: userId,
@@ -36,6 +39,7 @@ export async function joinRoom(
   if (room && (await isForUs(ctx, room, userId, via))) {
     try {
       await changeMembership(ctx, roomId, change)
+      if (isNew) await followReplacement(ctx, roomId, userId)
       return roomId
     } catch (error) {
       // Nobody of us may let the user in; somebody elsewhere may.
@@ -44,6 +48,7 @@ export async function joinRoom(
   }
   const servers = await serversKnowing(ctx, roomId, userId, via)
   await remote.join(roomId, userId, servers, await membershipContent(ctx, change))
+  if (isNew) await followReplacement(ctx, roomId, userId)
   return roomId
 }
 

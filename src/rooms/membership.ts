@@ -13,7 +13,7 @@ import { localMember } from './remote-memberships.ts'
 import { type SentTransactions, sendEvent } from './send-event.ts'
 
 export type MembershipEngine = Parameters<typeof sendEvent>[0] &
-  Pick<Context, 'config' | 'profiles' | 'remoteServers' | 'blockedRooms'> & {
+  Pick<Context, 'config' | 'profiles' | 'pushRules' | 'remoteServers' | 'blockedRooms'> & {
     readonly sentTransactions: SentTransactions
   }
 

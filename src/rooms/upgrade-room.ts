@@ -9,6 +9,7 @@ import { statement } from '../storage/database.ts'
 import { arrayText } from '../storage/writer.ts'
 import type { EventDraft } from './append-event.ts'
 import { createRoom } from './create-room.ts'
+import { followReplacement } from './follow-replacement.ts'
 import type { HotRoom } from './hot-room.ts'
 import { joinedRoom } from './room-access.ts'
 import { sendEvent } from './send-event.ts'
@@ -68,6 +69,7 @@ export async function upgradeRoom(
     profile: memberProfile(profile),
     events: await newRoomEvents(ctx, requester, old, rules, additionalCreators ?? []),
   })
+  await followReplacement(ctx, replacement, requester.userId)
   await sendEvent(ctx, roomId, {
     type: 'm.room.tombstone',
     sender: requester.userId,

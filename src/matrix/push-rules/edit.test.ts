@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MatrixError } from '../errors.ts'
 import { MAX_PUSH_RULES } from '../limits.ts'
 import { defaultRuleset, rulesetOf } from './default-rules.ts'
-import { addRule, parsePushKind, removeRule, setActions, setEnabled } from './edit.ts'
+import { addRule, copyToRoom, parsePushKind, removeRule, setActions, setEnabled } from './edit.ts'
 import type { StoredPushRules } from './types.ts'
 
 const ALICE = '@alice:example.org'
@@ -117,4 +117,32 @@ test('historical actions are kept', () => {
 test('kinds', () => {
   expect(parsePushKind('underride')).toBe('underride')
   expect(parsePushKind('toString')).toBeUndefined()
+})
+
+describe('the room that takes the place of another', () => {
+  const [old, next] = ['!old:example.org', '!next'] as const
+  const about = (room: string) => ({ kind: 'event_match', key: 'room_id', pattern: room })
+  const by = (kind: 'override' | 'room', ...names: string[]) =>
+    names.reduceRight<StoredPushRules>(
+      (stored, id) => addRule(stored, kind, id, { ...rule, conditions: [about(old), { kind: 'x' }] }),
+      {},
+    )
+
+  test('has its rules, each behind the one it was made of', () => {
+    const stored = setEnabled(by('room', 'a', old, 'b'), 'room', old, false, features)
+    const copied = copyToRoom(stored, old, next)
+    expect(ids(copied)).toEqual(['a', old, next, 'b'])
+    expect(copied.rules?.room?.[2]).toMatchObject({ enabled: false, actions: ['notify'] })
+  })
+
+  test('has those by conditions that are named after it', () => {
+    const copied = copyToRoom(by('override', 'mine', old, `x ${old}`), old, next)
+    expect(copied.rules?.override?.map((known) => known.rule_id)).toEqual(['mine', old, next, `x ${old}`, `x ${next}`])
+    expect(copied.rules?.override?.[2]?.conditions).toEqual([about(next), { kind: 'x' }])
+  })
+
+  test('keeps its own, and nothing is written where there is nothing to copy', () => {
+    for (const stored of [{}, by('room', 'a'), by('room', old, next)])
+      expect(copyToRoom(stored, old, next)).toBe(stored)
+  })
 })

@@ -1,4 +1,5 @@
 import { MatrixError } from '../errors.ts'
+import type { RoomId } from '../ids.ts'
 import type { Json, JsonObject } from '../json.ts'
 import { MAX_PUSH_RULE_BYTES, MAX_PUSH_RULES } from '../limits.ts'
 import { isDefaultRule } from './default-rules.ts'
@@ -113,6 +114,39 @@ export function setActions(
   const parsed = parseActions(actions)
   checkSize(parsed)
   return change(stored, kind, ruleId, { actions: parsed }, features)
+}
+
+/**
+ * Copies what a user has said about a room for the one that takes its place: room rules, and rules by conditions that name
+ * the room and are named after it. What the user has said about the new room already stays.
+ *
+ * @returns what was given when there is nothing to copy.
+ */
+export function copyToRoom(stored: StoredPushRules, from: RoomId, to: RoomId): StoredPushRules {
+  let copied = stored
+  for (const kind of ['override', 'room', 'underride'] as const) {
+    for (const [at, rule] of (stored.rules?.[kind] ?? []).entries()) {
+      if (kind === 'room' ? rule.rule_id !== from : !namesRoom(rule, from)) continue
+      const rules = copied.rules?.[kind] ?? []
+      const ruleId = rule.rule_id.replaceAll(from, to)
+      if (rules.some((known) => known.rule_id === ruleId) || countRules(copied) >= MAX_PUSH_RULES) continue
+      const conditions = rule.conditions?.map((condition) =>
+        isAboutRoom(condition, from) ? { ...condition, pattern: to } : condition,
+      )
+      const copy = { ...rule, rule_id: ruleId, ...(conditions && { conditions }) }
+      // Each copy made before moved what follows by one.
+      copied = withRules(copied, kind, rules.toSpliced(at + 1 + rules.length - stored.rules![kind]!.length, 0, copy))
+    }
+  }
+  return copied
+}
+
+function namesRoom({ rule_id: ruleId, conditions }: StoredPushRule, room: RoomId): boolean {
+  return ruleId.includes(room) && conditions?.some((condition) => isAboutRoom(condition, room)) === true
+}
+
+function isAboutRoom({ kind, key, pattern }: PushCondition, room: RoomId): boolean {
+  return kind === 'event_match' && key === 'room_id' && pattern === room
 }
 
 function change(
