@@ -109,7 +109,7 @@ async function keysInBackup({ client }: Device): Promise<number> {
 
 /** One side has asked; both go through the emoji and agree. */
 async function verifyByEmoji(asking: Device, request: VerificationRequest, answering: Device): Promise<void> {
-  const theirs = await incomingRequest(answering, asking.userId, request)
+  const theirs = await within('a verification request', incomingRequest(answering, asking.userId, request))
   await theirs.accept()
   await phase(request, VerificationPhase.Ready)
   const verifier = await request.startVerification('m.sas.v1')
@@ -117,7 +117,8 @@ async function verifyByEmoji(asking: Device, request: VerificationRequest, answe
   const otherVerifier = theirs.verifier!
   const shown = Promise.all([emojiOf(verifier), emojiOf(otherVerifier)])
   const verifying = Promise.all([verifier.verify(), otherVerifier.verify()])
-  const [mine, yours] = await shown
+  // What goes wrong in a verification is said where it goes wrong, not after a wait for ever.
+  const [mine, yours] = await within('emoji on both sides', Promise.race([shown, failureOf(verifying)]))
   expect(mine.sas.emoji).toEqual(yours.sas.emoji)
   await Promise.all([mine.confirm(), yours.confirm()])
   // The client's own promise is not kept when the other side's "done" comes before the answer to its own, so the phase is
@@ -151,8 +152,24 @@ function incomingRequest(
 
 async function phase(request: VerificationRequest, wanted: VerificationPhase): Promise<void> {
   while (request.phase === undefined || request.phase < wanted) {
-    await new Promise<void>((resolve) => request.once(VerificationRequestEvent.Change, () => resolve()))
+    const change = new Promise<void>((resolve) => request.once(VerificationRequestEvent.Change, () => resolve()))
+    await within(`phase ${wanted} of a verification`, change)
   }
+}
+
+/** Never resolves: rejects with what the work is rejected with. */
+async function failureOf(work: Promise<unknown>): Promise<never> {
+  await work
+  return new Promise(() => {})
+}
+
+/** @throws Error that names what was waited for, after 20 seconds. */
+async function within<T>(what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`Waited in vain for ${what}`)), 20_000)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
 
 /** An attachment as the clients encrypt it. Spec: Client-Server API, "Sending encrypted attachments". */

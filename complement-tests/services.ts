@@ -56,19 +56,32 @@ export async function startRedis(): Promise<Redis> {
   return { url: `redis://127.0.0.1:${port}`, kill, start, [Symbol.asyncDispose]: kill }
 }
 
+export type Balancer = AsyncDisposable & {
+  readonly url: string
+  /** Resolves when no connection is left that leads to a backend which has gone, and its clients have noticed. */
+  forgotten(backend: string): Promise<void>
+}
+
 /** One address before several: each connection goes to the next one that takes it. */
-export async function startBalancer(backends: readonly string[]): Promise<{ url: string } & AsyncDisposable> {
+export async function startBalancer(backends: readonly string[]): Promise<Balancer> {
   const ports = backends.map((url) => Number(new URL(url).port))
   let next = 0
   const open = new Set<Socket>()
+  /** The port that each connection leads to. */
+  const leadsTo = new Map<Socket, number>()
   const server = createServer((client) => {
     open.add(client)
-    client.on('close', () => open.delete(client))
+    client.on('close', () => {
+      open.delete(client)
+      leadsTo.delete(client)
+    })
     client.on('error', () => client.destroy())
     const attempt = (left: number): void => {
       if (left === 0) return void client.destroy()
-      const backend = connect(ports[next++ % ports.length]!, '127.0.0.1')
+      const port = ports[next++ % ports.length]!
+      const backend = connect(port, '127.0.0.1')
       backend.once('connect', () => {
+        leadsTo.set(client, port)
         backend.removeAllListeners('error')
         backend.on('error', () => client.destroy())
         client.on('close', () => backend.destroy())
@@ -82,6 +95,13 @@ export async function startBalancer(backends: readonly string[]): Promise<{ url:
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    async forgotten(backend) {
+      const gone = Number(new URL(backend).port)
+      const left = [...leadsTo].filter(([, port]) => port === gone)
+      await Promise.all(left.map(([client]) => once(client, 'close')))
+      // The other ends are in this process: they are told in the next turns of its loop.
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+    },
     async [Symbol.asyncDispose]() {
       for (const socket of open) socket.destroy()
       server.close()

@@ -32,7 +32,6 @@ test('a room that is known by an invite alone shows nothing, and takes nothing',
     ['get', `${place}/event/${event}`],
     ['get', `/_matrix/client/v1/rooms/${encodeURIComponent(room)}/relations/${event}`],
     ['get', `/_matrix/client/v1/rooms/${encodeURIComponent(room)}/threads`],
-    ['get', `/_matrix/client/v1/rooms/${encodeURIComponent(room)}/hierarchy`],
     ['get', `${place}/initialSync`],
     ['post', `${place}/forget`, {}],
   ]
@@ -43,6 +42,10 @@ test('a room that is known by an invite alone shows nothing, and takes nothing',
       expect(answer.status, `${method} ${path}: ${JSON.stringify(answer.body)}`).toBeLessThan(500)
     }
   }
+  // Who is invited may look at what the room is, and nobody else. Spec: Client-Server API, `GET …/hierarchy`.
+  const hierarchy = `/_matrix/client/v1/rooms/${encodeURIComponent(room)}/hierarchy`
+  expect((await bob.attempt('get', hierarchy)).status).toBe(200)
+  expect((await carol.attempt('get', hierarchy)).status).toBe(403)
   const summary = `/_matrix/client/v1/room_summary/${encodeURIComponent(room)}`
   expect((await carol.attempt('get', summary)).status).toBeLessThan(500)
   expect((await bob.attempt('get', summary)).status).toBeLessThan(500)

@@ -1,13 +1,11 @@
 import type { RoomEvent } from '../../src/matrix/event.ts'
-import type { EventId, RoomId, ServerName } from '../../src/matrix/ids.ts'
+import type { ServerName } from '../../src/matrix/ids.ts'
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
-import { storeOutliers } from '../../src/rooms/store-outliers.ts'
-import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
-import { eventNumbers } from '../../src/storage/event-graph.ts'
 import type { Federation } from '../federation.ts'
-import { eventAuth, eventsById, missingEvents, stateBefore, stateIdsBefore } from '../remote/history.ts'
+import { fetchAuth, fetchState, storedOf } from '../remote/fetch-state.ts'
+import { missingEvents } from '../remote/history.ts'
 
 type Outcome = Acceptance | Failure
 
@@ -78,52 +76,4 @@ async function acceptWithState(
   const stateBefore = told.filter((eventId) => known.has(eventId))
   const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event], { stateBefore })
   return outcome!
-}
-
-/** Missing events that are asked for one by one: for more, the whole state is less work for everybody. */
-const mostSingleEvents = 50
-
-/** Stores the state before an event with its auth chain, and says which events it has. */
-async function fetchState(
-  federation: Federation,
-  origin: ServerName,
-  room: HotRoom,
-  eventId: EventId,
-): Promise<readonly EventId[] | undefined> {
-  const ids = await stateIdsBefore(federation, origin, room, eventId)
-  if (ids && ids.state.length > 0) {
-    const named = [...new Set([...ids.authChain, ...ids.state])]
-    const known = await storedOf(federation, room, named)
-    const lacking = named.filter((id) => !known.has(id))
-    if (lacking.length <= Math.max(mostSingleEvents, named.length / 10)) {
-      const events = await eventsById(federation, origin, room, lacking)
-      if (events.length > 0) await storeUsable(federation, room.roomId, events)
-      return ids.state
-    }
-  }
-  const told = await stateBefore(federation, origin, room, eventId)
-  if (!told) return undefined
-  await storeUsable(federation, room.roomId, [...told.authChain, ...told.state])
-  return told.state.map((event) => event.eventId)
-}
-
-/** Which of some events are stored here, as events of the room. */
-export async function storedOf(
-  { ctx }: Federation,
-  room: HotRoom,
-  eventIds: readonly EventId[],
-): Promise<ReadonlySet<EventId>> {
-  const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
-  const here = rows.filter((row) => row.room === room.room)
-  return new Set(here.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
-}
-
-async function fetchAuth(federation: Federation, origin: ServerName, room: HotRoom, event: RoomEvent): Promise<void> {
-  const chain = await eventAuth(federation, origin, room, event.eventId)
-  if (chain.length > 0) await storeUsable(federation, room.roomId, chain)
-}
-
-/** What cannot be judged is left out. */
-async function storeUsable({ ctx }: Federation, roomId: RoomId, events: readonly RoomEvent[]): Promise<void> {
-  await storeOutliers(ctx, roomId, events)
 }

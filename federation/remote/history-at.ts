@@ -1,13 +1,10 @@
-import { type ServerName, serverNameOf } from '../../src/matrix/ids.ts'
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
-import { storeHistory } from '../../src/rooms/store-history.ts'
 import { statement } from '../../src/storage/database.ts'
-import { serversOfRoom } from '../../src/storage/destinations.ts'
-import { eventIdText } from '../../src/storage/event-codec.ts'
 import type { Federation } from '../federation.ts'
-import { storeLackingAuth } from '../receive/lacking-auth.ts'
-import { backfill, type EventAtTime, eventAtTime } from './history.ts'
+import type { FillGap } from './fill-gap.ts'
+import { type EventAtTime, eventAtTime } from './history.ts'
+import { serversToAsk } from './servers-to-ask.ts'
 
 /** Servers asked what they have at a time. */
 const mostServers = 3
@@ -15,13 +12,12 @@ const mostServers = 3
 const mostRounds = 20
 const longest = 20_000
 
-/** Where history is missing, next to what came at or after a time. */
-const gapsAfter = statement<{ event_id: Buffer }>(
+/** The events with a gap before them, those next to what came at or after a time first. */
+const gapsAfter = statement<{ event_nid: number }>(
   'gaps after a time',
-  `select event_id from (
-     select distinct on (m.event_id) m.event_id, e.origin_server_ts from missing_events m
-     join events e on e.event_nid = m.referenced_by
-     where m.room = $1 and e.timeline is not null order by m.event_id, e.origin_server_ts) gaps
+  `select event_nid from (
+     select distinct e.event_nid, e.origin_server_ts from missing_events m join events e on e.event_nid = m.referenced_by
+     where m.room = $1 and e.timeline is not null) gaps
    order by origin_server_ts < $2, abs(origin_server_ts - $2) limit ${MAX_MISSING_EVENTS}`,
 )
 
@@ -36,6 +32,7 @@ const gapsAfter = statement<{ event_id: Buffer }>(
  */
 export async function fetchHistoryAt(
   federation: Federation,
+  fillGap: FillGap,
   room: HotRoom,
   ts: number,
   direction: 'f' | 'b',
@@ -43,52 +40,32 @@ export async function fetchHistoryAt(
 ): Promise<boolean> {
   const isNearer = (told: EventAtTime): boolean =>
     direction === 'f' ? told.ts >= ts && told.ts < (own ?? Infinity) : told.ts <= ts && told.ts > (own ?? -Infinity)
-  for (const server of await serversToAsk(federation, room)) {
+  for (const server of (await serversToAsk(federation, room)).slice(0, mostServers)) {
     const told = await eventAtTime(federation, server, room, ts, direction)
-    if (told && isNearer(told)) return fillUntil(federation, room, server, told)
+    if (told && isNearer(told)) return fillUntil(federation, fillGap, room, told)
   }
   return false
 }
 
-/** The creator's server first, which has been in the room for longest. */
-async function serversToAsk({ ctx, allowList }: Federation, room: HotRoom): Promise<ServerName[]> {
-  const rows = await ctx.database.read(serversOfRoom, [room.room])
-  const servers = rows.map(({ server }) => server)
-  const creator = room.get('m.room.create', '')?.pdu.sender
-  const first = servers.filter((server) => creator !== undefined && server === serverNameOf(creator))
-  return [...new Set([...first, ...servers])]
-    .filter((server) => !ctx.domains.isLocal(server) && allowList.allows(server))
-    .slice(0, mostServers)
-}
-
-async function fillUntil(
-  federation: Federation,
-  room: HotRoom,
-  server: ServerName,
-  told: EventAtTime,
-): Promise<boolean> {
-  const { ctx } = federation
+async function fillUntil({ ctx }: Federation, fillGap: FillGap, room: HotRoom, told: EventAtTime): Promise<boolean> {
   const until = ctx.clock.monotonic() + longest
   let hasMore = false
   for (let round = 0; round < mostRounds && ctx.clock.monotonic() < until; round++) {
     const [here] = await ctx.events.byIds([told.eventId])
     if (here && here.timeline !== null) break
-    if (!(await fillOnce(federation, room, server, told.ts))) break
+    if (!(await fillNearest(ctx, fillGap, room, told.ts))) break
     hasMore = true
   }
   return hasMore
 }
 
 /** @returns whether anything new came. */
-async function fillOnce(federation: Federation, room: HotRoom, server: ServerName, ts: number): Promise<boolean> {
-  const { ctx } = federation
-  const gaps = await ctx.database.read(gapsAfter, [room.room, ts])
-  if (gaps.length === 0) return false
-  const missing = gaps.map((row) => eventIdText(row.event_id, room.rules.eventFormat))
-  const events = await backfill(federation, server, room, missing)
-  if (events.length === 0) return false
-  await storeLackingAuth(federation, server, room, events)
-  const newestFirst = [...events].sort((one, other) => other.pdu.depth - one.pdu.depth)
-  const outcomes = await storeHistory(ctx, room.roomId, newestFirst)
-  return outcomes.some(({ outcome }) => outcome === 'accepted')
+async function fillNearest(ctx: Federation['ctx'], fillGap: FillGap, room: HotRoom, ts: number): Promise<boolean> {
+  const rows = await ctx.database.read(gapsAfter, [room.room, ts])
+  const gaps = new Map((await ctx.events.byNids(rows.map((row) => row.event_nid))).map((event) => [event.nid, event]))
+  for (const { event_nid: nid } of rows) {
+    const after = gaps.get(nid)
+    if (after && (await fillGap(room, after))) return true
+  }
+  return false
 }

@@ -9,6 +9,7 @@ import {
 import type { Json } from '../../src/matrix/json.ts'
 import type { RemoteServers } from '../../src/rooms/ports.ts'
 import type { Federation } from '../federation.ts'
+import { createFillGap } from './fill-gap.ts'
 import { fetchHistoryAt } from './history-at.ts'
 import { inviteRemoteUser } from './invite-remote-user.ts'
 import { joinRemoteRoom } from './join-remote-room.ts'
@@ -21,6 +22,7 @@ const mostVia = 20
 /** What `src/rooms` asks of other servers. What they answer is read for what we need, and passed on in words of ours. */
 export function createRemoteServers(federation: Federation): RemoteServers {
   const { client } = federation
+  const fillGap = createFillGap(federation)
   const ask = async (origin: ServerName, server: ServerName, uri: string) => {
     try {
       return await client.send(server, { method: 'GET', uri, origin, timeout: 10_000 })
@@ -34,6 +36,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
     knock: (...wanted) => sendOwnMembership(federation, 'knock', ...wanted),
     leave: (...wanted) => sendOwnMembership(federation, 'leave', ...wanted),
     invite: (...wanted) => inviteRemoteUser(federation, ...wanted),
+    fillGap,
     async resolveAlias(alias, asker) {
       const uri = `/_matrix/federation/v1/query/directory?room_alias=${encodeURIComponent(alias)}`
       const answer = await ask(asker, serverNameOf(alias), uri)
@@ -44,7 +47,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
     },
     publicRooms: (...wanted) => askForPublicRooms(federation, ...wanted),
     hierarchy: createRemoteHierarchy(federation),
-    fetchHistoryAt: (...wanted) => fetchHistoryAt(federation, ...wanted),
+    fetchHistoryAt: (...wanted) => fetchHistoryAt(federation, fillGap, ...wanted),
     async profile(userId, asker) {
       const uri = `/_matrix/federation/v1/query/profile?user_id=${encodeURIComponent(userId)}`
       const told = await ask(asker, serverNameOf(userId), uri)

@@ -345,8 +345,9 @@ class EventDecision {
 
   #arrival(missingPrev: readonly EventId[], awaits: EventId | undefined): Arrival {
     const { promotes, redactedBy, cited } = this.#arriving
-    const hasRedactions = cited.redactionsOf(this.#event.eventId).length > 0
-    return { promotes, redactedBy, hasRedactions, awaits, missing: missingPrev }
+    const { eventId } = this.#event
+    const hasRedactions = cited.redactionsOf(eventId).length > 0
+    return { promotes, redactedBy, hasRedactions, awaits, missing: missingPrev, followers: cited.followersOf(eventId) }
   }
 }
 

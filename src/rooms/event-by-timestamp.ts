@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { statement } from '../storage/database.ts'
-import type { StoredEvent } from '../storage/events.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { Reader } from './describe-events.ts'
 import { maySee } from './history-visibility.ts'
 import type { HotRoom } from './hot-room.ts'
@@ -11,17 +11,17 @@ import { type RoomView, viewRoom } from './room-access.ts'
 
 type Engine = Parameters<typeof loadSeen>[0] & Pick<Context, 'remoteServers'>
 
-type Candidate = { event_nid: number; timeline: number; state_delta: number | null }
+type Candidate = { event_nid: number; timeline: number; flags: number; state_delta: number | null }
 
 const selectByTime = {
   f: statement<Candidate>(
     'first event after a time',
-    `select event_nid, timeline, state_delta from events where room = $1 and timeline is not null and origin_server_ts >= $2
+    `select event_nid, timeline, flags, state_delta from events where room = $1 and timeline is not null and origin_server_ts >= $2
      order by origin_server_ts, timeline limit $3`,
   ),
   b: statement<Candidate>(
     'last event before a time',
-    `select event_nid, timeline, state_delta from events where room = $1 and timeline is not null and origin_server_ts <= $2
+    `select event_nid, timeline, flags, state_delta from events where room = $1 and timeline is not null and origin_server_ts <= $2
      order by origin_server_ts desc, timeline desc limit $3`,
   ),
 }
@@ -89,7 +89,7 @@ async function nearest(
 ): Promise<StoredEvent | undefined> {
   const rows = await ctx.database.read(selectByTime[direction], [view.room.room, ts, candidates])
   // Of most events the position alone decides; only those before the first of them have to be looked at.
-  const isApart = (row: Candidate): boolean => row.state_delta !== null || row.timeline < 0
+  const isApart = (row: Candidate): boolean => row.state_delta !== null || (row.flags & EventFlags.backfilled) !== 0
   const sure = rows.findIndex((row) => !isApart(row) && maySee(view.history, row.timeline))
   const asked = rows.filter((row, index) => index === sure || (isApart(row) && (sure === -1 || index < sure)))
   const [stored] = await loadSeen(ctx, view, reader, asked)

@@ -45,8 +45,6 @@ export class HotRoom implements AuthState {
   partialState: boolean
   /** Set when a unit could not be committed: everything built on top of it is void. */
   failed = false
-  /** Where the back-filled history ends: the lowest position of the timeline, 0 without any. Unknown until asked for. */
-  oldestPosition: number | undefined
   /** The position of the last change of the state, as of a version: nothing else vouches for it. */
   lastChange: { readonly version: number; readonly position: number } | undefined
   /** Events that have their place here and are on their way to the database. */

@@ -2,7 +2,7 @@ import { withoutIgnored } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
-import type { StoredEvent } from '../storage/events.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { EventFilter } from '../sync/filter.ts'
 import { formatTimelineToken } from '../sync/token.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
@@ -10,7 +10,7 @@ import { describeState } from './read-state.ts'
 import { relatedAs } from './related-by.ts'
 import { eventsSeen, type RoomView, viewRoom } from './room-access.ts'
 
-type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'stream'>
+type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'stream' | 'remoteServers'>
 
 export type PageRequest = {
   /** A position of the timeline; the page begins with the event after it, or backwards with the one at it. */
@@ -35,6 +35,8 @@ const oldest = -Number.MAX_SAFE_INTEGER
 const mostScanned = 1000
 /** By how much more is looked at each time when a page is not full yet: few statements, whatever is hidden. */
 const growth = 4
+/** Gaps that one request may have filled: each means asking other servers. */
+const mostGaps = 3
 
 /**
  * A page of a room's timeline, as far as the reader may see it.
@@ -60,7 +62,7 @@ export async function paginate(ctx: Engine, roomId: RoomId, reader: Reader, requ
 }
 
 async function scan(
-  ctx: Pick<Context, 'database' | 'dictionaries' | 'events' | 'sessions'>,
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'events' | 'sessions' | 'remoteServers'>,
   view: RoomView,
   reader: Reader,
   request: PageRequest & { from: number },
@@ -69,12 +71,19 @@ async function scan(
   const { room } = view.room
   const events: StoredEvent[] = []
   let position = request.from
+  let gaps = request.backwards ? await fillAbove(ctx, view, position) : 0
   const after = (event: StoredEvent): number => (request.backwards ? event.timeline! - 1 : event.timeline!)
   for (let scanned = 0, wanted = limit; events.length < limit && scanned < mostScanned; wanted *= growth) {
     const size = Math.min(wanted, mostScanned)
-    const chunk = request.backwards
+    const found = request.backwards
       ? await ctx.events.backward(room, position, request.to ?? oldest, size)
       : await ctx.events.forward(room, position, request.to ?? Number.MAX_SAFE_INTEGER, size)
+    const gap = request.backwards && gaps < mostGaps ? found.findIndex(isAfterGap) : -1
+    if (gap >= 0) {
+      gaps++
+      await ctx.remoteServers.current.fillGap(view.room, found[gap]!)
+    }
+    const chunk = gap < 0 ? found : found.slice(0, gap + 1)
     const seen = await withoutIgnored(ctx, reader, await eventsSeen(ctx, view, reader.userId, chunk))
     const allowed = seen.filter(({ event }) => request.filter.allows?.(event.pdu) ?? true)
     const shown = await relatedAs(ctx, allowed, request.filter.relatedBy)
@@ -82,11 +91,29 @@ async function scan(
     events.push(...page)
     if (page.length < shown.length) return { events, end: after(page.at(-1)!) }
     scanned += chunk.length
-    if (chunk.length < size)
+    if (found.length < size && gap < 0)
       return { events, end: isWhole(events, request) ? undefined : after(chunk.at(-1) ?? events.at(-1)!) }
     position = after(chunk.at(-1)!)
   }
   return { events, end: position }
+}
+
+function isAfterGap({ flags }: StoredEvent): boolean {
+  return (flags & EventFlags.gap) !== 0
+}
+
+/** A sync ends its timeline where there is a gap, and from there clients go on: the number of gaps that were filled. */
+async function fillAbove(
+  ctx: Pick<Context, 'events' | 'remoteServers'>,
+  view: RoomView,
+  position: number,
+): Promise<number> {
+  const { current } = ctx.remoteServers
+  if (!current.isOn) return 0
+  const [above] = await ctx.events.forward(view.room.room, position, position + 1, 1)
+  if (!above || !isAfterGap(above)) return 0
+  await current.fillGap(view.room, above)
+  return 1
 }
 
 /**

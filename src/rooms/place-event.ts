@@ -27,6 +27,8 @@ export type Arrival = {
   readonly awaits?: EventId | undefined
   /** Predecessors that nobody has sent us. */
   readonly missing: readonly EventId[]
+  /** Numbers of events that came before it and name it as a predecessor. */
+  readonly followers?: readonly number[]
 }
 
 /** An event that has been given its place in a hot room, and everything that must be written with it. */
@@ -36,7 +38,7 @@ export type Appended = {
   readonly flags: number
   /** Whether it is shown in the timeline as new. */
   readonly timeline: boolean
-  /** Its negative position when it belongs to the history before. */
+  /** Its position when it belongs to history that was asked for afterwards. */
   readonly historyPosition?: number
   /** In the order of the PDU; undefined where one is not known here. */
   readonly prev: readonly (EventRef | undefined)[]
@@ -60,6 +62,11 @@ export type Appended = {
   }
 }
 
+/** Whether a part of the timeline is missing before an event. */
+export function isAfterGap({ timeline, historyPosition, arrival }: Appended): boolean {
+  return (timeline || historyPosition !== undefined) && (arrival?.missing.length ?? 0) > 0
+}
+
 export type Placement = Omit<Appended, 'after' | 'room'> & { readonly extremities: readonly EventRef[] }
 
 /** Gives an event its place in the hot room. The one spot where a hot room changes. */
@@ -75,9 +82,6 @@ export function place(room: HotRoom, event: Placement): Appended {
   }
   if (event.redacts) pruneEntry(room, event.redacts)
   room.extremities = event.extremities
-  if (event.historyPosition !== undefined) {
-    room.oldestPosition = Math.min(room.oldestPosition ?? 0, event.historyPosition)
-  }
   if (event.timeline) {
     room.depth = Math.max(room.depth, event.ref.event.pdu.depth)
     room.notifyCount += event.unread.notify ? 1 : 0

@@ -3,6 +3,7 @@ import type { RoomEvent } from '../matrix/event.ts'
 import type { RoomAlias, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import type { RoomVersion } from '../matrix/room-versions.ts'
+import type { StoredEvent } from '../storage/events.ts'
 import type { HotRoom } from './hot-room.ts'
 import type { PublicRoomsQuery } from './public-rooms.ts'
 import type { SpaceChild } from './space-children.ts'
@@ -60,6 +61,13 @@ export interface RemoteServers {
    * @throws MatrixError M_FORBIDDEN when the server refuses; M_CONNECTION_FAILED.
    */
   invite(event: RoomEvent, room: HotRoom, shown: readonly RoomEvent[]): Promise<RoomEvent>
+  /**
+   * Asks servers in a room for what was before an event with a gap before it, and stores it there. Never fails: what other
+   * servers do not tell stays unknown.
+   *
+   * @returns whether anything came in.
+   */
+  fillGap(room: HotRoom, after: StoredEvent): Promise<boolean>
   /** @returns undefined when the alias is not known, or its server cannot be reached. */
   resolveAlias(
     alias: RoomAlias,
@@ -106,6 +114,7 @@ export const noRemoteServers: RemoteServers = {
   knock: nobody,
   leave: nobody,
   invite: nobody,
+  fillGap: async () => false,
   resolveAlias: async () => undefined,
   profile: async () => undefined,
   publicRooms: nobody,

@@ -81,7 +81,7 @@ const aggregates = statement<Aggregate>(
      case when r.relation = 'm.reference' then (array_agg(e.event_id order by r.event_nid))[1:${mostReferences}] end as references,
      null as txn_id,
      (array_agg(r.event_nid order by r.event_nid desc)
-       filter (where r.room = any($6::int[]) and (e.state_delta is not null or e.timeline < 0)))[1:${mostApart}] as apart
+       filter (where r.room = any($6::int[]) and (e.state_delta is not null or e.flags & 16 <> 0)))[1:${mostApart}] as apart
    from unnest($1::int[], $2::bytea[], $3::int[], $12::int[]) as w(room, parent, sender, kind)
    join event_relations r on r.room = w.room and r.parent = w.parent
    join events e on e.event_nid = r.event_nid and e.redacted_by is null and e.timeline is not null
@@ -89,7 +89,7 @@ const aggregates = statement<Aggregate>(
        or (r.relation = 'm.replace' and r.sender = w.sender and r.kind = w.kind))
      and r.sender <> all(array(select user_nid from users where user_id = any($5::text[])))
      and case when r.room <> all($6::int[]) then true
-       when e.state_delta is not null or e.timeline < 0 then $13::int8[] is null or r.event_nid = any($13)
+       when e.state_delta is not null or e.flags & 16 <> 0 then $13::int8[] is null or r.event_nid = any($13)
        else exists (
          select from unnest($7::int[], $8::int8[], $9::int8[]) as v(room, first, last)
          where v.room = r.room and e.timeline between v.first and v.last) end

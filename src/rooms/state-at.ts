@@ -38,7 +38,7 @@ export async function statesBefore(
 function before(event: Place, deltas: ReadonlyMap<number, StateDelta>): StateLookup<RoomState> {
   if ((event.flags & EventFlags.outlier) !== 0) return unknown
   if (event.stateDelta !== null) return { known: true, value: deltas.get(event.stateDelta)! }
-  if (event.timeline !== null && event.timeline < 0) return unknown
+  if ((event.flags & EventFlags.backfilled) !== 0) return unknown
   return { known: true, value: { base: (event.timeline ?? event.nid) - 1, entries: nothing } }
 }
 

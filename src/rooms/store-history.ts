@@ -3,7 +3,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { redact, redactionTarget } from '../matrix/redaction.ts'
-import { oldestHistory } from '../storage/event-graph.ts'
+import { oldestPosition, positionBelow } from '../storage/event-graph.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { Acceptance, AcceptEngine } from './accept-event.ts'
 import { authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
@@ -21,6 +21,8 @@ import { inOrder, storeOutliers } from './store-outliers.ts'
 import { writeOnce } from './write-room.ts'
 
 export type HistoryOptions = {
+  /** The position of the event whose gap is filled; without one the history goes before everything. */
+  readonly before?: number
   /** The states before some of the events, as another server told them; their events must be stored. */
   readonly statesBefore?: ReadonlyMap<EventId, readonly EventId[]>
 }
@@ -28,8 +30,8 @@ export type HistoryOptions = {
 const attempts = 20
 
 /**
- * Stores events from before what a room has, newest first: they get negative positions in its timeline, each lower than
- * all before. Nobody is told and nothing is counted. Where the state before an event can be found it is checked against it;
+ * Stores events from before what a room has, newest first: each gets a position in its timeline lower than the one before,
+ * in a gap or below everything. What a gap has no room for is left out. Nobody is told and nothing is counted. Where the state before an event can be found it is checked against it;
  * otherwise against its auth events only, which must be stored or among the events.
  *
  * Spec: Server-Server API, "Backfilling and retrieving missing events".
@@ -96,14 +98,16 @@ class History {
 
   /** Undefined when the room moved on. */
   async store(options: HistoryOptions): Promise<readonly Acceptance[] | undefined> {
-    const oldestFirst = inOrder([...this.#events].reverse(), (event) => event.prevEvents).filter((event) =>
-      this.#isWanted(event),
-    )
+    const free = await this.#freePositions(options.before)
+    const wanted = this.#events.filter((event) => this.#isWanted(event))
+    const fitting = wanted.slice(0, free.position - free.below - 1)
+    for (const { eventId } of wanted.slice(fitting.length)) this.#refuse(eventId, 'The gap has no room left')
+    const oldestFirst = inOrder(fitting.reverse(), (event) => event.prevEvents)
     await loadForDrafts(this.#ctx, this.#room, oldestFirst.map(draftOf))
     const implied = await this.#impliedStates(oldestFirst)
     for (const event of oldestFirst) await this.#find(event, options, implied.get(event.eventId))
     await this.#applyRedactions()
-    const placements = await this.#placements()
+    const placements = await this.#placements(free.position)
     if (this.#room.failed) return undefined
     const room = this.#room
     const append = (): Appended[] =>
@@ -120,8 +124,12 @@ class History {
     }
     if (isStorable(event) && event.roomId === this.#room.roomId && (!known || known.room === this.#room.room))
       return true
-    this.#outcomes.set(event.eventId, { outcome: 'rejected', reason: 'The event cannot be stored in this room' })
+    this.#refuse(event.eventId, 'The event cannot be stored in this room')
     return false
+  }
+
+  #refuse(eventId: EventId, reason: string): void {
+    this.#outcomes.set(eventId, { outcome: 'rejected', reason })
   }
 
   /** Backwards: what is no state event changes nothing, so the state before it is that before the only one that follows it. */
@@ -216,8 +224,8 @@ class History {
     }
   }
 
-  async #placements(): Promise<Omit<Placement, 'extremities'>[]> {
-    let position = await this.#oldestPosition()
+  async #placements(taken: number): Promise<Omit<Placement, 'extremities'>[]> {
+    let position = taken
     const placements: Omit<Placement, 'extremities'>[] = []
     for (const { eventId } of this.#events) {
       const found = this.#found.get(eventId)
@@ -233,11 +241,16 @@ class History {
     return placements
   }
 
-  async #oldestPosition(): Promise<number> {
-    const { oldestPosition, room } = this.#room
-    if (oldestPosition !== undefined) return oldestPosition
-    const [row] = await this.#ctx.database.read(oldestHistory, [room])
-    return Math.min(0, row?.timeline ?? 0)
+  /** New positions go down from `position`, which is taken, and stay above `below`. */
+  async #freePositions(before: number | undefined): Promise<{ position: number; below: number }> {
+    const { database } = this.#ctx
+    const { room } = this.#room
+    if (before !== undefined) {
+      const [lower] = await database.read(positionBelow, [room, before])
+      if (lower && lower.timeline !== null) return { position: before, below: lower.timeline }
+    }
+    const [oldest] = await database.read(oldestPosition, [room])
+    return { position: Math.min(0, oldest?.timeline ?? 0), below: Number.MIN_SAFE_INTEGER }
   }
 
   async #placement(found: Found, position: number | undefined): Promise<Omit<Placement, 'extremities'>> {
@@ -249,7 +262,7 @@ class History {
     const isTogether = redaction.awaits !== undefined && this.#found.has(redaction.awaits)
     return {
       ref,
-      flags: (isState ? EventFlags.state : 0) | (position === undefined ? EventFlags.rejected : 0),
+      flags: (isState ? EventFlags.state : 0) | (position === undefined ? EventFlags.rejected : EventFlags.backfilled),
       timeline: false,
       ...(position !== undefined && { historyPosition: position }),
       prev: prev.map((one) => one?.ref),
@@ -262,6 +275,7 @@ class History {
         promotes,
         redactedBy,
         hasRedactions: this.#cited.redactionsOf(event.eventId).length > 0,
+        followers: this.#cited.followersOf(event.eventId),
         awaits: isTogether ? undefined : redaction.awaits,
         missing: position === undefined ? [] : event.prevEvents.filter((_, index) => !prev[index]?.isPlaced),
       },

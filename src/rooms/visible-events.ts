@@ -27,7 +27,7 @@ export async function visibleEvents(
   events: readonly StoredEvent[],
 ): Promise<StoredEvent[]> {
   const placed = events.filter((event) => event.timeline !== null)
-  const apart = placed.filter((event) => event.stateDelta !== null || event.timeline! < 0)
+  const apart = placed.filter((event) => event.stateDelta !== null || (event.flags & EventFlags.backfilled) !== 0)
   const views = apart.length === 0 ? undefined : await viewsOf(ctx, viewer, userId, apart)
   return placed.filter((event) => maySee(views?.get(event.nid) ?? viewer, event.timeline!))
 }

@@ -4,6 +4,7 @@ import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
 import { eventIdBytes, restOf } from '../storage/event-codec.ts'
 import {
+  closeGaps,
   deleteMissingEvents,
   deletePendingRedactions,
   insertPendingRedactions,
@@ -29,7 +30,7 @@ import {
 } from '../storage/room-users.ts'
 import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
-import type { Appended, Arrival, StateChange } from './place-event.ts'
+import { type Appended, type Arrival, isAfterGap, type StateChange } from './place-event.ts'
 import { relationOf } from './relations.ts'
 
 type Engine = Pick<Context, 'dictionaries' | 'domains'>
@@ -60,7 +61,7 @@ export function writeEvent(
     nid: ref.nid,
     room: room.room,
     timeline: appended.timeline ? position : (appended.historyPosition ?? null),
-    flags: appended.flags,
+    flags: appended.flags | (isAfterGap(appended) ? EventFlags.gap : 0),
     notifyIndex: after.notifyCount,
     highlightIndex: after.highlightCount,
     stateDelta: appended.stateDelta,
@@ -142,6 +143,7 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
   for (const missing of arrival.missing) {
     batch.add(insertMissingEvents, { room: room.room, event_id: eventIdBytes(missing), referenced_by: ref.nid })
   }
+  for (const follower of arrival.followers ?? []) batch.add(closeGaps, { event_nid: follower })
   if (arrival.awaits !== undefined) {
     batch.add(insertPendingRedactions, {
       room: room.room,

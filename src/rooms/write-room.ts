@@ -5,7 +5,7 @@ import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
 import { insertTransactions, saveRooms } from '../storage/room-state.ts'
 import { arrayText, type Batch, type Unit } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
-import type { Appended } from './place-event.ts'
+import { type Appended, isAfterGap } from './place-event.ts'
 import { numberEvent, type Transaction, writeEvent } from './write-event.ts'
 
 export type { Transaction } from './write-event.ts'
@@ -106,6 +106,9 @@ export async function writeOnce(
   }
 }
 
+/** Positions kept free before an event that has a gap before it, for what fills the gap one day. */
+const roomForHistory = 65_536
+
 /** The unit that writes appended events. A room that is being created has no `seen` version yet. */
 export function unitOf(
   ctx: Pick<Engine, 'dictionaries' | 'clock' | 'domains' | 'sentTransactions'>,
@@ -114,16 +117,22 @@ export function unitOf(
   appended: readonly Appended[],
   write: Pick<RoomWrite, 'transaction' | 'also'>,
 ): Unit<void> {
+  const spans = appended.map((event) => (event.timeline && isAfterGap(event) ? roomForHistory : 0) + 1)
   return {
-    positions: appended.length,
+    positions: spans.reduce((sum, span) => sum + span, 0),
     ...(seen !== undefined && { room: { room: room.room, seen, lineage: room } }),
     write(batch, first) {
+      let next = first
+      const positions = spans.map((span) => {
+        next += span
+        return next - 1
+      })
       // All of them first: they may name each other.
       appended.forEach((event, index) => {
-        numberEvent(event, first + index)
+        numberEvent(event, positions[index]!)
       })
       appended.forEach((event, index) => {
-        writeEvent(ctx, batch, event, { position: first + index, seen, transaction: write.transaction })
+        writeEvent(ctx, batch, event, { position: positions[index]!, seen, transaction: write.transaction })
       })
       const last = appended.at(-1)!
       batch.add(saveRooms, {

@@ -36,6 +36,14 @@ export const deleteMissingEvents = operation<{ room: number; event_id: Buffer }>
   'delete from missing_events m using $rows where m.room = r.room and m.event_id = r.event_id',
 )
 
+/** Takes the mark of a gap from events whose predecessors are all there. */
+export const closeGaps = operation<{ event_nid: number }>(
+  'close gaps',
+  { event_nid: 'int8' },
+  `update events set flags = flags & ~32 from $rows where events.event_nid = r.event_nid
+   and not exists (select from missing_events m where m.referenced_by = r.event_nid)`,
+)
+
 export const insertPendingRedactions = insertInto<{ room: number; event_id: Buffer; redaction: number }>(
   'pending_redactions',
   { room: 'int4', event_id: 'bytea', redaction: 'int8' },
@@ -76,8 +84,14 @@ export const eventNumbers = statement<{
   flags: number
 }>('numbers of events', 'select event_id, event_nid, room, kind, flags from events where event_id = any($1::bytea[])')
 
-/** Where the back-filled history of a room ends; null when none is stored. */
-export const oldestHistory = statement<{ timeline: number | null }>(
-  'oldest history',
+/** The position of the next older event of a room; null without one. */
+export const positionBelow = statement<{ timeline: number | null }>(
+  'position below',
+  'select max(timeline) as timeline from events where room = $1 and timeline < $2',
+)
+
+/** Where the timeline of a room begins; null when nothing is in it. */
+export const oldestPosition = statement<{ timeline: number | null }>(
+  'oldest position',
   'select min(timeline) as timeline from events where room = $1 and timeline is not null',
 )

@@ -14,6 +14,10 @@ export const EventFlags = {
   softFailed: 4,
   /** Known only because another event names it: it never had its place in the room's graph. */
   outlier: 8,
+  /** Of the history that was asked for afterwards: the state before it is not that of its position. */
+  backfilled: 16,
+  /** Nobody has sent us some of its predecessors: what is before it in the timeline is not all there was. */
+  gap: 32,
 } as const
 
 /** An event as stored: what the database knows about it beside the PDU. */

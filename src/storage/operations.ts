@@ -1,4 +1,10 @@
-import { deleteMissingEvents, deletePendingRedactions, insertPendingRedactions, promoteEvents } from './event-graph.ts'
+import {
+  closeGaps,
+  deleteMissingEvents,
+  deletePendingRedactions,
+  insertPendingRedactions,
+  promoteEvents,
+} from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
 import { insertOutgoingToDevice } from './outgoing-to-device.ts'
 import { saveRemoteMemberships } from './remote-memberships.ts'
@@ -34,6 +40,7 @@ export const operations = [
   redactEvents,
   insertMissingEvents,
   deleteMissingEvents,
+  closeGaps,
   insertPendingRedactions,
   deletePendingRedactions,
   openRoomState,

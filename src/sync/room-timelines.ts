@@ -4,7 +4,7 @@ import { type ViewerHistory, viewersOf } from '../rooms/history-visibility.ts'
 import { relatedAs } from '../rooms/related-by.ts'
 import { isOwnMembership } from '../rooms/room-access.ts'
 import { visibleEvents } from '../rooms/visible-events.ts'
-import type { StoredEvent } from '../storage/events.ts'
+import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { EventFact } from '../storage/facts.ts'
 import { eventsBetween } from './feeds.ts'
 import type { EventFilter } from './filter.ts'
@@ -41,6 +41,8 @@ type Draft = {
   /** Nothing older is left in the span. */
   exhausted: boolean
   hidden: boolean
+  /** The oldest event that was looked at has a gap before it: what is older is not shown beside it. */
+  gap: boolean
   /** The oldest position that was looked at. */
   reached: number | undefined
 }
@@ -64,7 +66,15 @@ export async function loadTimelines(
   const drafts = plans.map((plan): { draft: Draft; fresh: StoredEvent[] | undefined } => {
     const shows = options.filter.allowsRoom(plan.userRoom.roomId)
     const facts = shows ? inMemory(plan, options) : []
-    const draft = { plan, facts: facts ?? [], view: undefined, passing: [], hidden: false, reached: undefined }
+    const draft = {
+      plan,
+      facts: facts ?? [],
+      view: undefined,
+      passing: [],
+      hidden: false,
+      gap: false,
+      reached: undefined,
+    }
     return { draft: { ...draft, exhausted: !shows }, fresh: facts?.map((fact) => fact.stored).toReversed() }
   })
   const cold = drafts.filter(({ fresh }) => fresh === undefined)
@@ -96,11 +106,17 @@ export async function loadTimelines(
 async function take(
   ctx: Engine,
   draft: Draft,
-  events: readonly StoredEvent[],
+  found: readonly StoredEvent[],
   asked: number,
   options: TimelineOptions,
 ): Promise<void> {
-  if (asked > 0 && events.length < asked) draft.exhausted = true
+  if (asked > 0 && found.length < asked) draft.exhausted = true
+  const gap = found.findIndex(({ flags }) => (flags & EventFlags.gap) !== 0)
+  const events = gap < 0 ? found : found.slice(0, gap + 1)
+  if (gap >= 0) {
+    draft.gap = true
+    draft.exhausted = true
+  }
   draft.reached = events.at(-1)?.timeline ?? draft.reached
   const isApart = events.some((event) => event.stateDelta !== null)
   if (isApart && !draft.view) {
@@ -149,11 +165,11 @@ async function fetchMore(ctx: Engine, drafts: readonly Draft[], options: Timelin
 }
 
 function timelineOf(draft: Draft, limit: number): RoomTimeline {
-  const { plan, facts, view, passing, exhausted, hidden, reached } = draft
+  const { plan, facts, view, passing, exhausted, hidden, gap, reached } = draft
   const shown = passing.slice(0, limit).reverse()
   const isFull = passing.length >= limit
-  const limited = passing.length > limit || !exhausted || hidden || plan.isRejoined
-  const oldest = isFull || exhausted ? shown[0]?.timeline : reached
+  const limited = passing.length > limit || !exhausted || hidden || gap || plan.isRejoined
+  const oldest = isFull || (exhausted && !gap) ? shown[0]?.timeline : reached
   return {
     plan,
     events: shown,

@@ -3,8 +3,8 @@ import type { EventId, ServerName } from '../../src/matrix/ids.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
 import type { Federation } from '../federation.ts'
-import { eventAuth, eventsById } from '../remote/history.ts'
-import { storedOf } from './receive-events.ts'
+import { storedOf } from './fetch-state.ts'
+import { eventAuth, eventsById } from './history.ts'
 
 /** Events that are asked for one by one for one lot of history. */
 const mostSingleEvents = 50

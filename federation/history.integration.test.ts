@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest'
+import type { RoomId } from '../src/matrix/ids.ts'
+import type { Answer, TestClient } from '../src/testing/test-client.ts'
+import { pair, via } from './two-servers.fixtures.ts'
+
+const numbered = (word: string, count: number): string[] =>
+  Array.from({ length: count }, (_, index) => `${word} ${index}`)
+
+async function say(client: TestClient, room: RoomId, bodies: readonly string[]): Promise<void> {
+  for (const body of bodies) await client.send(room, 'm.room.message', { msgtype: 'm.text', body })
+}
+
+/** Bodies of all messages back from a token or from now, the oldest first, page by page; and the types of all events. */
+async function history(client: TestClient, room: RoomId, limit: number, from?: string) {
+  const events: Answer[] = []
+  for (let token = from, isFirst = true; isFirst || token !== undefined; isFirst = false) {
+    const query = { dir: 'b', limit, ...(token !== undefined && { from: token }) }
+    const page: Answer = await client.get(`/rooms/${encodeURIComponent(room)}/messages`, query)
+    events.unshift(...page.chunk.toReversed())
+    token = page.end
+  }
+  return {
+    bodies: events.flatMap(({ type, content }) => (type === 'm.room.message' ? [content.body ?? ''] : [])),
+    types: events.map(({ type }) => type),
+  }
+}
+
+test('who comes into a room reads all that was said before, in order', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  const said = numbered('before', 230)
+  await say(alice, room, said)
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  const sync = await bob.sync()
+  expect(sync.rooms.join[room].timeline.limited).toBe(true)
+  const found = await history(bob, room, 60)
+  expect(found.bodies).toEqual(said)
+  expect(found.types[0]).toBe('m.room.create')
+  expect(await history(bob, room, 60, sync.rooms.join[room].timeline.prev_batch)).toMatchObject({ bodies: said })
+  // It is here now: nobody has to be asked again.
+  await one.close()
+  expect((await history(bob, room, 100)).bodies).toEqual(said)
+}, 60_000)
+
+test('what was said between a leaving and a return stands in between, also with a topic changed meanwhile', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await say(alice, room, numbered('first', 5))
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  await say(bob, room, numbered('here', 3))
+  const { next_batch: since } = await bob.sync()
+  await bob.post(`/rooms/${encodeURIComponent(room)}/leave`)
+  await say(alice, room, numbered('away', 20))
+  await alice.put(`/rooms/${encodeURIComponent(room)}/state/m.room.topic`, { topic: 'meanwhile' })
+  await say(alice, room, numbered('later', 20))
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  const { timeline, state } = (await bob.sync({ since })).rooms.join[room]
+  expect(timeline.limited).toBe(true)
+  expect(timeline.events.filter(({ content }: Answer) => content.body?.startsWith('here'))).toEqual([])
+  expect(state.events.find(({ type }: Answer) => type === 'm.room.topic').content).toEqual({ topic: 'meanwhile' })
+  const [first, here, between] = [
+    numbered('first', 5),
+    numbered('here', 3),
+    [...numbered('away', 20), ...numbered('later', 20)],
+  ]
+  const found = await history(bob, room, 15, timeline.prev_batch)
+  expect(found.bodies).toEqual([...first, ...here, ...between])
+  expect(found.types.filter((type) => type === 'm.room.topic')).toHaveLength(1)
+}, 60_000)
+
+test('history that is not for who came later is not shown, though it was fetched', async () => {
+  await using servers = await pair()
+  const { one, alice, bob } = servers
+  const room = await alice.createRoom({
+    preset: 'public_chat',
+    initial_state: [{ type: 'm.room.history_visibility', state_key: '', content: { history_visibility: 'joined' } }],
+  })
+  await say(alice, room, numbered('before', 5))
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  await say(bob, room, ['here'])
+  expect((await history(bob, room, 50)).bodies.filter((body) => body !== '')).toEqual(['here'])
+}, 60_000)

@@ -1,0 +1,57 @@
+import type { RoomEvent } from '../../src/matrix/event.ts'
+import type { EventId, ServerName } from '../../src/matrix/ids.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { storeOutliers } from '../../src/rooms/store-outliers.ts'
+import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
+import { eventNumbers } from '../../src/storage/event-graph.ts'
+import type { Federation } from '../federation.ts'
+import { eventAuth, eventsById, stateBefore, stateIdsBefore } from './history.ts'
+
+/** Missing events that are asked for one by one: for more, the whole state is less work for everybody. */
+const mostSingleEvents = 50
+
+/** Stores the state before an event with its auth chain, and says which events it has. */
+export async function fetchState(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  eventId: EventId,
+): Promise<readonly EventId[] | undefined> {
+  const ids = await stateIdsBefore(federation, origin, room, eventId)
+  if (ids && ids.state.length > 0) {
+    const named = [...new Set([...ids.authChain, ...ids.state])]
+    const known = await storedOf(federation, room, named)
+    const lacking = named.filter((id) => !known.has(id))
+    if (lacking.length <= Math.max(mostSingleEvents, named.length / 10)) {
+      const events = await eventsById(federation, origin, room, lacking)
+      if (events.length > 0) await storeOutliers(federation.ctx, room.roomId, events)
+      return ids.state
+    }
+  }
+  const told = await stateBefore(federation, origin, room, eventId)
+  if (!told) return undefined
+  await storeOutliers(federation.ctx, room.roomId, [...told.authChain, ...told.state])
+  return told.state.map((event) => event.eventId)
+}
+
+/** Which of some events are stored here, as events of the room. */
+export async function storedOf(
+  { ctx }: Federation,
+  room: HotRoom,
+  eventIds: readonly EventId[],
+): Promise<ReadonlySet<EventId>> {
+  const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
+  const here = rows.filter((row) => row.room === room.room)
+  return new Set(here.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
+}
+
+/** Stores the auth chain of an event, as far as it is told. */
+export async function fetchAuth(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  event: RoomEvent,
+): Promise<void> {
+  const chain = await eventAuth(federation, origin, room, event.eventId)
+  if (chain.length > 0) await storeOutliers(federation.ctx, room.roomId, chain)
+}
