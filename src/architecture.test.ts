@@ -33,6 +33,7 @@ function domains(): readonly string[] {
     'media',
     'presence',
     'delayed-events',
+    'search',
     'sync',
     'server-notices',
     'mail',

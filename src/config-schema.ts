@@ -96,6 +96,9 @@ export const configSchema = section({
   user_directory: section({
     search_all_users: Type.Boolean({ default: false }),
   }),
+  search: section({
+    enabled: Type.Boolean({ default: false }),
+  }),
   app_service_config_files: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
   turn: section({
     uris: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
@@ -142,6 +145,7 @@ export const configSchema = section({
     reports: rate(1, 5),
     user_directory: rate(0.016, 200),
     elsewhere: rate(5, 20),
+    search: rate(1, 20),
     admin_refused: rate(0.1, 10),
     mail_address: rate(0.003, 5),
     mail_requests: rate(0.02, 5),

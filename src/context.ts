@@ -32,6 +32,7 @@ import { createTransactionPruning, type TransactionPruning } from './rooms/prune
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
 import { createThreadAudiences, type ThreadAudiences } from './rooms/thread-audience.ts'
+import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
 import { type Database, openDatabase } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
@@ -93,6 +94,7 @@ export type Context = {
   readonly presence: Presence | undefined
   readonly slidingSync: SlidingParts
   readonly delayedEvents: DelayedEvents
+  readonly searchIndex: SearchIndex
   readonly media: Media
   readonly applicationServices: ApplicationServices
   readonly remoteServers: RemoteServersPlace
@@ -190,6 +192,7 @@ export async function createContext(
     typing,
     presence,
     delayedEvents: createDelayedEvents({ ...base, ...storage, ownership }, () => context),
+    searchIndex: createSearchIndex({ ...base, ownership }),
     applicationServices,
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
@@ -251,6 +254,7 @@ export async function closeContext(context: Context): Promise<void> {
   context.typing.close()
   context.presence?.close()
   await context.delayedEvents.close()
+  await context.searchIndex.close()
   await context.pushing.close()
   await context.applicationServices.close()
   await context.jobs.close()

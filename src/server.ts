@@ -60,6 +60,7 @@ export async function startServer(
   ctx.pushing.start()
   if (ctx.config.experimental.msc4140) ctx.delayedEvents.start()
   ctx.applicationServices.start()
+  ctx.searchIndex.start()
   ctx.jobs.start(ctx)
   return {
     port: (server.address() as AddressInfo).port,

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
+import { searchableWords } from '../search/searchable.ts'
 import { eventIdBytes, restOf } from '../storage/event-codec.ts'
 import {
   closeGaps,
@@ -28,12 +29,13 @@ import {
   saveMemberships,
   saveReadPositions,
 } from '../storage/room-users.ts'
+import { insertSearchableEvents, searchableRow } from '../storage/searchable-events.ts'
 import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import { type Appended, type Arrival, isAfterGap, type StateChange } from './place-event.ts'
 import { relationOf } from './relations.ts'
 
-type Engine = Pick<Context, 'dictionaries' | 'domains'>
+type Engine = Pick<Context, 'config' | 'dictionaries' | 'domains'>
 
 /** The transaction id a client sent an event with, and what it asked for. */
 export type Transaction = {
@@ -84,6 +86,7 @@ export function writeEvent(
   const changes = appended.changes.map((change) => writeStateChange(batch, appended, change, position, stored))
   const memberships = writeMemberships(ctx, batch, appended, position)
   if (appended.redacts) writeRedaction(batch, room, appended.redacts, ref.nid)
+  if (ctx.config.search.enabled) writeSearchable(batch, room, stored)
   const relation = relationOf(ref.event.pdu.content)
   if (relation && ref.event.pdu.state_key === undefined && (appended.flags & EventFlags.outlier) === 0) {
     batch.add(insertRelations, {
@@ -160,6 +163,13 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
     rest: restOf(pdu, { edges: false, proof: false }),
     redacted_by: arrival.redactedBy.nid,
   })
+}
+
+/** The words of what can be found, unless the room is encrypted. */
+function writeSearchable(batch: Batch, room: HotRoom, stored: StoredEvent): void {
+  if (stored.timeline === null || stored.redactedBy !== null || room.get('m.room.encryption', '')) return
+  const found = searchableWords(stored.event.pdu)
+  if (found) batch.add(insertSearchableEvents, searchableRow(stored, found.key, found.words))
 }
 
 function replacedBy({ ref, changes, room }: Appended): StoredEvent | undefined {

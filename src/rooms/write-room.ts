@@ -10,7 +10,10 @@ import { numberEvent, type Transaction, writeEvent } from './write-event.ts'
 
 export type { Transaction } from './write-event.ts'
 
-type Engine = Pick<Context, 'dictionaries' | 'hotRooms' | 'writer' | 'clock' | 'domains' | 'sentTransactions'>
+type Engine = Pick<
+  Context,
+  'config' | 'dictionaries' | 'hotRooms' | 'writer' | 'clock' | 'domains' | 'sentTransactions'
+>
 
 /** What to append to a room: waits in `prepare`, decides in `append`. */
 export type RoomWrite = {
@@ -111,7 +114,7 @@ const roomForHistory = 65_536
 
 /** The unit that writes appended events. A room that is being created has no `seen` version yet. */
 export function unitOf(
-  ctx: Pick<Engine, 'dictionaries' | 'clock' | 'domains' | 'sentTransactions'>,
+  ctx: Pick<Engine, 'config' | 'dictionaries' | 'clock' | 'domains' | 'sentTransactions'>,
   room: HotRoom,
   seen: number | undefined,
   appended: readonly Appended[],

@@ -25,6 +25,7 @@ import {
   saveReadPositions,
   saveThreadsRead,
 } from './room-users.ts'
+import { insertSearchableEvents } from './searchable-events.ts'
 import { saveThreadSubscriptions } from './thread-subscriptions.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
 import type { Operation } from './writer.ts'
@@ -37,6 +38,7 @@ export const operations = [
   insertRooms,
   insertEvents,
   promoteEvents,
+  insertSearchableEvents,
   redactEvents,
   insertMissingEvents,
   deleteMissingEvents,

@@ -18,6 +18,7 @@ const typeNames: { readonly [postgres: string]: string } = {
   bool: 'boolean',
   text: 'string',
   bytea: 'Buffer',
+  tsvector: 'string',
 }
 
 function declared(): Map<string, Columns> {

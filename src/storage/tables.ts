@@ -17,7 +17,13 @@ export type Tables = CoreTables &
   MailTables &
   PresenceTables &
   DelayedEventTables &
-  ThreadTables
+  ThreadTables &
+  SearchTables
+
+type SearchTables = {
+  searchable_events: { event_nid: number; key: number; words: string }
+  search_progress: { only_row: Generated<boolean>; below: number }
+}
 
 type ThreadTables = {
   thread_subscriptions: {
