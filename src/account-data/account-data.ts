@@ -3,7 +3,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import type { Fact } from '../storage/stream.ts'
-import { oneAccountData, saveAccountData } from '../storage/user-data.ts'
+import { oneAccountData, presentAccountData, saveAccountData } from '../storage/user-data.ts'
 import type { Unit } from '../storage/writer.ts'
 
 /** Account data of a user: for the account when `room` is 0, else for a room. Spec: Client-Server API, "Client Config". */
@@ -37,12 +37,34 @@ export async function setAccountData(
   await ctx.writer.write(accountDataUnit(key, JSON.stringify(content)))
 }
 
+/** Account data is deleted by what is empty, so that devices hear of it (MSC3391). */
+const deleted = '{}'
+
+/** Whether account data is such that it is told to who knows it, and is not there for anybody else. */
+export function isDeleted(
+  { config }: Pick<Context, 'config'>,
+  { type, content }: { readonly type: string; readonly content: string },
+): boolean {
+  return config.experimental.msc3391 && content === deleted && !reserved.has(type)
+}
+
+/** Deletes those of some types of account data that are there. Spec: MSC3391. */
+export async function deleteAccountData(
+  ctx: Pick<Context, 'database' | 'writer'>,
+  { userNid, room }: { readonly userNid: number; readonly room: number },
+  types: readonly string[],
+): Promise<void> {
+  const present = await ctx.database.read(presentAccountData, [userNid, room, types])
+  await Promise.all(present.map(({ type }) => ctx.writer.write(accountDataUnit({ userNid, room, type }, deleted))))
+}
+
 export async function getAccountData(
-  ctx: Pick<Context, 'database'>,
+  ctx: Pick<Context, 'config' | 'database'>,
   key: AccountDataKey,
 ): Promise<JsonObject | undefined> {
   const [row] = await ctx.database.read(oneAccountData, [key.userNid, key.room, key.type])
-  return row && (JSON.parse(row.content) as JsonObject)
+  if (!row || isDeleted(ctx, { type: key.type, content: row.content })) return undefined
+  return JSON.parse(row.content) as JsonObject
 }
 
 /**
@@ -66,7 +88,7 @@ const mostTags = 100
  * @param change Gets the tags as they are, gives them as they shall be.
  */
 export async function changeTags(
-  ctx: Pick<Context, 'writer' | 'database' | 'hotRooms'>,
+  ctx: Pick<Context, 'config' | 'writer' | 'database' | 'hotRooms'>,
   userNid: number,
   roomId: RoomId,
   change: (tags: Map<string, Json>) => void,
@@ -79,7 +101,7 @@ export async function changeTags(
 }
 
 export async function getTags(
-  ctx: Pick<Context, 'database' | 'hotRooms'>,
+  ctx: Pick<Context, 'config' | 'database' | 'hotRooms'>,
   userNid: number,
   roomId: RoomId,
 ): Promise<Map<string, Json>> {

@@ -1,3 +1,4 @@
+import { deleteAccountData } from '../account-data/account-data.ts'
 import type { Context } from '../context.ts'
 import { announceDeviceListChange, announceDeviceName, deleteKeysOfDevices } from '../keys/device-list-changes.ts'
 import type { UserId } from '../matrix/ids.ts'
@@ -12,7 +13,7 @@ import { lockDevices } from '../storage/keys.ts'
  * @returns the ids of those that were there.
  */
 export async function removeDevices(
-  ctx: Pick<Context, 'database' | 'invalidations' | 'writer' | 'deviceKeys'>,
+  ctx: Pick<Context, 'config' | 'database' | 'invalidations' | 'writer' | 'deviceKeys'>,
   user: { userId: UserId; userNid: number },
   which: { only?: readonly string[]; except?: string },
 ): Promise<string[]> {
@@ -23,6 +24,11 @@ export async function removeDevices(
   ctx.invalidations.publish('user', user.userId)
   for (const deviceId of removed) ctx.deviceKeys.changed({ userNid: user.userNid, deviceId })
   if (removed.length > 0) await announceDeviceListChange(ctx, user.userNid)
+  if (ctx.config.experimental.msc3890) {
+    // Spec: MSC3890: what is kept of the notifications of a device goes when the device does.
+    const types = removed.map((deviceId) => `org.matrix.msc3890.local_notification_settings.${deviceId}`)
+    await deleteAccountData(ctx, { userNid: user.userNid, room: 0 }, types)
+  }
   return removed
 }
 

@@ -69,6 +69,12 @@ export const oneAccountData = statement<{ content: string }>(
   'select content from account_data where user_nid = $1 and room = $2 and type = $3',
 )
 
+/** Of some types of account data of the account those that are there and not empty. */
+export const presentAccountData = statement<{ type: string }>(
+  'present account data',
+  `select type from account_data where user_nid = $1 and room = $2 and type = any($3::text[]) and content <> '{}'`,
+)
+
 /** What a user has said about invites. */
 export const invitePermissionsOf = statement<{ type: string; content: string }>(
   'invite permissions of a user',

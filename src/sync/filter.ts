@@ -4,6 +4,7 @@ import type { Pdu } from '../matrix/event.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
 import type { RelatedBy } from '../rooms/related-by.ts'
+import { relationOf } from '../rooms/relations.ts'
 
 /**
  * Filters as clients send them. Spec: Client-Server API, "Filtering". Unknown keys pass.
@@ -28,6 +29,12 @@ const roomEventFilter = {
   related_by_senders: Type.Optional(strings),
   related_by_rel_types: Type.Optional(strings),
 }
+/** Spec: MSC3874. */
+const relationFilter = {
+  'org.matrix.msc3874.rel_types': Type.Optional(strings),
+  'org.matrix.msc3874.not_rel_types': Type.Optional(strings),
+}
+export const relationFilterSchema = Type.Object(relationFilter)
 export const roomEventFilterSchema = Type.Object(roomEventFilter)
 export const filterSchema = Type.Object({
   event_fields: Type.Optional(strings),
@@ -48,6 +55,7 @@ export const filterSchema = Type.Object({
 })
 export type FilterJson = Static<typeof filterSchema>
 export type RoomEventFilterJson = Static<typeof roomEventFilterSchema>
+export type RelationFilterJson = Static<typeof relationFilterSchema>
 
 /** What a part of a filter lets through; undefined where it says nothing. */
 export type EventFilter = {
@@ -141,6 +149,17 @@ function typeTest({ types, not_types }: RoomEventFilterJson): (type: string) => 
 
 function hasUrl(content: JsonObject): boolean {
   return typeof content.url === 'string'
+}
+
+/** Whether an event relates to another in one of the wanted ways, and in none of the others. Spec: MSC3874. */
+export function relationTest(filter: RelationFilterJson): EventFilter['allows'] {
+  const { 'org.matrix.msc3874.rel_types': relTypes, 'org.matrix.msc3874.not_rel_types': notRelTypes } = filter
+  if (!relTypes && !notRelTypes) return undefined
+  const [wanted, refused] = [relTypes && new Set(relTypes), new Set(notRelTypes)]
+  return ({ content }) => {
+    const relType = relationOf(content)?.relType
+    return relType === undefined ? wanted === undefined : !refused.has(relType) && (wanted?.has(relType) ?? true)
+  }
 }
 
 /** A type in a filter: `*` stands for any sequence of characters. Linear in the text for each part of the pattern. */

@@ -12,7 +12,10 @@ import {
   type EventFilter,
   type FilterJson,
   filterSchema,
+  type RelationFilterJson,
   type RoomEventFilterJson,
+  relationFilterSchema,
+  relationTest,
   roomEventFilterSchema,
   type SyncFilter,
 } from './filter.ts'
@@ -99,12 +102,26 @@ export async function filterOf(
   return filter
 }
 
-/** The filter of a request that takes it as JSON only. */
-export function roomEventFilterOf(text: string | undefined): EventFilter {
+/**
+ * The filter of a request that takes it as JSON only.
+ *
+ * @param options.relations Whether it may say by what they relate to others which events pass (MSC3874).
+ * @throws MatrixError M_BAD_JSON, M_NOT_JSON, M_TOO_LARGE
+ */
+export function roomEventFilterOf(text: string | undefined, options: { relations?: boolean } = {}): EventFilter {
   if (text === undefined || text === '') return none.timeline
   if (text.length > MAX_FILTER_BYTES) throw new MatrixError('M_TOO_LARGE', 'The filter is too large')
   const json = parseJson(text)
   const [fault] = Value.Errors(roomEventFilterSchema, json)
   if (fault) throw new MatrixError('M_BAD_JSON', `filter${fault.path}: ${fault.message}`)
-  return compileEventFilter(json as unknown as RoomEventFilterJson)
+  const filter = compileEventFilter(json as unknown as RoomEventFilterJson)
+  const relates = options.relations ? relationTest(checkedRelationFilter(json)) : undefined
+  if (!relates) return filter
+  return { ...filter, allows: (event) => relates(event) && (filter.allows?.(event) ?? true) }
+}
+
+function checkedRelationFilter(json: unknown): RelationFilterJson {
+  const [fault] = Value.Errors(relationFilterSchema, json)
+  if (fault) throw new MatrixError('M_BAD_JSON', `filter${fault.path}: ${fault.message}`)
+  return json as RelationFilterJson
 }

@@ -1,3 +1,4 @@
+import { isDeleted } from '../account-data/account-data.ts'
 import type { Context } from '../context.ts'
 import { keyChanges } from '../keys/key-changes.ts'
 import { usersSharingARoom } from '../storage/room-users.ts'
@@ -21,7 +22,7 @@ type ToDevice = { readonly position: number; readonly content: string }
 /** Messages to a device in one answer; the rest comes with the next. */
 export const toDevicePerSync = 100
 
-type Engine = Pick<Context, 'database' | 'dictionaries' | 'deviceKeys' | 'pushRules'>
+type Engine = Pick<Context, 'config' | 'database' | 'dictionaries' | 'deviceKeys' | 'pushRules'>
 
 /** From where the two parts that `newsOfUser` reads are not in memory; undefined where they are. */
 export function coldSince(
@@ -65,7 +66,7 @@ export async function loadUserExtras(
 }
 
 function accountDataTexts(
-  ctx: Pick<Engine, 'pushRules'>,
+  ctx: Pick<Engine, 'config' | 'pushRules'>,
   { filter, reader, since }: SyncRequest,
   accountData: readonly AccountData[],
 ): { global: string[]; rooms: Map<number, string[]> } {
@@ -76,6 +77,7 @@ function accountDataTexts(
     (room === 0 ? filter.accountData : filter.roomAccountData).allows?.({ type, sender: userId, content: {} }) ?? true
   for (const { room, type, content } of accountData) {
     if (!allowed(room, type)) continue
+    if (since === undefined && isDeleted(ctx, { type, content })) continue
     const value = type === 'm.push_rules' ? ctx.pushRules.text(userId, content) : content
     const text = `{"content":${value},"type":${JSON.stringify(type)}}`
     if (room === 0) global.push(text)

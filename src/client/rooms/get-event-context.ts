@@ -15,7 +15,7 @@ export const getEventContext = endpoint({
   async handle(ctx, { params, query, requester }) {
     const context = await eventContext(ctx, params.roomId, params.eventId, requester, {
       limit: query.limit ?? 10,
-      filter: roomEventFilterOf(query.filter),
+      filter: roomEventFilterOf(query.filter, { relations: ctx.config.experimental.msc3874 }),
     })
     return rawJson([
       `{"start":"${context.start}","end":"${context.end}","event":${context.event},` +

@@ -26,7 +26,7 @@ export const getRoomEvents = endpoint({
       to: query.to === undefined ? undefined : parseTimelineToken(query.to),
       backwards: query.dir === 'b',
       limit: query.limit ?? 10,
-      filter: roomEventFilterOf(query.filter),
+      filter: roomEventFilterOf(query.filter, { relations: ctx.config.experimental.msc3874 }),
     })
     const end = page.end === undefined ? '' : `,"end":"${page.end}"`
     return rawJson([

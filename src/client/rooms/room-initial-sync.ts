@@ -1,3 +1,4 @@
+import { isDeleted } from '../../account-data/account-data.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { rawJson } from '../../http/response.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
@@ -33,7 +34,9 @@ export const roomInitialSync = endpoint({
     ])
     const membership = view.membership === undefined ? '' : `"membership":${JSON.stringify(view.membership)},`
     const start = page.end === undefined ? '' : `"start":"${page.end}",`
-    const accountData = data.map(({ type, content }) => `{"type":${JSON.stringify(type)},"content":${content}}`)
+    const accountData = data
+      .filter((row) => !isDeleted(ctx, row))
+      .map(({ type, content }) => `{"type":${JSON.stringify(type)},"content":${content}}`)
     return rawJson([
       `{"room_id":${JSON.stringify(roomId)},${membership}"visibility":"${published ? 'public' : 'private'}",`,
       `"messages":{${start}"end":"${page.start}","chunk":[${page.events.toReversed().join(',')}]},`,

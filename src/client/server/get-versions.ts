@@ -13,6 +13,9 @@ export const getVersions = endpoint({
       versions,
       unstable_features: {
         ...(experimental.msc3881 && { 'org.matrix.msc3881': true }),
+        ...(experimental.msc3391 && { 'org.matrix.msc3391': true }),
+        ...(experimental.msc3874 && { 'org.matrix.msc3874': true }),
+        ...(experimental.msc3890 && { 'org.matrix.msc3890': true }),
         ...(experimental.msc3930 && { 'org.matrix.msc3930': true }),
         ...(experimental.msc4028 && { 'org.matrix.msc4028': true }),
         ...(experimental.msc4140 && { 'org.matrix.msc4140': true }),

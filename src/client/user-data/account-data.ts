@@ -1,4 +1,10 @@
-import { getAccountData, refuseReservedType, roomNumber, setAccountData } from '../../account-data/account-data.ts'
+import {
+  deleteAccountData,
+  getAccountData,
+  refuseReservedType,
+  roomNumber,
+  setAccountData,
+} from '../../account-data/account-data.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { anyObject } from '../../http/validation.ts'
 import { MatrixError } from '../../matrix/errors.ts'
@@ -80,5 +86,36 @@ export const getAccountDataPerRoom = endpoint({
     const content = await getAccountData(ctx, { userNid: requester.userNid, room, type: params.type })
     if (!content) throw new MatrixError('M_NOT_FOUND', 'No such account data')
     return content
+  },
+})
+
+/** Spec: MSC3391, `DELETE /user/{userId}/account_data/{type}`; a PUT of what is empty does the same. */
+export const deleteGlobalAccountData = endpoint({
+  method: 'delete',
+  path: '/_matrix/client/unstable/org.matrix.msc3391/user/{userId}/account_data/{type}',
+  auth: 'userOrGuest',
+  params: { userId: parseUserId, type: parseType },
+  when: (config) => config.experimental.msc3391,
+  async handle(ctx, { params, requester }) {
+    refuseOthers(params.userId, requester)
+    refuseReservedType(params.type)
+    await deleteAccountData(ctx, { userNid: requester.userNid, room: 0 }, [params.type])
+    return {}
+  },
+})
+
+/** Spec: MSC3391, `DELETE /user/{userId}/rooms/{roomId}/account_data/{type}`. */
+export const deleteAccountDataPerRoom = endpoint({
+  method: 'delete',
+  path: '/_matrix/client/unstable/org.matrix.msc3391/user/{userId}/rooms/{roomId}/account_data/{type}',
+  auth: 'userOrGuest',
+  params: { userId: parseUserId, roomId: parseRoomId, type: parseType },
+  when: (config) => config.experimental.msc3391,
+  async handle(ctx, { params, requester }) {
+    refuseOthers(params.userId, requester)
+    refuseReservedType(params.type)
+    const room = await roomNumber(ctx, params.roomId)
+    await deleteAccountData(ctx, { userNid: requester.userNid, room }, [params.type])
+    return {}
   },
 })

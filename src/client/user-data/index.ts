@@ -1,5 +1,7 @@
 import type { Endpoint } from '../../http/endpoint.ts'
 import {
+  deleteAccountDataPerRoom,
+  deleteGlobalAccountData,
   getAccountDataPerRoom,
   getGlobalAccountData,
   setAccountDataPerRoom,
@@ -13,6 +15,8 @@ export const userDataEndpoints: readonly Endpoint[] = [
   getGlobalAccountData,
   setAccountDataPerRoom,
   getAccountDataPerRoom,
+  deleteGlobalAccountData,
+  deleteAccountDataPerRoom,
   getRoomTags,
   setRoomTag,
   deleteRoomTag,

@@ -550,10 +550,9 @@ test('extensions for some lists and rooms only', async () => {
     await alice.createRoom({ creation_content: { type: 'm.space' } }),
   ]
   for (const room of [listed, subscribed]) {
-    await alice.put(
-      `/user/${encodeURIComponent(alice.userId)}/rooms/${encodeURIComponent(room)}/account_data/x.room`,
-      {},
-    )
+    await alice.put(`/user/${encodeURIComponent(alice.userId)}/rooms/${encodeURIComponent(room)}/account_data/x.room`, {
+      some: 'thing',
+    })
   }
   const told = async (scope: object): Promise<string[]> => {
     const answer = await slide(alice, {

@@ -1,3 +1,4 @@
+import { isDeleted } from '../../../account-data/account-data.ts'
 import type { Context } from '../../../context.ts'
 import { accountDataSince } from '../../../storage/sliding-sync.ts'
 import type { Extension, ExtensionCall } from './extension.ts'
@@ -11,13 +12,14 @@ export const accountData: Extension = {
   async answer(ctx, call) {
     const { session, since, rooms } = call
     const entries = await load(ctx, call)
-    const ids = new Map(rooms.map(({ room }) => [room.userRoom.room, room.userRoom.roomId]))
+    const told = new Map(rooms.map(({ room, after }) => [room.userRoom.room, { roomId: room.userRoom.roomId, after }]))
     const global: string[] = []
     const byRoom = new Map<string, string[]>()
     for (const { room, type, content } of entries) {
       const value = room === 0 && type === 'm.push_rules' ? ctx.pushRules.text(session.userId, content) : content
       const text = `{"content":${value},"type":${JSON.stringify(type)}}`
-      const roomId = ids.get(room)
+      const { roomId, after } = told.get(room) ?? { roomId: undefined, after: since }
+      if (after === undefined && isDeleted(ctx, { type, content })) continue
       if (room === 0) global.push(text)
       else if (roomId !== undefined) byRoom.set(roomId, [...(byRoom.get(roomId) ?? []), text])
     }
