@@ -204,6 +204,7 @@ export const configSchema = section({
     msc4155: Type.Boolean({ default: true }),
     msc3881: Type.Boolean({ default: true }),
     msc3391: Type.Boolean({ default: true }),
+    msc3757: Type.Boolean({ default: false }),
     msc3874: Type.Boolean({ default: true }),
     msc3890: Type.Boolean({ default: true }),
     msc3930: Type.Boolean({ default: true }),

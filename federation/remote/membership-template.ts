@@ -11,7 +11,7 @@ import {
 } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_AUTH_EVENTS, MAX_PREV_EVENTS } from '../../src/matrix/limits.ts'
-import { type RoomRules, roomRules, supportedRoomVersions } from '../../src/matrix/room-versions.ts'
+import { offeredRoomVersions, offeredRules, type RoomRules, roomRules } from '../../src/matrix/room-versions.ts'
 import type { Federation } from '../federation.ts'
 
 /** A membership that one of our users wants to have in a room elsewhere. */
@@ -37,14 +37,19 @@ export async function makeMembership(
   wanted: WantedMembership,
 ): Promise<{ event: RoomEvent; rules: RoomRules }> {
   const { membership, roomId, userId } = wanted
-  const versions = supportedRoomVersions.map((version) => `ver=${version}`).join('&')
+  const versions = [...offeredRoomVersions(ctx.config.experimental).keys()].map((version) => `ver=${version}`).join('&')
   const place = `${encodeURIComponent(roomId)}/${encodeURIComponent(userId)}`
   const query = membership === 'leave' ? '' : `?${versions}`
   const uri = `/_matrix/federation/v1/make_${membership}/${place}${query}`
   const made = await client.send(server, { method: 'GET', uri, origin: serverNameOf(userId) })
   // Servers that do not say are older than room versions.
   const version = made.room_version ?? '1'
-  const rules = typeof version === 'string' ? roomRules(version) : undefined
+  const rules =
+    typeof version !== 'string'
+      ? undefined
+      : membership === 'leave'
+        ? roomRules(version)
+        : offeredRules(version, ctx.config.experimental)
   if (!rules) {
     throw new MatrixError('M_INCOMPATIBLE_ROOM_VERSION', 'The version of this room is not supported', {
       ...(typeof version === 'string' && { extra: { room_version: version } }),

@@ -5,7 +5,7 @@ import type { RoomEvent } from '../../src/matrix/event.ts'
 import { parseEvent } from '../../src/matrix/event-format.ts'
 import { parseEventId, parseRoomId, parseUserId, type RoomId, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
-import { type RoomRules, roomRules } from '../../src/matrix/room-versions.ts'
+import { offeredRules, type RoomRules, roomRules } from '../../src/matrix/room-versions.ts'
 import { signEvent } from '../../src/matrix/signatures.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember, remoteMembershipOf, saveRemoteMembership } from '../../src/rooms/remote-memberships.ts'
@@ -39,7 +39,8 @@ export function inviteOperations(federation: Federation): Endpoint[] {
       bodyLimit,
       async handle(call) {
         const { event, room_version: version, invite_room_state: shown } = call.body
-        const rules = typeof version === 'string' ? roomRules(version) : undefined
+        const rules =
+          typeof version === 'string' ? offeredRules(version, federation.ctx.config.experimental) : undefined
         if (!rules) throw unsupported(version)
         return { event: await takeInvite(federation, call, { event, rules, shown }) }
       },

@@ -2,7 +2,7 @@ import { canonicalJson } from './canonical-json.ts'
 import { MatrixError } from './errors.ts'
 import { knownEvent, type Pdu, type RoomEvent } from './event.ts'
 import { hashedEventId, sha256 } from './hashes.ts'
-import { type EventId, fitsAnId, type RoomId, type ServerName, type UserId } from './ids.ts'
+import { type EventId, fitsAnId, fitsAStateKey, type RoomId, type ServerName, type UserId } from './ids.ts'
 import type { JsonObject } from './json.ts'
 import { MAX_DEPTH, MAX_EVENT_BYTES } from './limits.ts'
 import { redactContent } from './redaction.ts'
@@ -46,8 +46,8 @@ export type BuiltEvent = RoomEvent & {
  */
 export function buildEvent(draft: EventDraft, rules: RoomRules, serverName: ServerName, key: SigningKey): BuiltEvent {
   if (!fitsAnId(draft.type)) throw new MatrixError('M_TOO_LARGE', 'The event type is longer than 255 bytes')
-  if (draft.stateKey !== undefined && !fitsAnId(draft.stateKey)) {
-    throw new MatrixError('M_TOO_LARGE', 'The state key is longer than 255 bytes')
+  if (draft.stateKey !== undefined && !fitsAStateKey(draft.stateKey, rules)) {
+    throw new MatrixError('M_TOO_LARGE', 'The state key is too long')
   }
   if (!hasCanonicalNumbers(draft.content)) {
     throw new MatrixError('M_BAD_JSON', 'A number is not an integer within ±(2⁵³−1)')

@@ -1,7 +1,15 @@
 import { canonicalJson } from './canonical-json.ts'
 import { knownEvent, type Pdu, type RoomEvent } from './event.ts'
 import { eventIdOf } from './hashes.ts'
-import { fitsAnId, parseEventId, parseRoomId, parseServerName, parseUserId, serverNameOf } from './ids.ts'
+import {
+  fitsAnId,
+  fitsAStateKey,
+  parseEventId,
+  parseRoomId,
+  parseServerName,
+  parseUserId,
+  serverNameOf,
+} from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
 import { MAX_AUTH_EVENTS, MAX_DEPTH, MAX_EVENT_BYTES, MAX_ID_BYTES, MAX_PREV_EVENTS } from './limits.ts'
 import type { RoomRules } from './room-versions.ts'
@@ -26,8 +34,11 @@ export function parseEvent(json: JsonObject, rules: RoomRules): { event: RoomEve
 function formatError(json: JsonObject, rules: RoomRules): string | undefined {
   if (!isString(json.type) || !fitsAKey(json.type, rules)) return 'type is not a string of at most 255 bytes'
   if (!isString(json.sender) || parseUserId(json.sender) === undefined) return 'sender is not a user id'
-  if (Object.hasOwn(json, 'state_key') && (!isString(json.state_key) || !fitsAKey(json.state_key, rules))) {
-    return 'state_key is not a string of at most 255 bytes'
+  if (
+    Object.hasOwn(json, 'state_key') &&
+    (!isString(json.state_key) || (!fitsAStateKey(json.state_key, rules) && !fitsAKey(json.state_key, rules)))
+  ) {
+    return 'state_key is not a string, or too long'
   }
   if (!isObject(json.content)) return 'content is not an object'
   if (!Number.isSafeInteger(json.origin_server_ts)) return 'origin_server_ts is not an integer'

@@ -1,4 +1,4 @@
-import { MAX_DNS_NAME_BYTES, MAX_ID_BYTES } from './limits.ts'
+import { MAX_DNS_NAME_BYTES, MAX_ID_BYTES, MAX_OWNED_STATE_KEY_BYTES } from './limits.ts'
 
 /**
  * Identifiers as template types. A value of one of these types has passed its `parse…` function, or was made by the
@@ -99,6 +99,11 @@ function isLocalpartAndDomain(id: string): boolean {
 }
 
 /** A UTF-16 unit is at most three bytes of UTF-8, so most ids need not be encoded to be measured. */
+/** Whether the text is short enough for the state key of a room of these rules: see MSC3757 for the longer ones. */
+export function fitsAStateKey(text: string, rules: { readonly auth: { readonly ownedState: boolean } }): boolean {
+  return fitsAnId(text) || (rules.auth.ownedState && Buffer.byteLength(text) <= MAX_OWNED_STATE_KEY_BYTES)
+}
+
 export function fitsAnId(text: string): boolean {
   return text.length * 3 <= MAX_ID_BYTES || (text.length <= MAX_ID_BYTES && Buffer.byteLength(text) <= MAX_ID_BYTES)
 }

@@ -9,6 +9,9 @@ export const MAX_EVENT_BYTES = 65_536
 /** UTF-8 bytes of a user id, room id, room alias, event id, event type or state key. Spec: Client-Server API, "Size limits". */
 export const MAX_ID_BYTES = 255
 
+/** UTF-8 bytes of a state key that begins with a user id: another key and an underscore fit behind it. Spec: MSC3757. */
+export const MAX_OWNED_STATE_KEY_BYTES = 511
+
 /** Bytes of a DNS name in a server name. Spec: Appendices, "Server Name". */
 export const MAX_DNS_NAME_BYTES = 255
 

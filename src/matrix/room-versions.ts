@@ -1,5 +1,22 @@
 /** The room versions, each as what it changes in the one before. Spec: "Room Versions" (v1.19). */
-export type RoomVersion = '1' | '2' | '3' | '4' | '5' | '6' | '7' | '8' | '9' | '10' | '11' | '12'
+export type RoomVersion =
+  | '1'
+  | '2'
+  | '3'
+  | '4'
+  | '5'
+  | '6'
+  | '7'
+  | '8'
+  | '9'
+  | '10'
+  | '11'
+  | '12'
+  | 'org.matrix.msc3757.10'
+  | 'org.matrix.msc3757.11'
+
+/** Which room versions that are not in the specification are offered: the switches under `experimental`. */
+export type RoomVersionFeatures = { readonly msc3757: boolean }
 
 export type RoomRules = {
   readonly version: RoomVersion
@@ -50,6 +67,8 @@ export type AuthRules = {
   readonly integerPowerLevels: boolean
   /** Creators, additional ones among them, are above every level and not listed in the power levels. */
   readonly privilegedCreators: boolean
+  /** A state key may be a user id with something after it, and who stands above the user may set it too (MSC3757). */
+  readonly ownedState: boolean
 }
 
 const keys = (...names: readonly string[]): ReadonlySet<string> => new Set(names)
@@ -101,6 +120,7 @@ const V1: RoomRules = {
     knockRestricted: false,
     integerPowerLevels: false,
     privilegedCreators: false,
+    ownedState: false,
   },
 }
 
@@ -179,11 +199,34 @@ const V12: RoomRules = {
   auth: { ...V11.auth, privilegedCreators: true },
 }
 
+const V10Owned: RoomRules = { ...V10, version: 'org.matrix.msc3757.10', auth: { ...V10.auth, ownedState: true } }
+
+const V11Owned: RoomRules = { ...V11, version: 'org.matrix.msc3757.11', auth: { ...V11.auth, ownedState: true } }
+
+const stable = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12]
+const unstable = [
+  { rules: V10Owned, feature: 'msc3757' },
+  { rules: V11Owned, feature: 'msc3757' },
+] as const
+
 const rulesByVersion: ReadonlyMap<string, RoomRules> = new Map(
-  [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12].map((rules) => [rules.version, rules]),
+  [...stable, ...unstable.map(({ rules }) => rules)].map((rules) => [rules.version, rules]),
 )
 
-export const supportedRoomVersions: readonly RoomVersion[] = [...rulesByVersion.values()].map((rules) => rules.version)
+/** The versions of the specification. */
+export const supportedRoomVersions: readonly RoomVersion[] = stable.map((rules) => rules.version)
+
+/** The versions in which rooms may be made and joined. */
+export function offeredRoomVersions(features: RoomVersionFeatures): ReadonlyMap<RoomVersion, 'stable' | 'unstable'> {
+  const offered = new Map<RoomVersion, 'stable' | 'unstable'>(supportedRoomVersions.map((one) => [one, 'stable']))
+  for (const { rules, feature } of unstable) if (features[feature]) offered.set(rules.version, 'unstable')
+  return offered
+}
+
+/** The rules of a version in which rooms may be made and joined. Those that there are keep theirs: see `roomRules`. */
+export function offeredRules(version: string, features: RoomVersionFeatures): RoomRules | undefined {
+  return offeredRoomVersions(features).has(version as RoomVersion) ? rulesByVersion.get(version) : undefined
+}
 
 export const defaultRoomVersion: RoomVersion = '12'
 

@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { parseRoomAlias, parseUserId, type RoomAlias, type RoomId, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
-import { type RoomRules, roomRules } from '../matrix/room-versions.ts'
+import { offeredRules, type RoomRules } from '../matrix/room-versions.ts'
 import { insertAliases, insertPublishedRooms } from '../storage/room-directory.ts'
 import type { EventDraft } from './append-event.ts'
 import { createRoom, type Preset } from './create-room.ts'
@@ -45,7 +45,7 @@ const presetRules = {
  */
 export async function createRoomAsAsked(ctx: Context, requester: Requester, wish: RoomWish): Promise<RoomId> {
   const roomVersion = wish.room_version ?? ctx.config.rooms.default_version
-  const rules = roomRules(roomVersion)
+  const rules = offeredRules(roomVersion, ctx.config.experimental)
   if (!rules) throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${roomVersion} is not supported`)
   if (wish.invite_3pid && wish.invite_3pid.length > 0) {
     throw new MatrixError('M_SERVER_NOT_TRUSTED', 'Invites by e-mail need an identity server, and none is configured')

@@ -4,7 +4,7 @@ import { roomIdOfCreate } from '../matrix/event.ts'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { serverNameOf } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
-import { type RoomRules, roomRules, supportedRoomVersions } from '../matrix/room-versions.ts'
+import { offeredRoomVersions, offeredRules, type RoomRules } from '../matrix/room-versions.ts'
 import { insertRooms } from '../storage/room-state.ts'
 import { nextRoom } from '../storage/rooms.ts'
 import type { Batch } from '../storage/writer.ts'
@@ -66,11 +66,11 @@ const attempts = 20
 const uniqueViolation = '23505'
 
 async function createAt(ctx: Engine, draft: RoomDraft, originServerTs: number): Promise<RoomId> {
-  const rules = roomRules(draft.roomVersion)
+  const rules = offeredRules(draft.roomVersion, ctx.config.experimental)
   if (!rules) {
     throw new MatrixError(
       'M_UNSUPPORTED_ROOM_VERSION',
-      `Room version ${draft.roomVersion} is not one of ${supportedRoomVersions.join(', ')}`,
+      `Room version ${draft.roomVersion} is not one of ${[...offeredRoomVersions(ctx.config.experimental).keys()].join(', ')}`,
     )
   }
   const create = createDraft(draft, rules, originServerTs)

@@ -4,7 +4,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import { creatorsOf, powerLevelsOf } from '../matrix/power-levels.ts'
-import { type RoomRules, roomRules } from '../matrix/room-versions.ts'
+import { offeredRules, type RoomRules } from '../matrix/room-versions.ts'
 import { statement } from '../storage/database.ts'
 import { arrayText } from '../storage/writer.ts'
 import type { EventDraft } from './append-event.ts'
@@ -44,7 +44,7 @@ export async function upgradeRoom(
   newVersion: string,
   additionalCreators: readonly string[] | undefined,
 ): Promise<RoomId> {
-  const rules = roomRules(newVersion)
+  const rules = offeredRules(newVersion, ctx.config.experimental)
   if (!rules) throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${newVersion} is not supported`)
   const old = await joinedRoom(ctx, roomId, requester.userId)
   const create = old.get('m.room.create', '')!

@@ -1,5 +1,5 @@
 import { endpoint } from '../../http/endpoint.ts'
-import { supportedRoomVersions } from '../../matrix/room-versions.ts'
+import { offeredRoomVersions } from '../../matrix/room-versions.ts'
 
 /** Spec: Client-Server API, `GET /_matrix/client/v3/capabilities` (v1.19). */
 export const getCapabilities = endpoint({
@@ -12,7 +12,7 @@ export const getCapabilities = endpoint({
         'm.change_password': { enabled: ctx.config.passwords.enabled },
         'm.room_versions': {
           default: ctx.config.rooms.default_version,
-          available: Object.fromEntries(supportedRoomVersions.map((version) => [version, 'stable'])),
+          available: Object.fromEntries(offeredRoomVersions(ctx.config.experimental)),
         },
         'm.set_displayname': { enabled: true },
         'm.set_avatar_url': { enabled: true },

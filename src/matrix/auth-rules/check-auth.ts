@@ -4,6 +4,7 @@ import { type PowerLevels, powerLevelsOf } from '../power-levels.ts'
 import type { RoomRules } from '../room-versions.ts'
 import { checkCreate } from './create.ts'
 import { checkMembership } from './membership.ts'
+import { checkOwnedStateKey } from './owned-state.ts'
 import { checkPowerLevels } from './power-levels.ts'
 import { ALLOW, type AuthState, reject, type Verdict } from './verdict.ts'
 
@@ -72,7 +73,10 @@ function checkOther(
   }
 
   // 9. "If the event has a state_key that starts with an @ and does not match the sender, reject."
-  if (pdu.state_key?.startsWith('@') && pdu.state_key !== pdu.sender) {
+  if (rules.auth.ownedState && pdu.state_key !== undefined) {
+    const verdict = checkOwnedStateKey(pdu.state_key, pdu.sender, levels)
+    if (!verdict.allowed) return verdict
+  } else if (pdu.state_key?.startsWith('@') && pdu.state_key !== pdu.sender) {
     return reject('The state key is another user')
   }
 
