@@ -149,6 +149,7 @@ export const configSchema = section({
     admin_refused: rate(0.1, 10),
     mail_address: rate(0.003, 5),
     mail_requests: rate(0.02, 5),
+    mail_wrong_tokens: rate(0.02, 10),
   }),
   federation: section({
     allow: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
@@ -189,6 +190,7 @@ export const configSchema = section({
     link_lifetime_seconds: Type.Integer({ ...positive, default: 3600 }),
     required_to_register: Type.Boolean({ default: false }),
     hide_existence: Type.Boolean({ default: true }),
+    next_link_domains: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     allow_changes: Type.Boolean({ default: true }),
     identity_servers: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     notifications: Type.Boolean({ default: true }),

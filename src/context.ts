@@ -16,6 +16,7 @@ import { type Domains, openDomains } from './domains.ts'
 import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
+import { createMail, type Mail } from './mail/mail.ts'
 import type { RoomId } from './matrix/ids.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
@@ -99,6 +100,8 @@ export type Context = {
   readonly applicationServices: ApplicationServices
   readonly remoteServers: RemoteServersPlace
   readonly blockedRooms: BlockedRooms
+  /** Undefined: no mail is sent. */
+  readonly mail: Mail | undefined
   /** What administrators have done in the background. */
   readonly jobs: Jobs
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
@@ -197,6 +200,7 @@ export async function createContext(
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
     blockedRooms: await createBlockedRooms(base),
+    mail: createMail(base),
     jobs: createJobs(
       { ...base, ownership },
       { 'delete room': runDeleteRoom, 'purge history': runPurgeHistory, 'redact user': runRedactUser },
@@ -258,6 +262,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.pushing.close()
   await context.applicationServices.close()
   await context.jobs.close()
+  await context.mail?.close()
   await context.ownership.close()
   await context.media.close()
   await context.writer.close()

@@ -2,7 +2,9 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { isValidNewLocalpart, localpartOf, parseUserId, type UserId } from '../matrix/ids.ts'
 import { findAccount, insertAccount, insertProfile } from '../storage/accounts.ts'
+import type { ProvedAddress } from '../storage/mail-validations.ts'
 import { useRegistrationToken } from '../storage/registration-tokens.ts'
+import { addMailAddress } from './mail-addresses.ts'
 import { hashPassword } from './passwords.ts'
 
 export type NewAccount = {
@@ -17,6 +19,8 @@ export type NewAccount = {
   readonly termsVersion?: string
   /** The registration token to use up; `held` when a session kept a use of it. */
   readonly registrationToken?: { readonly token: string; readonly held: boolean } | undefined
+  /** A mail address that was proved. */
+  readonly mail?: ProvedAddress | undefined
 }
 
 type Dependencies = Pick<Context, 'config' | 'database' | 'dictionaries' | 'clock' | 'random' | 'domains'>
@@ -24,7 +28,7 @@ type Dependencies = Pick<Context, 'config' | 'database' | 'dictionaries' | 'cloc
 /**
  * Creates an account. Of several at once with one name, or with the last use of a registration token, one succeeds.
  *
- * @throws MatrixError M_USER_IN_USE, M_INVALID_USERNAME, M_FORBIDDEN for a token without uses
+ * @throws MatrixError M_USER_IN_USE, M_INVALID_USERNAME, M_FORBIDDEN for a token without uses, M_THREEPID_IN_USE
  */
 export async function createAccount(ctx: Dependencies, account: NewAccount): Promise<{ userNid: number }> {
   const { userId, password, registrationToken } = account
@@ -45,6 +49,7 @@ export async function createAccount(ctx: Dependencies, account: NewAccount): Pro
     if (!isNew) throw new MatrixError('M_USER_IN_USE', 'This user name is taken')
     if (account.isGuest !== true)
       await insertProfile(tx, userNid, { displayname: account.displayName ?? localpartOf(userId) })
+    if (account.mail) await addMailAddress(tx, { userNid, ...account.mail, now })
     if (registrationToken === undefined) return
     const { token, held } = registrationToken
     if (!(await useRegistrationToken(tx, token, held, now))) {

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { removeDevices } from '../devices/remove-devices.ts'
 import type { UserId } from '../matrix/ids.ts'
 import { markDeactivated } from '../storage/accounts.ts'
+import { deleteThreepidsOf } from '../storage/threepids.ts'
 import { leaveAllRooms } from './leave-all-rooms.ts'
 
 /**
@@ -15,7 +16,10 @@ export async function deactivateAccount(
   user: { userId: UserId; userNid: number },
   options: { erase: boolean },
 ): Promise<void> {
-  await ctx.database.db.transaction().execute((tx) => markDeactivated(tx, user.userNid, ctx.clock.now(), options.erase))
+  await ctx.database.db.transaction().execute(async (tx) => {
+    await markDeactivated(tx, user.userNid, ctx.clock.now(), options.erase)
+    await deleteThreepidsOf(tx, user.userNid)
+  })
   ctx.invalidations.publish('user', user.userId)
   await removeDevices(ctx, user, {})
   await leaveAllRooms(ctx, user)

@@ -1,14 +1,21 @@
 import type { ApplicationService } from '../application-services/registration.ts'
 import type { Context } from '../context.ts'
+import { parseMailAddress } from '../mail/addresses.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { localpartOf, parseUserId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { type AccountRow, findAccount, findAccountByNid } from '../storage/accounts.ts'
 import { insertOneTimeToken, takeOneTimeToken } from '../storage/one-time-tokens.ts'
+import { userOfThreepid } from '../storage/threepids.ts'
 import { isPassword } from './passwords.ts'
 import { tokenHash } from './sessions.ts'
 
 export type User = { readonly userId: UserId; readonly userNid: number }
+
+/** Whom an identifier names: a user, or who has a mail address. */
+export type Named =
+  | { readonly userId: UserId; readonly address?: never }
+  | { readonly address: string; readonly userId?: never }
 
 /** The same words whatever was wrong, so that nothing tells which user names exist. */
 const refused = 'Invalid user name or password'
@@ -21,12 +28,13 @@ const refused = 'Invalid user name or password'
  *
  * @throws MatrixError M_FORBIDDEN, M_USER_DEACTIVATED, M_USER_LOCKED, M_LIMIT_EXCEEDED
  */
-export async function logInWithPassword(ctx: Context, userId: UserId, password: string): Promise<User> {
-  await ctx.rateLimits.check('login_failed', userId)
-  const account = await findAccountCaseless(ctx, userId)
+export async function logInWithPassword(ctx: Context, named: Named, password: string): Promise<User> {
+  const name = named.userId ?? named.address
+  await ctx.rateLimits.check('login_failed', name)
+  const account = await findNamed(ctx, named)
   const isRight = await isPassword(ctx, password, account?.password_hash ?? null)
   if (!isRight || account === undefined) {
-    await ctx.rateLimits.take('login_failed', userId)
+    await ctx.rateLimits.take('login_failed', name)
     if (account !== undefined && account.deactivated_at !== null) {
       throw new MatrixError('M_USER_DEACTIVATED', 'This account has been deactivated')
     }
@@ -90,9 +98,10 @@ export async function createLoginToken(ctx: Context, user: User): Promise<{ toke
  */
 export async function checkOwnPassword(ctx: Context, user: User, auth: JsonObject): Promise<boolean> {
   await ctx.rateLimits.check('login_failed', user.userId)
-  const named = userIdOf(auth, serverNameOf(user.userId))
+  const named = namedBy(auth, serverNameOf(user.userId))
   const account = await findAccount(ctx.database.db, user.userId)
-  const isOwn = named?.toLowerCase() === user.userId.toLowerCase()
+  const [owner] = named?.address === undefined ? [] : await ctx.database.read(userOfThreepid, ['email', named.address])
+  const isOwn = (named?.userId ?? owner?.user_id)?.toLowerCase() === user.userId.toLowerCase()
   if (named !== undefined && !isOwn) throw new MatrixError('M_FORBIDDEN', 'This is not for another user to confirm')
   const password = typeof auth.password === 'string' ? auth.password : ''
   if ((await isPassword(ctx, password, account?.password_hash ?? null)) && isOwn) return true
@@ -115,6 +124,37 @@ export function userIdOf(auth: JsonObject, domain: string): UserId | undefined {
   }
   if (typeof user !== 'string') return undefined
   return parseUserId(user.startsWith('@') ? user : `@${user}:${domain}`)
+}
+
+/**
+ * Whom an identifier names, also by a mail address and in the older form of that, beside it.
+ *
+ * Spec: Client-Server API, "Identifier types" (v1.19).
+ *
+ * @throws MatrixError M_THREEPID_MEDIUM_NOT_SUPPORTED for a telephone number.
+ */
+export function namedBy(auth: JsonObject, domain: string): Named | undefined {
+  const userId = userIdOf(auth, domain)
+  if (userId !== undefined) return { userId }
+  const { identifier } = auth
+  const isObject = typeof identifier === 'object' && identifier !== null && !Array.isArray(identifier)
+  const named = isObject ? (identifier as JsonObject) : auth
+  if (isObject && named.type === 'm.id.phone') refusePhone()
+  if (isObject && named.type !== 'm.id.thirdparty') return undefined
+  if (named.medium === 'msisdn') refusePhone()
+  if (named.medium !== 'email' || typeof named.address !== 'string') return undefined
+  const address = parseMailAddress(named.address)
+  return address === undefined ? undefined : { address }
+}
+
+function refusePhone(): never {
+  throw new MatrixError('M_THREEPID_MEDIUM_NOT_SUPPORTED', 'Telephone numbers are not supported here')
+}
+
+async function findNamed(ctx: Context, named: Named): Promise<AccountRow | undefined> {
+  if (named.userId !== undefined) return findAccountCaseless(ctx, named.userId)
+  const [owner] = await ctx.database.read(userOfThreepid, ['email', named.address])
+  return owner && findAccountByNid(ctx.database.db, owner.user_nid)
 }
 
 /** Names are made in lower case, but people type them otherwise; older accounts may have capitals. */

@@ -1,9 +1,11 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Context } from '../context.ts'
+import { addressProvedBy, takeProofOf } from '../mail/validations.ts'
 import { canonicalJson } from '../matrix/canonical-json.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
+import type { Db } from '../storage/database.ts'
 import {
   deleteInteractiveSession,
   deleteInteractiveSessionsBefore,
@@ -13,6 +15,7 @@ import {
   lockInteractiveSession,
   updateInteractiveSession,
 } from '../storage/interactive-sessions.ts'
+import type { ProvedAddress } from '../storage/mail-validations.ts'
 import {
   holdRegistrationToken,
   isRegistrationTokenUsable,
@@ -21,7 +24,12 @@ import {
 import { checkOwnPassword } from './log-in.ts'
 import { tokenHash } from './sessions.ts'
 
-export type Stage = 'm.login.dummy' | 'm.login.password' | 'm.login.registration_token' | 'm.login.terms'
+export type Stage =
+  | 'm.login.dummy'
+  | 'm.login.password'
+  | 'm.login.registration_token'
+  | 'm.login.terms'
+  | 'm.login.email.identity'
 
 /** An operation that asks its user to prove something first. */
 export type Guarded = {
@@ -38,6 +46,8 @@ export type Guarded = {
   readonly params?: JsonObject
   /** Whose password it takes. */
   readonly user?: { readonly userId: UserId; readonly userNid: number }
+  /** What `m.login.email.identity` must have been asked for. */
+  readonly mailPurpose?: 'register' | 'password'
 }
 
 export type Authenticated = {
@@ -45,13 +55,18 @@ export type Authenticated = {
   /** `held`: a use of it was kept for this session. */
   readonly registrationToken: { readonly token: string; readonly held: boolean } | undefined
   readonly completed: readonly Stage[]
+  /** The address that was proved. The proof is used up. */
+  readonly mail: ProvedAddress | undefined
 }
 
 /** The body of the 401 that says what is still to be done. */
 export type Challenged = { readonly complete: false; readonly challenge: JsonObject }
 
 type Failure = { readonly errcode: string; readonly error: string }
-type StageResult = { readonly stage: Stage; readonly registrationToken?: string } | Failure | undefined
+type StageResult =
+  | { readonly stage: Stage; readonly registrationToken?: string; readonly mailSid?: string }
+  | Failure
+  | undefined
 
 /**
  * Takes the `auth` of a request as far as it goes. The caller performs the operation when it is complete, and answers
@@ -103,8 +118,14 @@ function requestMac(guarded: Guarded, sessionId: string): Buffer {
 async function startSession(ctx: Context, guarded: Guarded, result: StageResult): Promise<Authenticated | Challenged> {
   const completed = result !== undefined && 'stage' in result ? [result.stage] : []
   const token = result !== undefined && 'stage' in result ? result.registrationToken : undefined
+  const mailSid = result !== undefined && 'stage' in result ? result.mailSid : undefined
   if (isComplete(guarded, completed)) {
-    return { complete: true, completed, registrationToken: token === undefined ? undefined : { token, held: false } }
+    const mail = await takeMail(ctx, ctx.database.db, guarded, mailSid)
+    if (mailSid === undefined || mail !== undefined) {
+      const registrationToken = token === undefined ? undefined : { token, held: false }
+      return { complete: true, completed, registrationToken, mail }
+    }
+    return startSession(ctx, guarded, unprovedMail)
   }
   const sessionId = ctx.random.token(18)
   const now = ctx.clock.now()
@@ -116,6 +137,7 @@ async function startSession(ctx: Context, guarded: Guarded, result: StageResult)
     created_at: now,
     completed: token !== undefined && !held ? [] : completed,
     registration_token: held ? token : null,
+    mail_sid: mailSid ?? null,
   })
   return challenge(guarded, sessionId, completed, result)
 }
@@ -132,7 +154,8 @@ async function continueSession(
     const row = await lockInteractiveSession(tx, sessionHash)
     if (row === undefined)
       return challenge(guarded, sessionId, [], { errcode: 'M_FORBIDDEN', error: 'This session is over' })
-    let { completed, registration_token: token } = row as { completed: Stage[]; registration_token: string | null }
+    let { registration_token: token, mail_sid: mailSid } = row
+    let completed = row.completed as Stage[]
     let failure: StageResult = result
     if (result !== undefined && 'stage' in result && !completed.includes(result.stage)) {
       const wanted = result.registrationToken
@@ -141,19 +164,42 @@ async function continueSession(
       } else {
         completed = [...completed, result.stage]
         token = wanted ?? token
+        mailSid = result.mailSid ?? mailSid
       }
     }
     if (isComplete(guarded, completed)) {
-      await deleteInteractiveSession(tx, sessionHash)
-      return { complete: true, completed, registrationToken: token === null ? undefined : { token, held: true } }
+      const mail = await takeMail(ctx, tx, guarded, mailSid ?? undefined)
+      if (mailSid === null || mail !== undefined) {
+        await deleteInteractiveSession(tx, sessionHash)
+        const registrationToken = token === null ? undefined : { token, held: true }
+        return { complete: true, completed, registrationToken, mail }
+      }
+      completed = completed.filter((stage) => stage !== 'm.login.email.identity')
+      mailSid = null
+      failure = unprovedMail
     }
-    await updateInteractiveSession(tx, sessionHash, { completed, registration_token: token })
+    await updateInteractiveSession(tx, sessionHash, { completed, registration_token: token, mail_sid: mailSid })
     return challenge(guarded, sessionId, completed, failure)
   })
 }
 
 function isComplete(guarded: Guarded, completed: readonly Stage[]): boolean {
   return guarded.flows.some((flow) => flow.every((stage) => completed.includes(stage)))
+}
+
+const unprovedMail: Failure = {
+  errcode: 'M_UNAUTHORIZED',
+  error: 'The mail address is not confirmed yet, or no longer',
+}
+
+/** Uses up the proof of an address. */
+async function takeMail(
+  ctx: Context,
+  db: Db,
+  { mailPurpose }: Guarded,
+  sid: string | undefined,
+): Promise<ProvedAddress | undefined> {
+  return sid === undefined || mailPurpose === undefined ? undefined : takeProofOf(ctx, db, mailPurpose, sid)
 }
 
 const invalidToken: Failure = { errcode: 'M_UNAUTHORIZED', error: 'The registration token is not valid' }
@@ -183,7 +229,27 @@ async function tryStage(
       return typeof auth.token === 'string' && (await isUsable(ctx, auth.token, now))
         ? { stage, registrationToken: auth.token }
         : invalidToken
+    case 'm.login.email.identity': {
+      const sid = await provedSession(ctx, guarded, auth)
+      return sid === undefined ? unprovedMail : { stage, mailSid: sid }
+    }
   }
+}
+
+/**
+ * The session whose address was proved. Whichever identity server the client names is not asked.
+ *
+ * Spec: Client-Server API, "Email-based (identity / homeserver)" (v1.19).
+ */
+async function provedSession(ctx: Context, guarded: Guarded, auth: JsonObject): Promise<string | undefined> {
+  // Its name in older clients.
+  const credentials = auth.threepid_creds ?? auth.threepidCreds
+  if (typeof credentials !== 'object' || credentials === null || Array.isArray(credentials)) return undefined
+  const { sid, client_secret: clientSecret } = credentials as JsonObject
+  if (typeof sid !== 'string' || typeof clientSecret !== 'string' || sid.includes('\0')) return undefined
+  const purpose = guarded.mailPurpose
+  const proved = purpose && (await addressProvedBy(ctx, purpose, { sid, clientSecret }))
+  return proved ? sid : undefined
 }
 
 /** PostgreSQL cannot even look for a text with U+0000. */

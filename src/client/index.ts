@@ -21,6 +21,7 @@ import { sessionEndpoints } from './session/index.ts'
 import { spaceEndpoints } from './spaces/index.ts'
 import { syncEndpoints } from './sync/index.ts'
 import { thirdPartyEndpoints } from './third-party/index.ts'
+import { thirdPartyIdEndpoints } from './third-party-ids/index.ts'
 import { threadEndpoints } from './threads/index.ts'
 import { toDeviceEndpoints } from './to-device/index.ts'
 import { userDataEndpoints } from './user-data/index.ts'
@@ -52,6 +53,7 @@ export const endpoints: readonly Endpoint[] = [
   ...presenceEndpoints,
   ...searchEndpoints,
   ...thirdPartyEndpoints,
+  ...thirdPartyIdEndpoints,
   ...applicationServiceEndpoints,
   ...voipEndpoints,
   ...delayedEventEndpoints,

@@ -40,6 +40,9 @@ const guardsSecrets: ReadonlySet<RateLimitKind> = new Set<RateLimitKind>([
   'login_account',
   'login_failed',
   'admin_refused',
+  'mail_address',
+  'mail_requests',
+  'mail_wrong_tokens',
 ])
 
 const maxBuckets = 100_000

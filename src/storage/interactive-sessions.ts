@@ -4,9 +4,11 @@ export type InteractiveSessionRow = {
   request_mac: Buffer
   completed: string[]
   registration_token: string | null
+  /** The proof of a mail address: storage/mail-validations.ts. */
+  mail_sid: string | null
 }
 
-const columns = ['request_mac', 'completed', 'registration_token'] as const
+const columns = ['request_mac', 'completed', 'registration_token', 'mail_sid'] as const
 
 export async function insertInteractiveSession(
   db: Db,
@@ -16,6 +18,7 @@ export async function insertInteractiveSession(
     created_at: number
     completed: string[]
     registration_token: string | null
+    mail_sid: string | null
   },
 ): Promise<void> {
   await db.insertInto('interactive_sessions').values(session).execute()
@@ -48,7 +51,7 @@ export function lockInteractiveSession(tx: Tx, sessionHash: Buffer): Promise<Int
 export async function updateInteractiveSession(
   tx: Tx,
   sessionHash: Buffer,
-  changes: { completed: string[]; registration_token: string | null },
+  changes: { completed: string[]; registration_token: string | null; mail_sid: string | null },
 ): Promise<void> {
   await tx.updateTable('interactive_sessions').set(changes).where('session_hash', '=', sessionHash).execute()
 }

@@ -221,6 +221,7 @@ type AccountTables = {
     created_at: number
     completed: Generated<string[]>
     registration_token: string | null
+    mail_sid: string | null
   }
 }
 

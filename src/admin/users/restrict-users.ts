@@ -6,7 +6,6 @@ import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseUserId } from '../../matrix/ids.ts'
 import { markErased } from '../../storage/admin-users.ts'
-import { deleteThreepidsOf } from '../../storage/threepids.ts'
 import { localAccount } from '../local-account.ts'
 
 const params = { userId: parseUserId }
@@ -25,7 +24,6 @@ export const deactivateUser = endpoint({
     const account = await localAccount(ctx, params.userId)
     if (body.erase === true && account.deactivated_at !== null) await markErased(ctx.database.db, account.userNid)
     await deactivateAccount(ctx, account, { erase: body.erase === true })
-    await deleteThreepidsOf(ctx.database.db, account.userNid)
     return { id_server_unbind_result: 'success' }
   },
 })

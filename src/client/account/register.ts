@@ -56,6 +56,7 @@ export const register = endpoint({
       userId,
       password: body.password,
       registrationToken: outcome.registrationToken,
+      mail: outcome.mail,
       ...(outcome.completed.includes('m.login.terms') && { termsVersion: registration.terms.version }),
     })
     if (body.inhibit_login === true) return { user_id: userId, home_server: domain }
@@ -74,15 +75,27 @@ export const register = endpoint({
 
 function registrationGuard(ctx: Context, domain: ServerName, body: JsonObject): Guarded {
   const { registration } = ctx.config
-  const first: Stage = registration.mode === 'token' ? 'm.login.registration_token' : 'm.login.dummy'
   const hasTerms = registration.terms.url !== undefined
   return {
     operation: `register ${domain}`,
     body,
     binds: 'operation',
-    flows: [hasTerms ? [first, 'm.login.terms'] : [first]],
+    mailPurpose: 'register',
+    flows: registrationFlows(ctx),
     params: hasTerms ? { 'm.login.terms': termsParams(registration.terms) } : {},
   }
+}
+
+function registrationFlows({ config, mail }: Pick<Context, 'config' | 'mail'>): Stage[][] {
+  const { mode, terms } = config.registration
+  const always: Stage[] = [
+    ...(mode === 'token' ? (['m.login.registration_token'] as const) : []),
+    ...(terms.url === undefined ? [] : (['m.login.terms'] as const)),
+  ]
+  if (!mail) return [mode === 'token' ? always : ['m.login.dummy', ...always]]
+  const withMail: Stage[] = [...always, 'm.login.email.identity']
+  // The stage that does nothing is what the flows differ in: neither is complete on the way through the other.
+  return config.mail.required_to_register ? [withMail] : [[...always, 'm.login.dummy'], withMail]
 }
 
 /** Spec: Client-Server API, "Terms of service at registration" (v1.19). */

@@ -16,7 +16,7 @@ export const getCapabilities = endpoint({
         },
         'm.set_displayname': { enabled: true },
         'm.set_avatar_url': { enabled: true },
-        'm.3pid_changes': { enabled: false },
+        'm.3pid_changes': { enabled: ctx.mail !== undefined && ctx.config.mail.allow_changes },
         'm.get_login_token': { enabled: ctx.config.sessions.login_token_enabled },
         'm.profile_fields': { enabled: true },
         ...(requester.isAdmin && { 'm.account_moderation': { suspend: true, lock: true } }),

@@ -51,7 +51,11 @@ describe('with a password', () => {
       [{ type: 'm.login.password', password: 'x' }, 400, 'M_MISSING_PARAM'],
       [{ type: 'm.login.password', password: 5, user: 'a' }, 400, 'M_BAD_JSON'],
       [{ type: 'm.login.password', password: 'x', identifier: 'alice' }, 400, 'M_BAD_JSON'],
-      [{ type: 'm.login.password', password: 'x', identifier: { type: 'm.id.phone' } }, 400, 'M_INVALID_PARAM'],
+      [
+        { type: 'm.login.password', password: 'x', identifier: { type: 'm.id.phone' } },
+        400,
+        'M_THREEPID_MEDIUM_NOT_SUPPORTED',
+      ],
       [{ type: 'm.login.password', password: 'x', user: '@alice' }, 400, 'M_INVALID_PARAM'],
       [{ type: 'm.login.password', password: 'x', user: 'a\0b' }, 400, 'M_INVALID_PARAM'],
       [{ type: 'm.login.token', token: 'x' }, 400, 'M_UNKNOWN'],

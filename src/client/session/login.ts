@@ -1,6 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { Request } from 'express'
-import { logInForService, logInWithPassword, logInWithToken, type User, userIdOf } from '../../accounts/log-in.ts'
+import {
+  logInForService,
+  logInWithPassword,
+  logInWithToken,
+  type Named,
+  namedBy,
+  type User,
+  userIdOf,
+} from '../../accounts/log-in.ts'
 import { openSession } from '../../accounts/sessions.ts'
 import type { Context } from '../../context.ts'
 import { serviceOf } from '../../http/authentication.ts'
@@ -12,8 +20,17 @@ import { sessionAnswer } from './session-answer.ts'
 
 const body = Type.Object({
   type: Type.String(),
-  identifier: Type.Optional(Type.Object({ type: Type.String(), user: Type.Optional(Type.String()) })),
+  identifier: Type.Optional(
+    Type.Object({
+      type: Type.String(),
+      user: Type.Optional(Type.String()),
+      medium: Type.Optional(Type.String()),
+      address: Type.Optional(Type.String({ maxLength: 1000 })),
+    }),
+  ),
   user: Type.Optional(Type.String()),
+  medium: Type.Optional(Type.String()),
+  address: Type.Optional(Type.String({ maxLength: 1000 })),
   password: Type.Optional(Type.String()),
   token: Type.Optional(Type.String()),
   device_id: Type.Optional(name),
@@ -49,7 +66,7 @@ async function authenticate(ctx: Context, body: LoginBody, domain: ServerName, r
     case 'm.login.password': {
       if (!ctx.config.passwords.enabled) break
       if (body.password === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: password')
-      return logInWithPassword(ctx, namedUser(body, domain), body.password)
+      return logInWithPassword(ctx, named(body, domain), body.password)
     }
     case 'm.login.token':
       if (!ctx.config.sessions.login_token_enabled) break
@@ -61,10 +78,14 @@ async function authenticate(ctx: Context, body: LoginBody, domain: ServerName, r
   throw new MatrixError('M_UNKNOWN', 'This login type is not supported', { status: 400 })
 }
 
+function named(body: LoginBody, domain: ServerName): Named {
+  return namedBy(body, domain) ?? { userId: namedUser(body, domain) }
+}
+
 function namedUser(body: LoginBody, domain: ServerName): UserId {
   const userId = userIdOf(body, domain)
   if (userId !== undefined) return userId
-  const isGiven = body.identifier !== undefined || body.user !== undefined
+  const isGiven = body.identifier !== undefined || body.user !== undefined || body.address !== undefined
   throw new MatrixError(isGiven ? 'M_INVALID_PARAM' : 'M_MISSING_PARAM', 'The identifier must name a user')
 }
 

@@ -1,0 +1,29 @@
+import { Type } from '@sinclair/typebox'
+import { removeMailAddress } from '../../accounts/mail-addresses.ts'
+import { endpoint } from '../../http/endpoint.ts'
+import { parseMailAddress } from '../../mail/addresses.ts'
+import { MatrixError } from '../../matrix/errors.ts'
+
+/**
+ * Takes an address from the user. One that they do not have is gone already.
+ *
+ * Spec: Client-Server API, `POST /_matrix/client/v3/account/3pid/delete` (v1.19).
+ */
+export const delete3pidFromAccount = endpoint({
+  method: 'post',
+  path: ['/_matrix/client/v3/account/3pid/delete', '/_matrix/client/r0/account/3pid/delete'],
+  auth: 'user',
+  body: Type.Object({
+    medium: Type.Union([Type.Literal('email'), Type.Literal('msisdn')]),
+    address: Type.String({ maxLength: 1000 }),
+    id_server: Type.Optional(Type.String({ maxLength: 255 })),
+  }),
+  async handle(ctx, { body, requester }) {
+    if (!ctx.config.mail.allow_changes) {
+      throw new MatrixError('M_THREEPID_DENIED', 'Addresses are not changed by users on this server')
+    }
+    const address = body.medium === 'email' ? parseMailAddress(body.address) : undefined
+    if (address !== undefined) await removeMailAddress(ctx, requester.userNid, address)
+    return { id_server_unbind_result: 'no-support' }
+  },
+})

@@ -1,0 +1,19 @@
+import type { Endpoint } from '../../http/endpoint.ts'
+import { add3PID } from './add-3pid.ts'
+import { delete3pidFromAccount } from './delete-3pid.ts'
+import * as requests from './request-token.ts'
+import { getSubmitToken, submitToken } from './submit-token.ts'
+
+/** Spec: Client-Server API, "Adding account administrative contact information", "Account registration and management". */
+export const thirdPartyIdEndpoints: readonly Endpoint[] = [
+  requests.requestTokenToRegisterEmail,
+  requests.requestTokenToRegisterMSISDN,
+  requests.requestTokenToResetPasswordEmail,
+  requests.requestTokenToResetPasswordMSISDN,
+  requests.requestTokenTo3PIDEmail,
+  requests.requestTokenTo3PIDMSISDN,
+  getSubmitToken,
+  submitToken,
+  add3PID,
+  delete3pidFromAccount,
+]

@@ -1,0 +1,28 @@
+import type { Logger } from 'pino'
+import type { Config } from '../config.ts'
+import type { Language } from './languages.ts'
+import { createMailer } from './mailer.ts'
+import { loadTemplates, type MailName, type MailValues, type Templates } from './templates.ts'
+
+/** Mail to users, in a deployment that sends it. */
+export type Mail = {
+  readonly page: Templates['page']
+  /** @throws Error when the mail server does not take it. */
+  send<Name extends MailName>(to: string, name: Name, language: Language, values: MailValues<Name>): Promise<void>
+  /** As `send`, in the background. */
+  post<Name extends MailName>(to: string, name: Name, language: Language, values: MailValues<Name>): void
+  close(): Promise<void>
+}
+
+/** @returns undefined where no mail server is configured. @throws ConfigError */
+export function createMail(ctx: { readonly config: Config; readonly log: Logger }): Mail | undefined {
+  if (ctx.config.mail.host === undefined) return undefined
+  const templates = loadTemplates(ctx.config.mail.templates_dir)
+  const mailer = createMailer(ctx.config, ctx.log)
+  return {
+    page: templates.page,
+    send: (to, name, language, values) => mailer.send({ to, language, ...templates.mail(name, language, values) }),
+    post: (to, name, language, values) => mailer.post({ to, language, ...templates.mail(name, language, values) }),
+    close: mailer.close,
+  }
+}
