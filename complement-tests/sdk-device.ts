@@ -128,7 +128,8 @@ export async function bootstrap(device: Device): Promise<void> {
 export function eventIn(device: Device, roomId: string, wanted: (event: MatrixEvent) => boolean): Promise<MatrixEvent> {
   const { client } = device
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(() => reject(new Error('The event did not come'))), 20_000)
+    const late = new Error('The event did not come')
+    const timer = setTimeout(() => done(() => reject(late)), 20_000)
     const look = (event: MatrixEvent): void => {
       if (event.getRoomId() === roomId && !event.isBeingDecrypted() && wanted(event)) done(() => resolve(event))
     }
@@ -154,7 +155,8 @@ export const withBody =
 export function roomKnown(device: Device, roomId: string, membership: string): Promise<Room> {
   const { client } = device
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(() => reject(new Error(`No room with membership ${membership}`))), 20_000)
+    const late = new Error(`No room with membership ${membership}`)
+    const timer = setTimeout(() => done(() => reject(late)), 20_000)
     const look = (): void => {
       const room = client.getRoom(roomId)
       if (room?.getMyMembership() === membership) done(() => resolve(room))
@@ -173,7 +175,8 @@ export function roomKnown(device: Device, roomId: string, membership: string): P
 export function until(device: Device, check: () => Promise<boolean>): Promise<void> {
   const { client } = device
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(() => reject(new Error('It did not come to be'))), 20_000)
+    const late = new Error('It did not come to be')
+    const timer = setTimeout(() => done(() => reject(late)), 20_000)
     const look = (): void => {
       check().then((holds) => holds && done(resolve), reject)
     }

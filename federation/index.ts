@@ -16,6 +16,7 @@ import { hierarchyOperations } from './server/hierarchy.ts'
 import { inviteOperations } from './server/invite.ts'
 import { mediaOperations } from './server/media.ts'
 import { membershipOperations } from './server/membership.ts'
+import { notary } from './server/notary.ts'
 import { publicRoomsOperations } from './server/public-rooms.ts'
 import { queries } from './server/queries.ts'
 import { roomHistory } from './server/room-history.ts'
@@ -61,6 +62,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...publicRoomsOperations(federation),
       ...hierarchyOperations(federation),
       ...mediaOperations(federation),
+      ...notary(federation),
       ...endToEndKeys(federation),
     ],
     async close() {

@@ -146,6 +146,7 @@ export const configSchema = section({
     user_directory: rate(0.016, 200),
     elsewhere: rate(5, 20),
     search: rate(1, 20),
+    key_query: rate(5, 50),
     admin_refused: rate(0.1, 10),
     mail_address: rate(0.003, 5),
     mail_requests: rate(0.02, 5),
@@ -159,6 +160,7 @@ export const configSchema = section({
     tls_cert_file: Type.Optional(Type.String({ minLength: 1 })),
     tls_key_file: Type.Optional(Type.String({ minLength: 1 })),
     ca_file: Type.Optional(Type.String({ minLength: 1 })),
+    notaries: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     insecure_http: Type.Boolean({ default: false }),
   }),
   admin: section({

@@ -23,6 +23,13 @@ export type ServerKeys = {
    * @returns undefined for a key that is not known, was not valid then, or cannot be had.
    */
   find(server: ServerName, keyId: string, at: number): Promise<ServerKey | undefined>
+  /**
+   * What another server publishes, as it signed it: fetched again if it does not last.
+   *
+   * @param until Milliseconds until which it should be valid.
+   * @returns undefined when nothing is known and the server cannot be reached.
+   */
+  published(server: ServerName, until: number): Promise<JsonObject | undefined>
 }
 
 type KeyRow = { key_id: string; public_key: Buffer; valid_until: number; is_old: boolean }
@@ -38,16 +45,31 @@ const saveKey = statement<never>(
    on conflict (server_name, key_id) do update set public_key = excluded.public_key,
      valid_until = excluded.valid_until, is_old = excluded.is_old, fetched_at = excluded.fetched_at`,
 )
+const selectAnswer = statement<{ answer: string }>(
+  'published keys of a server',
+  'select answer from server_key_answers where server_name = $1',
+)
+const saveAnswer = statement<never>(
+  'save published keys of a server',
+  `insert into server_key_answers (server_name, answer, valid_until) values ($1, $2, $3)
+   on conflict (server_name) do update set answer = excluded.answer, valid_until = excluded.valid_until
+   where server_key_answers.valid_until <= excluded.valid_until`,
+)
 
 /** Milliseconds between two attempts to fetch what a server did not tell. */
 const patience = 60_000
 const mostKeys = 50
+const maxAnswerBytes = 65_536
 const mostServers = 10_000
 
+/** What was told of a server's keys, checked to be signed by them. */
+type Told = { readonly answer: JsonObject; readonly keys: ReadonlyMap<string, ServerKey>; readonly isDirect: boolean }
+
 export function createServerKeys(
-  ctx: Pick<Context, 'database' | 'clock' | 'domains'>,
+  ctx: Pick<Context, 'database' | 'clock' | 'domains' | 'config'>,
   client: RemoteClient,
 ): ServerKeys {
+  const notaries = ctx.config.federation.notaries as readonly ServerName[]
   const known = new Map<ServerName, Map<string, ServerKey>>()
   const triedAt = new Map<ServerName, number>()
   const fetching = new Map<ServerName, Promise<void>>()
@@ -66,18 +88,71 @@ export function createServerKeys(
     remember(server, new Map(keys))
   }
 
+  /** From the server itself, else from the notaries: what they say must be signed by the server too. */
+  const fetchAnswer = async (server: ServerName, now: number): Promise<Told | undefined> => {
+    try {
+      const answer = await client.send(server, {
+        method: 'GET',
+        uri: '/_matrix/key/v2/server',
+        maxBytes: maxAnswerBytes,
+      })
+      const keys = parseServerKeys(answer, server, now)
+      if (keys) return { answer, keys, isDirect: true }
+    } catch {
+      // Another one may know.
+    }
+    for (const notary of notaries) {
+      if (notary === server || ctx.domains.isLocal(notary)) continue
+      const answer = await askNotary(notary, server, now).catch(() => undefined)
+      const keys = answer && parseServerKeys(answer, server, now)
+      if (answer && keys) return { answer, keys, isDirect: false }
+    }
+    return undefined
+  }
+
+  const askNotary = async (notary: ServerName, server: ServerName, now: number): Promise<JsonObject | undefined> => {
+    const told = await client.send(notary, {
+      method: 'POST',
+      uri: '/_matrix/key/v2/query',
+      body: { server_keys: { [server]: {} } },
+      maxBytes: maxAnswerBytes * 2,
+    })
+    for (const answer of Array.isArray(told.server_keys) ? told.server_keys.slice(0, mostKeys) : []) {
+      if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) continue
+      if (await isSignedBy(notary, answer as JsonObject, now)) return answer as JsonObject
+    }
+    return undefined
+  }
+
+  const isSignedBy = async (notary: ServerName, answer: JsonObject, now: number): Promise<boolean> => {
+    const signatures = (answer.signatures as JsonObject | undefined)?.[notary]
+    for (const [keyId] of members(signatures)) {
+      const key = await find(notary, keyId, now)
+      if (key && !key.isOld && verifyJson(answer, notary, keyId, key.publicKey)) return true
+    }
+    return false
+  }
+
   const fetchKeys = async (server: ServerName): Promise<void> => {
     const now = ctx.clock.now()
     const last = triedAt.get(server)
     if (last !== undefined && now - last < patience) return
     if (triedAt.size >= mostServers) triedAt.clear()
     triedAt.set(server, now)
-    const answer = await client.send(server, { method: 'GET', uri: '/_matrix/key/v2/server', maxBytes: 65_536 })
-    const keys = parseServerKeys(answer, server, now)
-    for (const [keyId, key] of keys ?? []) {
+    const told = await fetchAnswer(server, now)
+    if (!told) return
+    if (!known.has(server)) await load(server)
+    // A notary adds to what a server said itself, and does not contradict it.
+    const keys = [...told.keys].filter(([keyId, { publicKey }]) => {
+      const before = known.get(server)?.get(keyId)
+      return told.isDirect || !before || before.publicKey.equals(publicKey)
+    })
+    for (const [keyId, key] of keys) {
       await ctx.database.read(saveKey, [server, keyId, key.publicKey, key.validUntil, key.isOld, now])
     }
-    if (keys) remember(server, keys)
+    remember(server, new Map(keys))
+    if (keys.length < told.keys.size) return
+    await ctx.database.read(saveAnswer, [server, JSON.stringify(told.answer), told.answer.valid_until_ts])
   }
 
   const fetchOnce = (server: ServerName): Promise<void> => {
@@ -91,19 +166,32 @@ export function createServerKeys(
     return running
   }
 
+  const find = async (server: ServerName, keyId: string, at: number): Promise<ServerKey | undefined> => {
+    if (ctx.domains.isLocal(server)) {
+      const own = ctx.domains.keysOf(server).find((key) => key.keyId === keyId)
+      return own && { publicKey: own.publicKey, validUntil: Number.MAX_SAFE_INTEGER, isOld: false }
+    }
+    if (!known.has(server)) await load(server)
+    const usable = (): ServerKey | undefined => {
+      const key = known.get(server)?.get(keyId)
+      return key && key.validUntil >= at ? key : undefined
+    }
+    if (!usable()) await fetchOnce(server)
+    return usable()
+  }
+
+  const lastAnswer = async (server: ServerName): Promise<JsonObject | undefined> => {
+    const [row] = await ctx.database.read(selectAnswer, [server])
+    return row && (JSON.parse(row.answer) as JsonObject)
+  }
+
   return {
-    async find(server, keyId, at) {
-      if (ctx.domains.isLocal(server)) {
-        const own = ctx.domains.keysOf(server).find((key) => key.keyId === keyId)
-        return own && { publicKey: own.publicKey, validUntil: Number.MAX_SAFE_INTEGER, isOld: false }
-      }
-      if (!known.has(server)) await load(server)
-      const usable = (): ServerKey | undefined => {
-        const key = known.get(server)?.get(keyId)
-        return key && key.validUntil >= at ? key : undefined
-      }
-      if (!usable()) await fetchOnce(server)
-      return usable()
+    find,
+    async published(server, until) {
+      const kept = await lastAnswer(server)
+      if (kept && (kept.valid_until_ts as number) >= until) return kept
+      await fetchOnce(server)
+      return lastAnswer(server)
     },
   }
 }

@@ -5,7 +5,7 @@ import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/acc
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import type { Federation } from '../federation.ts'
 import { fetchAuth, fetchState, storedOf } from '../remote/fetch-state.ts'
-import { missingEvents } from '../remote/history.ts'
+import { eventsById, missingEvents } from '../remote/history.ts'
 
 type Outcome = Acceptance | Failure
 
@@ -60,8 +60,26 @@ async function acceptGap(
   const sorted = [...events].sort((one, other) => one.pdu.depth - other.pdu.depth)
   for (const event of sorted) {
     const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event])
-    if (outcome!.outcome === 'missing') await acceptWithState(federation, origin, room, event)
+    if (outcome!.outcome === 'missing') await acceptBeyondGap(federation, origin, room, event)
   }
+}
+
+/** Where one event alone is missing, it is had with the state before it; else the state before what follows is asked for. */
+async function acceptBeyondGap(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  event: RoomEvent,
+): Promise<void> {
+  if (event.prevEvents.length === 1) {
+    const [previous] = await eventsById(federation, origin, room, event.prevEvents)
+    if (previous) {
+      await acceptWithState(federation, origin, room, previous)
+      const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event])
+      if (outcome!.outcome !== 'missing') return
+    }
+  }
+  await acceptWithState(federation, origin, room, event)
 }
 
 async function acceptWithState(

@@ -36,7 +36,7 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const eventId = parseEventId(params.eventId!)
         const [stored] = eventId === undefined ? [] : await ctx.events.byIds([eventId], { edges: true })
         const room = stored && (await ctx.hotRooms.getByNid(stored.room))
-        if (!stored || !room || (stored.flags & EventFlags.rejected) !== 0) throw notFound()
+        if (!stored || !room || (stored.flags & EventFlags.rejected) !== 0 || isForgotten(stored)) throw notFound()
         // Whether there is such an event is not told to who may not see it.
         await roomForServer(federation, room.roomId, origin).catch(() => {
           throw notFound()
@@ -96,7 +96,8 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const limit = Math.min(Math.max(query.limit as number, 1), MAX_BACKFILL_EVENTS)
         const starts = (query.v as string[]).slice(0, MAX_MISSING_EVENTS)
         const found = await walkBack(federation, room, starts, new Set(), limit)
-        const events = await prunedForServer(federation, room, origin, found)
+        const told = found.filter((stored) => !isForgotten(stored))
+        const events = await prunedForServer(federation, room, origin, told)
         return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(events) }
       },
     }),
@@ -134,6 +135,11 @@ export function roomHistory(federation: Federation): Endpoint[] {
 function idsIn(value: Json | undefined): string[] {
   if (!Array.isArray(value)) throw new MatrixError('M_BAD_JSON', 'Expected a list of event ids')
   return value.filter((one): one is string => typeof one === 'string').slice(0, MAX_MISSING_EVENTS)
+}
+
+/** What an administrator has purged: of it remains what holds the graph together, which is no event to be shown. */
+function isForgotten({ timeline, flags }: StoredEvent): boolean {
+  return timeline === null && (flags & (EventFlags.outlier | EventFlags.rejected | EventFlags.softFailed)) === 0
 }
 
 /** The events from some back along their prev_events, breadth first, without those of `stop` and what is not of the room. */

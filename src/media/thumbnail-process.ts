@@ -39,7 +39,8 @@ async function makeThumbnail({ path, form, maxPixels }: ThumbnailJob): Promise<T
     .autoOrient()
     .resize({ ...pixels, fit: form.method === 'crop' ? 'cover' : 'fill', withoutEnlargement: true })
   if (moves) return { contentType: 'image/webp', data: await resized.webp({ quality: 75, effort: 2 }).toBuffer() }
-  if (image.hasAlpha) return { contentType: 'image/png', data: await resized.png({ compressionLevel: 7 }).toBuffer() }
+  if (image.hasAlpha || image.format === 'png')
+    return { contentType: 'image/png', data: await resized.png({ compressionLevel: 7 }).toBuffer() }
   return { contentType: 'image/jpeg', data: await resized.jpeg({ quality: 80 }).toBuffer() }
 }
 

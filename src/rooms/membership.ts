@@ -150,25 +150,27 @@ export async function restrictedJoinAuthoriser(
 
 const mostAllowedRooms = 50
 
-/** Undefined when this deployment is in none of the rooms: what it remembers of them counts for nothing. */
+/** Undefined when this deployment is in none of the rooms, as far as any are named: what it remembers of them counts for nothing. */
 async function isInAllowedRoom(
   ctx: Pick<Context, 'hotRooms' | 'database'>,
   joinRules: JsonObject,
   target: UserId,
 ): Promise<boolean | undefined> {
-  let judged: false | undefined
+  let isNamed = false
+  let isJudged = false
   const allow = Array.isArray(joinRules.allow) ? (joinRules.allow as readonly Json[]) : []
   for (const condition of allow.slice(0, mostAllowedRooms)) {
     if (typeof condition !== 'object' || condition === null || Array.isArray(condition)) continue
     const { type, room_id: roomId } = condition as JsonObject
     if (type !== 'm.room_membership' || typeof roomId !== 'string') continue
+    isNamed = true
     const room = await ctx.hotRooms.get(roomId as RoomId)
     if (!room || (await localMember(ctx, room)) === undefined) continue
-    judged = false
+    isJudged = true
     await ctx.hotRooms.load(room, [['m.room.member', target]])
     if (room.get('m.room.member', target)?.pdu.content.membership === 'join') return true
   }
-  return judged
+  return isNamed && !isJudged ? undefined : false
 }
 
 /** A joined local user whose level suffices to invite. Looks at those the power levels name first. */

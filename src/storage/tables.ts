@@ -328,6 +328,7 @@ type FederationTables = {
     is_old: boolean
     fetched_at: number
   }
+  server_key_answers: { server_name: string; answer: string; valid_until: number }
   destinations: {
     server_name: string
     acked_position: number
