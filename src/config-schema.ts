@@ -209,6 +209,7 @@ export const configSchema = section({
     msc3881: Type.Boolean({ default: true }),
     msc3391: Type.Boolean({ default: true }),
     msc3757: Type.Boolean({ default: false }),
+    msc3814: Type.Boolean({ default: true }),
     msc3874: Type.Boolean({ default: true }),
     msc3890: Type.Boolean({ default: true }),
     msc3930: Type.Boolean({ default: true }),

@@ -15,6 +15,8 @@ export type CheckedDeviceKeys = {
   readonly signerKey: string
   /** Absent from keys that their device has not signed: no client trusts those, and none is harmed by them. */
   readonly signature: string | undefined
+  /** As they came: also with signatures by others. */
+  readonly signed: JsonObject
 }
 
 /**
@@ -53,7 +55,7 @@ export function checkDeviceKeys(
   }
   const content = unsignedText(keys)
   if (Buffer.byteLength(content) > MAX_IDENTITY_KEY_BYTES || containsNul(keys)) throw bad('device_keys')
-  return { content, signerKey, signature }
+  return { content, signerKey, signature, signed: keys }
 }
 
 function isCurveKey(algorithm: string): boolean {

@@ -4,6 +4,7 @@ import type { UserId } from '../matrix/ids.ts'
 import { MAX_ONE_TIME_KEYS } from '../matrix/limits.ts'
 import type { Tx } from '../storage/database.ts'
 import {
+  type CrossSigningKeyRow,
   crossSigningKeys,
   deleteSignaturesOfKeys,
   findDeviceKeys,
@@ -21,9 +22,11 @@ import {
   type OneTimeKey,
   saveFallbackKeys,
 } from '../storage/one-time-keys.ts'
+import { isSignedBy } from './check-cross-signing-key.ts'
 import { type CheckedDeviceKeys, checkDeviceKeys, checkFallbackKeys, checkOneTimeKeys } from './check-upload.ts'
 import { countsObject } from './device-keys.ts'
 import { announceDeviceListChange, noteDeviceListChange } from './device-list-changes.ts'
+import { signaturesBy } from './key-json.ts'
 import { CLAIMED_KEYS_REMEMBERED_MS, MAX_KEY_ALGORITHMS } from './limits.ts'
 
 type Device = { readonly userId: UserId; readonly userNid: number; readonly deviceId: string }
@@ -49,10 +52,8 @@ export async function uploadKeys(
   device: Device,
   upload: KeyUpload,
 ): Promise<{ readonly [algorithm: string]: number }> {
-  const { deviceKeys, oneTimeKeys, fallbackKeys } = upload
-  const identity = deviceKeys === undefined ? undefined : checkDeviceKeys(device, deviceKeys)
-  const oneTime = oneTimeKeys === undefined ? [] : checkOneTimeKeys('one_time_keys', oneTimeKeys)
-  const fallback = fallbackKeys === undefined ? [] : checkFallbackKeys('fallback_keys', fallbackKeys)
+  const keys = checkKeyUpload(device, upload)
+  const { identity, oneTime, fallback } = keys
   if (identity === undefined && oneTime.length + fallback.length === 0) {
     return (await ctx.deviceKeys.counts(device)).oneTime
   }
@@ -62,14 +63,43 @@ export async function uploadKeys(
     if (!(await lockDevice(tx, device.userNid, device.deviceId))) {
       throw new MatrixError('M_UNKNOWN_TOKEN', 'This device was removed')
     }
-    if (identity !== undefined) await replaceIdentity(tx, device, identity)
-    await deleteOldClaims(tx, device.userNid, device.deviceId, ctx.clock.now() - CLAIMED_KEYS_REMEMBERED_MS)
-    if (fallback.length > 0) await saveFallbackKeys(tx, device.userNid, device.deviceId, fallback)
-    return addOneTimeKeys(tx, device, oneTime)
+    return storeKeys(ctx, tx, device, keys)
   })
   ctx.deviceKeys.changed(device)
   if (identity !== undefined) await announceDeviceListChange(ctx, device.userNid)
   return countsObject(counts)
+}
+
+/** Keys of a device, checked. */
+export type CheckedKeyUpload = {
+  readonly identity: CheckedDeviceKeys | undefined
+  readonly oneTime: readonly OneTimeKey[]
+  readonly fallback: readonly OneTimeKey[]
+}
+
+/** @throws MatrixError M_BAD_JSON, M_INVALID_PARAM, M_INVALID_SIGNATURE */
+export function checkKeyUpload(
+  device: { readonly userId: UserId; readonly deviceId: string },
+  { deviceKeys, oneTimeKeys, fallbackKeys }: KeyUpload,
+): CheckedKeyUpload {
+  return {
+    identity: deviceKeys === undefined ? undefined : checkDeviceKeys(device, deviceKeys),
+    oneTime: oneTimeKeys === undefined ? [] : checkOneTimeKeys('one_time_keys', oneTimeKeys),
+    fallback: fallbackKeys === undefined ? [] : checkFallbackKeys('fallback_keys', fallbackKeys),
+  }
+}
+
+/** Stores keys of a device that is locked, its account too where identity keys are among them. @throws MatrixError */
+export async function storeKeys(
+  ctx: Pick<Context, 'clock'>,
+  tx: Tx,
+  device: Device,
+  { identity, oneTime, fallback }: CheckedKeyUpload,
+): Promise<Map<string, number>> {
+  if (identity !== undefined) await replaceIdentity(tx, device, identity)
+  await deleteOldClaims(tx, device.userNid, device.deviceId, ctx.clock.now() - CLAIMED_KEYS_REMEMBERED_MS)
+  if (fallback.length > 0) await saveFallbackKeys(tx, device.userNid, device.deviceId, fallback)
+  return addOneTimeKeys(tx, device, oneTime)
 }
 
 async function replaceIdentity(tx: Tx, device: Device, identity: CheckedDeviceKeys): Promise<void> {
@@ -86,18 +116,27 @@ async function replaceIdentity(tx: Tx, device: Device, identity: CheckedDeviceKe
     await deleteKeysToClaim(tx, userNid, deviceId)
   }
   await saveDeviceKeys(tx, { user_nid: userNid, device_id: deviceId, content: identity.content })
-  if (identity.signature !== undefined) {
-    await saveKeySignatures(tx, [
-      {
-        target_nid: userNid,
-        target_key: deviceId,
-        signer_nid: userNid,
-        signer_key: identity.signerKey,
-        signature: identity.signature,
-      },
-    ])
-  }
+  const signatures = new Map(signatureBySelfSigning(device.userId, identity, crossSigning))
+  if (identity.signature !== undefined) signatures.set(identity.signerKey, identity.signature)
+  const target = { target_nid: userNid, target_key: deviceId, signer_nid: userNid }
+  await saveKeySignatures(
+    tx,
+    [...signatures].map(([signerKey, signature]) => ({ ...target, signer_key: signerKey, signature })),
+  )
   await noteDeviceListChange(tx, userNid)
+}
+
+/** A device can come signed by its owner already, as a dehydrated one does. A signature that is wrong is left out. */
+function* signatureBySelfSigning(
+  userId: UserId,
+  { signed }: CheckedDeviceKeys,
+  crossSigning: readonly CrossSigningKeyRow[],
+): Iterable<[string, string]> {
+  const publicKey = crossSigning.find(({ usage }) => usage === 'self_signing')?.public_key
+  if (publicKey === undefined) return
+  const keyId = `ed25519:${publicKey}`
+  const signature = signaturesBy(signed, userId).get(keyId)
+  if (signature !== undefined && isSignedBy(signed, userId, keyId, publicKey)) yield [keyId, signature]
 }
 
 async function addOneTimeKeys(tx: Tx, device: Device, keys: readonly OneTimeKey[]): Promise<Map<string, number>> {

@@ -98,3 +98,6 @@ export const DEFAULT_THREAD_CHANGES = 100
 
 /** Changes of thread subscriptions in one answer. Ours. */
 export const MAX_THREAD_CHANGES = 500
+
+/** Bytes of JSON of a dehydrated device, whose keys take some hundred each. Ours. */
+export const MAX_DEHYDRATED_DEVICE_BYTES = 64 * 1024

@@ -18,11 +18,16 @@ export type Tables = CoreTables &
   PresenceTables &
   DelayedEventTables &
   ThreadTables &
+  DehydratedDeviceTables &
   SearchTables
 
 type SearchTables = {
   searchable_events: { event_nid: number; key: number; words: string }
   search_progress: { only_row: Generated<boolean>; below: number }
+}
+
+type DehydratedDeviceTables = {
+  dehydrated_devices: { user_nid: number; device_id: string; device_data: string }
 }
 
 type ThreadTables = {

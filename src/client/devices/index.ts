@@ -1,4 +1,11 @@
 import type { Endpoint } from '../../http/endpoint.ts'
+import {
+  deleteDehydratedDevice,
+  getDehydratedDevice,
+  getDehydratedDeviceEvents,
+  postDehydratedDeviceEvents,
+  putDehydratedDevice,
+} from './dehydrated-device.ts'
 import { deleteDevice } from './delete-device.ts'
 import { deleteDevices } from './delete-devices.ts'
 import { getDevice } from './get-device.ts'
@@ -6,4 +13,15 @@ import { getDevices } from './get-devices.ts'
 import { updateDevice } from './update-device.ts'
 
 /** Spec: Client-Server API, "Device management". */
-export const deviceEndpoints: readonly Endpoint[] = [getDevices, getDevice, updateDevice, deleteDevice, deleteDevices]
+export const deviceEndpoints: readonly Endpoint[] = [
+  getDevices,
+  getDevice,
+  updateDevice,
+  deleteDevice,
+  deleteDevices,
+  putDehydratedDevice,
+  getDehydratedDevice,
+  deleteDehydratedDevice,
+  getDehydratedDeviceEvents,
+  postDehydratedDeviceEvents,
+]

@@ -15,6 +15,7 @@ export const getVersions = endpoint({
         ...(experimental.msc3881 && { 'org.matrix.msc3881': true }),
         ...(experimental.msc3391 && { 'org.matrix.msc3391': true }),
         ...(experimental.msc3757 && { 'org.matrix.msc3757': true }),
+        ...(experimental.msc3814 && { 'org.matrix.msc3814': true }),
         ...(experimental.msc3874 && { 'org.matrix.msc3874': true }),
         ...(experimental.msc3890 && { 'org.matrix.msc3890': true }),
         ...(experimental.msc3930 && { 'org.matrix.msc3930': true }),
