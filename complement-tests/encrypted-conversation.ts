@@ -40,7 +40,7 @@ export async function encryptedConversation(
 
     // A second device is verified by comparing emoji with the first.
     await verifyByEmoji(alice2, await alice2.client.getCrypto()!.requestOwnUserVerification(), alice)
-    await until(alice, async () => {
+    await until(async () => {
       const status = await alice.client.getCrypto()!.getDeviceVerificationStatus(alice.userId, alice2.deviceId)
       return status?.crossSigningVerified === true
     })
@@ -68,12 +68,12 @@ export async function encryptedConversation(
 
     // Alice and Bob verify each other.
     await verifyByEmoji(alice, await alice.client.getCrypto()!.requestVerificationDM(bob.userId, roomId), bob)
-    await until(alice, async () =>
+    await until(async () =>
       (await alice.client.getCrypto()!.getUserVerificationStatus(bob.userId)).isCrossSigningVerified(),
     )
 
     // A third device reads the history through the key backup.
-    await until(alice, async () => (await keysInBackup(alice)) >= 2)
+    await until(async () => (await keysInBackup(alice)) >= 2)
     const alice3 = add(await logIn(address(), 'alice', alice.recovery))
     const crypto3 = alice3.client.getCrypto()!
     await crypto3.loadSessionBackupPrivateKeyFromSecretStorage()
@@ -88,7 +88,7 @@ export async function encryptedConversation(
     } as never)
     await expect(alice3.client.whoami()).rejects.toMatchObject({ errcode: 'M_UNKNOWN_TOKEN' })
     // Bob's device hears of it with its next sync.
-    await until(bob, async () => {
+    await until(async () => {
       const known = await bob.client.getCrypto()!.getUserDeviceInfo([alice.userId])
       return known.get(alice.userId)?.has(alice3.deviceId) === false
     })
@@ -124,7 +124,7 @@ async function verifyByEmoji(asking: Device, request: VerificationRequest, answe
   // The client's own promise is not kept when the other side's "done" comes before the answer to its own, so the phase is
   // what counts; whatever goes wrong still fails the test.
   const done = (): boolean => [request, theirs].every((one) => one.phase === VerificationPhase.Done)
-  await Promise.race([verifying, until(asking, async () => done())])
+  await Promise.race([verifying, until(async () => done())])
 }
 
 function emojiOf(verifier: NonNullable<VerificationRequest['verifier']>): Promise<ShowSasCallbacks> {

@@ -9,7 +9,7 @@ import {
   RoomEvent,
   SyncState,
 } from 'matrix-js-sdk'
-import { CryptoEvent, type GeneratedSecretStorageKey } from 'matrix-js-sdk/lib/crypto-api/index.js'
+import type { GeneratedSecretStorageKey } from 'matrix-js-sdk/lib/crypto-api/index.js'
 import type { Logger } from 'matrix-js-sdk/lib/logger.js'
 
 const passwordOf = (name: string): string => `password of ${name}, long enough`
@@ -129,7 +129,7 @@ export function eventIn(device: Device, roomId: string, wanted: (event: MatrixEv
   const { client } = device
   return new Promise((resolve, reject) => {
     const late = new Error('The event did not come')
-    const timer = setTimeout(() => done(() => reject(late)), 20_000)
+    const timer = setTimeout(() => done(() => reject(late)), patience)
     const look = (event: MatrixEvent): void => {
       if (event.getRoomId() === roomId && !event.isBeingDecrypted() && wanted(event)) done(() => resolve(event))
     }
@@ -156,7 +156,7 @@ export function roomKnown(device: Device, roomId: string, membership: string): P
   const { client } = device
   return new Promise((resolve, reject) => {
     const late = new Error(`No room with membership ${membership}`)
-    const timer = setTimeout(() => done(() => reject(late)), 20_000)
+    const timer = setTimeout(() => done(() => reject(late)), patience)
     const look = (): void => {
       const room = client.getRoom(roomId)
       if (room?.getMyMembership() === membership) done(() => resolve(room))
@@ -171,23 +171,15 @@ export function roomKnown(device: Device, roomId: string, membership: string): P
   })
 }
 
-/** Resolves when `check` holds, looked at after every sync of the device and every step of its key backup. */
-export function until(device: Device, check: () => Promise<boolean>): Promise<void> {
-  const { client } = device
-  return new Promise((resolve, reject) => {
-    const late = new Error('It did not come to be')
-    const timer = setTimeout(() => done(() => reject(late)), 20_000)
-    const look = (): void => {
-      check().then((holds) => holds && done(resolve), reject)
-    }
-    const done = (then: () => void): void => {
-      clearTimeout(timer)
-      client.off(ClientEvent.Sync, look)
-      client.off(CryptoEvent.KeyBackupSessionsRemaining, look)
-      then()
-    }
-    client.on(ClientEvent.Sync, look)
-    client.on(CryptoEvent.KeyBackupSessionsRemaining, look)
-    look()
-  })
+/** Milliseconds between two looks, and after which it is given up. */
+const pause = 100
+const patience = 20_000
+
+/** Resolves when `check` holds. @throws Error that names the caller, after 20 seconds. */
+export async function until(check: () => Promise<boolean>): Promise<void> {
+  const late = new Error('It did not come to be')
+  for (const started = Date.now(); !(await check()); ) {
+    if (Date.now() - started > patience) throw late
+    await new Promise((resolve) => setTimeout(resolve, pause))
+  }
 }

@@ -76,9 +76,10 @@ export async function startBalancer(backends: readonly string[]): Promise<Balanc
       leadsTo.delete(client)
     })
     client.on('error', () => client.destroy())
-    const attempt = (left: number): void => {
-      if (left === 0) return void client.destroy()
-      const port = ports[next++ % ports.length]!
+    const first = next++
+    const attempt = (tried: number): void => {
+      if (tried === ports.length) return void client.destroy()
+      const port = ports[(first + tried) % ports.length]!
       const backend = connect(port, '127.0.0.1')
       backend.once('connect', () => {
         leadsTo.set(client, port)
@@ -88,9 +89,9 @@ export async function startBalancer(backends: readonly string[]): Promise<Balanc
         backend.on('close', () => client.destroy())
         client.pipe(backend).pipe(client)
       })
-      backend.once('error', () => attempt(left - 1))
+      backend.once('error', () => attempt(tried + 1))
     }
-    attempt(ports.length)
+    attempt(0)
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
