@@ -22,6 +22,7 @@ import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
 import { createPresence, type Presence } from './presence/presence.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
+import { createMailDigests, type MailDigests } from './push/mail-digests.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
 import { createPushing, type Pushing } from './push/pushing.ts'
 import { type Random, randomFrom } from './random.ts'
@@ -102,6 +103,8 @@ export type Context = {
   readonly blockedRooms: BlockedRooms
   /** Undefined: no mail is sent. */
   readonly mail: Mail | undefined
+  /** Undefined: users are told nothing by mail. */
+  readonly mailDigests: MailDigests | undefined
   /** What administrators have done in the background. */
   readonly jobs: Jobs
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
@@ -175,6 +178,11 @@ export async function createContext(
         applicationServices.presence(people)
       })
     : undefined
+  const mail = createMail(base)
+  const pushing = createPushing({ ...base, ...storage, ownership, hotRooms, pushRules })
+  const mailDigests =
+    mail && config.mail.notifications ? createMailDigests({ ...base, ownership, hotRooms, mail }) : undefined
+  if (mailDigests) pushing.use('email', mailDigests.kind)
   const context: Context = {
     ...base,
     ...storage,
@@ -187,7 +195,7 @@ export async function createContext(
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
     threadAudiences: createThreadAudiences({ ...base, ...storage, hotRooms }),
     pushRules,
-    pushing: createPushing({ ...base, ...storage, ownership, hotRooms, pushRules }),
+    pushing,
     deviceKeys: createDeviceKeys({ ...base, ...storage }),
     feeds,
     sessions,
@@ -200,7 +208,8 @@ export async function createContext(
     media: createMedia(base),
     remoteServers: createRemoteServersPlace(),
     blockedRooms: await createBlockedRooms(base),
-    mail: createMail(base),
+    mail,
+    mailDigests,
     jobs: createJobs(
       { ...base, ownership },
       { 'delete room': runDeleteRoom, 'purge history': runPurgeHistory, 'redact user': runRedactUser },
@@ -262,6 +271,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.pushing.close()
   await context.applicationServices.close()
   await context.jobs.close()
+  await context.mailDigests?.close()
   await context.mail?.close()
   await context.ownership.close()
   await context.media.close()

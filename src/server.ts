@@ -61,6 +61,7 @@ export async function startServer(
   if (ctx.config.experimental.msc4140) ctx.delayedEvents.start()
   ctx.applicationServices.start()
   ctx.searchIndex.start()
+  ctx.mailDigests?.start()
   ctx.jobs.start(ctx)
   return {
     port: (server.address() as AddressInfo).port,

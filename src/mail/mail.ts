@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config.ts'
 import type { Language } from './languages.ts'
-import { createMailer } from './mailer.ts'
+import { createMailer, type Message } from './mailer.ts'
 import { loadTemplates, type MailName, type MailValues, type Templates } from './templates.ts'
 
 /** Mail to users, in a deployment that sends it. */
@@ -19,10 +19,19 @@ export function createMail(ctx: { readonly config: Config; readonly log: Logger 
   if (ctx.config.mail.host === undefined) return undefined
   const templates = loadTemplates(ctx.config.mail.templates_dir)
   const mailer = createMailer(ctx.config, ctx.log)
+  function message<Name extends MailName>(
+    to: string,
+    name: Name,
+    language: Language,
+    values: MailValues<Name>,
+  ): Message {
+    const unsubscribe = 'unsubscribe' in values ? { unsubscribe: String(values.unsubscribe) } : {}
+    return { to, language, ...templates.mail(name, language, values), ...unsubscribe }
+  }
   return {
     page: templates.page,
-    send: (to, name, language, values) => mailer.send({ to, language, ...templates.mail(name, language, values) }),
-    post: (to, name, language, values) => mailer.post({ to, language, ...templates.mail(name, language, values) }),
+    send: (to, name, language, values) => mailer.send(message(to, name, language, values)),
+    post: (to, name, language, values) => mailer.post(message(to, name, language, values)),
     close: mailer.close,
   }
 }

@@ -8,6 +8,8 @@ export type Message = {
   readonly subject: string
   readonly text: string
   readonly language: string
+  /** A link by which who gets it ends such messages: RFC 8058. */
+  readonly unsubscribe?: string
 }
 
 /** Gives messages to the mail server of the configuration. */
@@ -52,13 +54,21 @@ export function createMailer(config: Config, log: Logger): Mailer {
   const sender = from ?? `no-reply@${config.server_names[0]!.replace(/:\d+$/, '')}`
   const waiting = new Set<Promise<void>>()
 
-  async function send({ to, subject, text, language }: Message): Promise<void> {
+  async function send({ to, subject, text, language, unsubscribe }: Message): Promise<void> {
     await transport.sendMail({
       from: sender,
       to: { name: '', address: to },
       subject,
       text,
-      headers: { 'Content-Language': language, 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+      headers: {
+        'Content-Language': language,
+        'Auto-Submitted': 'auto-generated',
+        'X-Auto-Response-Suppress': 'All',
+        ...(unsubscribe !== undefined && {
+          'List-Unsubscribe': `<${unsubscribe}>`,
+          'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+        }),
+      },
     })
   }
 

@@ -2,7 +2,7 @@ import type { MailPurpose } from '../storage/mail-validations.ts'
 import type { Language } from './languages.ts'
 
 type PageText = { readonly title: string; readonly text: string; readonly button?: string }
-type PageTexts = { readonly [Kind in MailPurpose | 'done' | 'failed']: PageText }
+type PageTexts = { readonly [Kind in MailPurpose | 'done' | 'failed' | 'unsubscribe' | 'ended']: PageText }
 
 const texts: { readonly [L in Language]: PageTexts } = {
   en: {
@@ -21,6 +21,12 @@ const texts: { readonly [L in Language]: PageTexts } = {
       text: 'You want to set a new password. If you have not asked for it yourself, close this page.',
       button: 'Allow a new password',
     },
+    unsubscribe: {
+      title: 'No more mails about unread messages',
+      text: 'You no longer want to be told by mail of what you have not read.',
+      button: 'End these mails',
+    },
+    ended: { title: 'Ended', text: 'You get no more mails about unread messages.' },
     done: { title: 'Confirmed', text: 'You can close this page and go back to where you asked for the mail.' },
     failed: {
       title: 'This link is not good any more',
@@ -43,6 +49,12 @@ const texts: { readonly [L in Language]: PageTexts } = {
       text: 'Vous souhaitez choisir un nouveau mot de passe. Si vous ne l’avez pas demandé vous-même, fermez cette page.',
       button: 'Autoriser un nouveau mot de passe',
     },
+    unsubscribe: {
+      title: 'Ne plus recevoir ces courriels',
+      text: 'Vous ne souhaitez plus être averti par courriel de vos messages non lus.',
+      button: 'Ne plus recevoir ces courriels',
+    },
+    ended: { title: 'C’est fait', text: 'Vous ne recevrez plus de courriels sur vos messages non lus.' },
     done: {
       title: 'C’est confirmé',
       text: 'Vous pouvez fermer cette page et retourner là où vous avez demandé ce courriel.',
@@ -68,6 +80,12 @@ const texts: { readonly [L in Language]: PageTexts } = {
       text: 'Sie möchten ein neues Passwort setzen. Wenn Sie das nicht selbst verlangt haben, schließen Sie diese Seite.',
       button: 'Neues Passwort erlauben',
     },
+    unsubscribe: {
+      title: 'Keine Mails mehr über ungelesene Nachrichten',
+      text: 'Sie möchten nicht mehr durch Mails von ungelesenen Nachrichten erfahren.',
+      button: 'Diese Mails beenden',
+    },
+    ended: { title: 'Beendet', text: 'Sie erhalten keine Mails mehr über ungelesene Nachrichten.' },
     done: {
       title: 'Bestätigt',
       text: 'Sie können diese Seite schließen und dorthin zurückgehen, wo Sie die Nachricht verlangt haben.',

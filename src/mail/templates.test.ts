@@ -17,7 +17,12 @@ test('there is each mail in each language, and nothing is left open in it', () =
   const templates = loadTemplates(undefined)
   for (const language of languages) {
     for (const name of ['register', 'add', 'password', 'taken', 'notification'] as const) {
-      const { subject, text } = templates.mail(name, language, { ...values, rooms: 'Hall', count: '1' })
+      const { subject, text } = templates.mail(name, language, {
+        ...values,
+        rooms: 'Hall',
+        count: '1',
+        unsubscribe: 'https://a.test/u',
+      })
       expect(subject).not.toMatch(/[{}\n]/)
       expect(text).not.toMatch(/[{}]/)
       expect(text.length).toBeGreaterThan(50)

@@ -13,7 +13,7 @@ const mails = {
   /** Somebody wants to use an address that an account has already. */
   taken: ['app_name', 'server_name', 'user_id'],
   /** What is unread. */
-  notification: ['app_name', 'server_name', 'user_id', 'rooms', 'count'],
+  notification: ['app_name', 'server_name', 'user_id', 'rooms', 'count', 'unsubscribe'],
 } as const
 
 export type MailName = keyof typeof mails

@@ -25,8 +25,11 @@ export type PushResult = 'sent' | 'rejected'
  * what order, by which process and how often it is tried is the same for all kinds.
  */
 export interface PusherKind {
-  /** Checks the `data` a client sets, at once. @throws MatrixError */
-  check(pusher: { readonly appId: string; readonly pushkey: string; readonly data: JsonObject }): void
+  /** Checks what a client sets, at once. @throws MatrixError */
+  check(
+    pusher: { readonly appId: string; readonly pushkey: string; readonly data: JsonObject },
+    user: { readonly userNid: number },
+  ): void | Promise<void>
   /** Tells of an event. @throws Error when it has to be tried again later. */
   push(pusher: PusherRow, event: PushedEvent): Promise<PushResult>
   /** Tells how much is unread now, without a new event. Absent for kinds that do not show that. */

@@ -25,7 +25,7 @@ export type PusherSettings = {
  *
  * Spec: Client-Server API, `POST /pushers/set` (v1.19).
  *
- * @throws MatrixError M_INVALID_PARAM, M_MISSING_PARAM
+ * @throws MatrixError M_INVALID_PARAM, M_MISSING_PARAM, M_THREEPID_NOT_FOUND
  */
 export async function setPusher(
   ctx: Pick<Context, 'database' | 'clock' | 'config' | 'pushing' | 'invalidations'>,
@@ -34,7 +34,7 @@ export async function setPusher(
 ): Promise<void> {
   const kind = ctx.pushing.kind(settings.kind)
   if (!kind) throw new MatrixError('M_INVALID_PARAM', `Pushers of the kind ${settings.kind} are not known here`)
-  kind.check(settings)
+  await kind.check(settings, user)
   const { appId, pushkey } = settings
   const taken = settings.append ? [] : await ctx.database.read(deletePushersOfOthers, [user.userNid, appId, pushkey])
   await ctx.database.read(savePusher, [

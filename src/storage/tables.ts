@@ -380,6 +380,7 @@ type PushTables = {
     failures: Generated<number>
     failing_since: number | null
     retry_at: Generated<number>
+    unsubscribe_token: string | null
   }
   stream_followers: { name: string; position: number }
 }
@@ -456,5 +457,5 @@ type MailTables = {
     validated_at: number | null
     used: Generated<boolean>
   }
-  mail_digests: { pusher: number; since: number; due_at: number; items: string }
+  mail_digests: { pusher: number; since: number; due_at: number; items: string; failures: Generated<number> }
 }

@@ -3,6 +3,7 @@ import { add3PID } from './add-3pid.ts'
 import { delete3pidFromAccount } from './delete-3pid.ts'
 import * as requests from './request-token.ts'
 import { getSubmitToken, submitToken } from './submit-token.ts'
+import { getUnsubscribe, unsubscribe } from './unsubscribe.ts'
 
 /** Spec: Client-Server API, "Adding account administrative contact information", "Account registration and management". */
 export const thirdPartyIdEndpoints: readonly Endpoint[] = [
@@ -14,6 +15,8 @@ export const thirdPartyIdEndpoints: readonly Endpoint[] = [
   requests.requestTokenTo3PIDMSISDN,
   getSubmitToken,
   submitToken,
+  getUnsubscribe,
+  unsubscribe,
   add3PID,
   delete3pidFromAccount,
 ]

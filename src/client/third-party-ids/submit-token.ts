@@ -1,19 +1,11 @@
-import type { ServerResponse } from 'node:http'
 import { Type } from '@sinclair/typebox'
-import type { Request } from 'express'
-import type { Context } from '../../context.ts'
 import { readBody } from '../../http/body.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { setCommonHeaders } from '../../http/response.ts'
-import { type Language, languageOf } from '../../mail/languages.ts'
-import { pageTexts } from '../../mail/page-texts.ts'
 import { escapeHtml } from '../../mail/templates.ts'
-import { confirm, mailOf, submitTokenPath, validationOf } from '../../mail/validations.ts'
+import { confirm, submitTokenPath, validationOf } from '../../mail/validations.ts'
+import { longestToken, showPage } from './page.ts'
 
-type Exchange = { readonly request: Request; readonly response: ServerResponse }
-
-/** The longest token there is, with room for more in it. */
-const longestToken = 255
 const bodyLimit = 1024
 
 /**
@@ -30,7 +22,8 @@ export const getSubmitToken = endpoint({
     const { token = '' } = query
     const found = token === '' ? undefined : await validationOf(ctx, token)
     if (!found) return showPage(ctx, { request, response }, 'failed')
-    showPage(ctx, { request, response }, found.purpose, { token, nextLink: found.next_link })
+    const field = `<input type="hidden" name="token" value="${escapeHtml(token)}">`
+    showPage(ctx, { request, response }, found.purpose, { field, nextLink: found.next_link })
   },
 })
 
@@ -56,38 +49,3 @@ export const submitToken = endpoint({
     response.end()
   },
 })
-
-function showPage(
-  ctx: Context,
-  { request, response }: Exchange,
-  kind: keyof ReturnType<typeof pageTexts>,
-  offer?: { readonly token: string; readonly nextLink: string | null },
-): void {
-  const language: Language = languageOf(request.headers['accept-language'], ctx.config.mail.default_language)
-  const { title, text, button } = pageTexts(language)[kind]
-  const html = mailOf(ctx).page({
-    language,
-    title,
-    text,
-    app_name: ctx.config.mail.app_name,
-    action: offer === undefined || button === undefined ? '' : formOf(offer.token, button),
-  })
-  // A browser holds the redirect after the form to this, too.
-  const targets = ["'self'", ...(offer?.nextLink == null ? [] : [new URL(offer.nextLink).origin])]
-  setCommonHeaders(response)
-  response.setHeader(
-    'Content-Security-Policy',
-    `default-src 'none'; form-action ${targets.join(' ')}; base-uri 'none'; frame-ancestors 'none'`,
-  )
-  response.writeHead(kind === 'failed' ? 400 : 200, {
-    'Content-Type': 'text/html; charset=utf-8',
-    'Cache-Control': 'no-store',
-    'X-Robots-Tag': 'noindex',
-  })
-  response.end(html)
-}
-
-function formOf(token: string, button: string): string {
-  return `<form method="post"><input type="hidden" name="token" value="${escapeHtml(token)}">
-<button type="submit">${escapeHtml(button)}</button></form>`
-}
