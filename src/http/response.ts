@@ -12,7 +12,7 @@ const always: readonly string[] = [
   'Access-Control-Allow-Methods',
   'GET, POST, PUT, DELETE, OPTIONS',
   'Access-Control-Allow-Headers',
-  'X-Requested-With, Content-Type, Authorization',
+  'X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match',
   'Access-Control-Expose-Headers',
   'Retry-After, ETag',
   'X-Content-Type-Options',

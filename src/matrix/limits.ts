@@ -101,3 +101,12 @@ export const MAX_THREAD_CHANGES = 500
 
 /** Bytes of JSON of a dehydrated device, whose keys take some hundred each. Ours. */
 export const MAX_DEHYDRATED_DEVICE_BYTES = 64 * 1024
+
+/** Bytes that two devices may tell each other at once where they meet. Spec: MSC4388, "Maximum payload size". */
+export const MAX_RENDEZVOUS_BYTES = 4096
+
+/** Milliseconds that two devices have to sign one of them in. Spec: MSC4388, "Maximum duration of a rendezvous". */
+export const RENDEZVOUS_LIFETIME_MS = 5 * 60 * 1000
+
+/** Meetings of devices at once. Ours. */
+export const MAX_RENDEZVOUS_SESSIONS = 1000

@@ -19,11 +19,16 @@ export type Tables = CoreTables &
   DelayedEventTables &
   ThreadTables &
   DehydratedDeviceTables &
+  RendezvousTables &
   SearchTables
 
 type SearchTables = {
   searchable_events: { event_nid: number; key: number; words: string }
   search_progress: { only_row: Generated<boolean>; below: number }
+}
+
+type RendezvousTables = {
+  rendezvous_sessions: { id: string; data: Buffer; sequence_token: string; modified_at: number; expires_at: number }
 }
 
 type DehydratedDeviceTables = {

@@ -10,6 +10,8 @@ import { deleteDevice } from './delete-device.ts'
 import { deleteDevices } from './delete-devices.ts'
 import { getDevice } from './get-device.ts'
 import { getDevices } from './get-devices.ts'
+import { rendezvousEndpoints } from './rendezvous.ts'
+import { plainRendezvousEndpoints } from './rendezvous-plain.ts'
 import { updateDevice } from './update-device.ts'
 
 /** Spec: Client-Server API, "Device management". */
@@ -24,4 +26,6 @@ export const deviceEndpoints: readonly Endpoint[] = [
   deleteDehydratedDevice,
   getDehydratedDeviceEvents,
   postDehydratedDeviceEvents,
+  ...rendezvousEndpoints,
+  ...plainRendezvousEndpoints,
 ]

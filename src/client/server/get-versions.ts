@@ -20,6 +20,8 @@ export const getVersions = endpoint({
         ...(experimental.msc3890 && { 'org.matrix.msc3890': true }),
         ...(experimental.msc3930 && { 'org.matrix.msc3930': true }),
         ...(experimental.msc4028 && { 'org.matrix.msc4028': true }),
+        ...(experimental.msc4108 && { 'org.matrix.msc4108': true }),
+        ...(experimental.msc4388 && { 'io.element.msc4388': true }),
         ...(experimental.msc4140 && { 'org.matrix.msc4140': true }),
         ...(experimental.msc4155 && { 'org.matrix.msc4155': true }),
         ...(experimental.msc4306 && { 'org.matrix.msc4306': true }),
