@@ -208,6 +208,7 @@ export const configSchema = section({
   experimental: section({
     msc4140: Type.Boolean({ default: true }),
     msc4155: Type.Boolean({ default: true }),
+    msc2666: Type.Boolean({ default: true }),
     msc3881: Type.Boolean({ default: true }),
     msc3391: Type.Boolean({ default: true }),
     msc3757: Type.Boolean({ default: false }),

@@ -11,36 +11,66 @@ const maxTerm = 100
 
 type Row = { user_id: UserId; fields: string | null; member: string | null; is_near: boolean }
 
+/** Users whose name begins so of whom it is looked whether the searcher shares a room with them. */
+const maxNamed = 30_000
+/** Users that are looked at closely: of those one shares a room with, of all by their names, and by their ids. */
+const maxNear = 1000
+const maxFar = 1000
+const maxById = 500
+/** Users that are ranked. */
+const maxKnown = 500
+
+/** Members of a room that are not all gone through. */
+const largeRoom = 5000
+
+const isJoined = `membership = ${membershipCodes.join}`
+
+/** One by one, which costs the same in a room of any size. */
+const sharesRoom = `(select true from room_users b where b.user_nid = one.user_nid and b.${isJoined}
+       and b.room = any (array(select room from mine)) limit 1) is not null`
+
 /**
- * Users whose name or id begins so, of whom the searcher may know: at most 2,000 by each are looked at, so that a single
- * letter costs no more than a name.
+ * Users whose name or id begins so, of whom the searcher may know. Everything is bounded, so that a single letter costs little
+ * more than a name; those with whom one shares a room come before anybody is left out.
  *
  * Where join rules and history visibility stand is known by the text of the event, as the server wrote it.
  */
 const search = `with mine as materialized (
-     select room from room_users where user_nid = $1 and membership = ${membershipCodes.join}),
+     select room, joined_members > ${largeRoom} as is_large from room_users join rooms using (room)
+     where user_nid = $1 and ${isJoined}),
+   named as materialized (
+     select user_nid from profiles where searchable_name(fields) @@ to_tsquery('simple', $2) limit ${maxNamed}),
+   near as materialized (
+     select user_nid from named n where exists (
+       select from room_users b where b.user_nid = n.user_nid and b.${isJoined}
+         and b.room in (select room from mine where not is_large))
+     limit ${maxNear}),
+   by_id as materialized (
+     select user_nid from users where user_id >= $3 and user_id < $4 order by user_id limit ${maxById}),
    candidates as (
-     (select user_nid from profiles where searchable_name(fields) @@ to_tsquery('simple', $2) limit 2000)
-     union
-     (select user_nid from users where user_id >= $3 and user_id < $4 limit 2000)),
-   known as (
-     select c.user_nid, u.user_id, a.user_nid is not null as is_ours, exists (
-       select from room_users b where b.user_nid = c.user_nid and b.membership = ${membershipCodes.join}
-         and b.room in (select room from mine)) as is_near
-     from candidates c join users u using (user_nid) left join accounts a using (user_nid)
-     where c.user_nid <> $1 and (a.user_nid is null or (a.deactivated_at is null and not a.is_guest)))
-   select k.user_id, p.fields, m.member, k.is_near
-   from known k left join profiles p using (user_nid)
+     select user_nid, true as is_near from near
+     union all
+     select user_nid, ${sharesRoom} from (select user_nid from named limit ${maxFar}) one
+     union all
+     select user_nid, ${sharesRoom} from by_id one),
+   known as materialized (
+     select c.user_nid, c.is_near, u.user_id, a.user_nid is not null as is_ours
+     from (select user_nid, bool_or(is_near) as is_near from candidates where user_nid <> $1 group by user_nid) c
+     join users u using (user_nid) left join accounts a using (user_nid)
+     where a.user_nid is null or (a.deactivated_at is null and not a.is_guest)),
+   visible as (
+     select * from known k where k.is_near or ($5 and k.is_ours) or exists (
+       select from room_users b join room_state s on s.room = b.room and s.kind = any($6::int[]) and s.to_position is null
+         join events e on e.event_nid = s.event_nid
+       where b.user_nid = k.user_nid and b.${isJoined}
+         and (e.content like '%"join_rule":"public"%' or e.content like '%"history_visibility":"world_readable"%'))
+     order by starts_with(k.user_id, $3 || ':') desc, is_near desc, user_id limit ${maxKnown})
+   select v.user_id, p.fields, m.member, v.is_near
+   from visible v left join profiles p using (user_nid)
    left join lateral (
      select e.content as member from room_users b join events e using (event_nid)
-     where p.user_nid is null and b.user_nid = k.user_nid and b.membership = ${membershipCodes.join}
-     order by (b.room in (select room from mine)) desc limit 1) m on true
-   where k.is_near or ($5 and k.is_ours) or exists (
-     select from room_users b join room_state s on s.room = b.room and s.kind = any($6::int[]) and s.to_position is null
-       join events e on e.event_nid = s.event_nid
-     where b.user_nid = k.user_nid and b.membership = ${membershipCodes.join}
-       and (e.content like '%"join_rule":"public"%' or e.content like '%"history_visibility":"world_readable"%'))
-   limit 500`
+     where p.user_nid is null and b.user_nid = v.user_nid and b.${isJoined}
+     order by (b.room in (select room from mine)) desc limit 1) m on true`
 
 export type FoundUser = {
   readonly user_id: UserId

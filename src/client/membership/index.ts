@@ -2,7 +2,7 @@ import type { Endpoint } from '../../http/endpoint.ts'
 import { ban } from './ban.ts'
 import { forgetRoom } from './forget-room.ts'
 import { getJoinedRooms } from './get-joined-rooms.ts'
-import { getMutualRooms } from './get-mutual-rooms.ts'
+import { getMutualRooms, getMutualRoomsUnstable } from './get-mutual-rooms.ts'
 import { inviteUser } from './invite-user.ts'
 import { joinRoom } from './join-room.ts'
 import { joinRoomById } from './join-room-by-id.ts'
@@ -15,6 +15,7 @@ import { unban } from './unban.ts'
 export const membershipEndpoints: readonly Endpoint[] = [
   getJoinedRooms,
   getMutualRooms,
+  getMutualRoomsUnstable,
   inviteUser,
   joinRoom,
   joinRoomById,

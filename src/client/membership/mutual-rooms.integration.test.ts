@@ -21,3 +21,16 @@ test('rooms that both are joined to', async () => {
   }
   expect((await mutual(alice, bob.userId, 'x')).status).toBe(400)
 })
+
+test('the unstable path is there as long as it is announced', async () => {
+  await using server = await startTestServer()
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const path = '/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms'
+  const feature = 'uk.half-shot.msc2666.query_mutual_rooms'
+  expect(await alice.get(path, { user_id: bob.userId })).toEqual({ joined: [], count: 0 })
+  expect((await alice.get('/_matrix/client/versions')).unstable_features[feature]).toBe(true)
+  await using off = await startTestServer({ sharing: server, config: { experimental: { msc2666: false } } })
+  const there = off.adopt(alice)
+  expect((await there.attempt('get', path, { query: { user_id: bob.userId } })).status).toBe(404)
+  expect((await there.get('/_matrix/client/versions')).unstable_features[feature]).toBeUndefined()
+})

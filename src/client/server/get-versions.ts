@@ -12,6 +12,10 @@ export const getVersions = endpoint({
     return {
       versions,
       unstable_features: {
+        ...(experimental.msc2666 && {
+          'uk.half-shot.msc2666.query_mutual_rooms': true,
+          'uk.half-shot.msc2666.query_mutual_rooms.stable': true,
+        }),
         ...(experimental.msc3881 && { 'org.matrix.msc3881': true }),
         ...(experimental.msc3391 && { 'org.matrix.msc3391': true }),
         ...(experimental.msc3757 && { 'org.matrix.msc3757': true }),

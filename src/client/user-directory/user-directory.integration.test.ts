@@ -64,6 +64,32 @@ test('by the beginning of words, whatever their case and accents; the best first
   expect(await found(alice, 'chap', 0)).toEqual([])
 })
 
+test('somebody near is found however many have the same name', async () => {
+  await using server = await startTestServer({ config: { user_directory: { search_all_users: true } } })
+  const [alice, near] = [await server.register('alice'), await server.register('zoe')]
+  await rename(near, 'Claude')
+  await alice.createRoom({ invite: [near.userId] }).then((room) => near.join(room))
+  const nearNid = (await server.ctx.dictionaries.findUsers([near.userId])).get(near.userId)
+  await server.ctx.database.transaction(async (query) => {
+    await query(
+      `insert into users (user_id) select '@' || lpad(i::text, 4, '0') || ':a.test' from generate_series(1, 3000) i`,
+      [],
+    )
+    const far = `user_id ~ '^@[0-9]{4}:'`
+    await query(`insert into accounts (user_nid, created_at) select user_nid, 0 from users where ${far}`, [])
+    await query(
+      `insert into profiles (user_nid, fields) select user_nid, '{"displayname":"Claude"}' from users where ${far}`,
+      [],
+    )
+    // Whoever was there first is looked at first.
+    await query(`delete from profiles where fields like '%Claude%' and user_nid = $1`, [nearNid])
+    await query(`insert into profiles (user_nid, fields) values ($1, '{"displayname":"Claude"}')`, [nearNid])
+  })
+  expect((await found(alice, 'claude', 3))[0]).toBe('zoe')
+  expect((await found(alice, 'c', 3)).length).toBe(3)
+  expect((await found(alice, '0042', 1))[0]).toBe('0042')
+})
+
 test('who has gone is not found', async () => {
   await using server = await startTestServer({ config: { user_directory: { search_all_users: true } } })
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
