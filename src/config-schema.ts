@@ -27,6 +27,12 @@ const domain = Type.Object(
   { additionalProperties: false },
 )
 
+/** Where calls are carried. What else it says depends on its type, and is the clients' business. */
+const rtcTransport = Type.Object({ type: Type.String({ minLength: 1 }) })
+
+/** A duration that may be left open. */
+const openSeconds = Type.Optional(Type.Integer(positive))
+
 export const configSchema = section({
   server_names: Type.Array(Type.String({ minLength: 1 }), { default: ['localhost'] }),
   domains: Type.Array(domain, { default: [] }),
@@ -104,6 +110,16 @@ export const configSchema = section({
     uris: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     shared_secret: Type.Optional(Type.String({ minLength: 8, ...secret })),
     lifetime_seconds: Type.Integer({ ...positive, default: 86_400 }),
+  }),
+  matrix_rtc: section({
+    transports: Type.Array(rtcTransport, { default: [] }),
+  }),
+  retention: section({
+    default_policy: section({ min_lifetime_seconds: openSeconds, max_lifetime_seconds: openSeconds }),
+    limits: section({
+      min_lifetime: section({ min_seconds: openSeconds, max_seconds: openSeconds }),
+      max_lifetime: section({ min_seconds: openSeconds, max_seconds: openSeconds }),
+    }),
   }),
   presence: section({
     enabled: Type.Boolean({ default: false }),
@@ -215,6 +231,9 @@ export const configSchema = section({
     msc3814: Type.Boolean({ default: true }),
     msc3874: Type.Boolean({ default: true }),
     msc3890: Type.Boolean({ default: true }),
+    msc1763: Type.Boolean({ default: false }),
+    msc2000: Type.Boolean({ default: false }),
+    msc4143: Type.Boolean({ default: true }),
     msc4108: Type.Boolean({ default: false }),
     msc4388: Type.Boolean({ default: true }),
     msc3930: Type.Boolean({ default: true }),

@@ -41,6 +41,12 @@ describe('the sample', () => {
   })
 })
 
+test('a section in which everything is a comment is as good as not there', () => {
+  const file = join(folder, 'config.yaml')
+  writeFileSync(file, 'retention:\n  limits:\n    # max_lifetime:\nlog:\n')
+  expect(loadConfig({ file, env: {} })).toEqual(loadConfig({ env: {} }))
+})
+
 describe('what is refused', () => {
   test.each([
     [{ colour: 'blue' }, 'colour: is not a key of this configuration'],

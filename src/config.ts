@@ -92,7 +92,18 @@ function readConfigFile(file: string): Tree {
   }
   if (tree === null || tree === undefined) return {}
   if (typeof tree !== 'object' || Array.isArray(tree)) throw new ConfigError([`${file} must hold a mapping of keys`])
-  return tree as Tree
+  return withoutEmpty(tree as Tree)
+}
+
+/** A key whose value is left out, such as a section in which everything is a comment, is as good as not there. */
+function withoutEmpty(tree: Tree): Tree {
+  const filled = Object.entries(tree).filter(([, value]) => value !== null)
+  return Object.fromEntries(
+    filled.map(([key, value]) => [
+      key,
+      typeof value === 'object' && !Array.isArray(value) ? withoutEmpty(value as Tree) : value,
+    ]),
+  )
 }
 
 function applyEnvironment(tree: Tree, env: Environment, problems: string[]): void {
@@ -211,9 +222,27 @@ function semanticProblems(config: Config): string[] {
       if (!isNetwork(network)) problems.push(`${part}.allow_addresses: expected networks, not "${network}"`)
     }
   }
+  problems.push(...retentionProblems(config.retention))
   const secret = config.registration.shared_secret
   if (secret !== undefined && placeholders.has(secret.toLowerCase())) {
     problems.push('registration.shared_secret: expected a secret of your own, not a placeholder')
+  }
+  return problems
+}
+
+/** Of two ends the lower one is not above the other, and the default keeps the limits. Spec: MSC1763. */
+function retentionProblems({ default_policy: policy, limits }: Config['retention']): string[] {
+  const problems: string[] = []
+  const ordered = (path: string, low: number | undefined, high: number | undefined): void => {
+    if (low !== undefined && high !== undefined && low > high)
+      problems.push(`retention.${path}: expected no more than ${high}`)
+  }
+  ordered('default_policy.min_lifetime_seconds', policy.min_lifetime_seconds, policy.max_lifetime_seconds)
+  for (const name of ['min_lifetime', 'max_lifetime'] as const) {
+    const [limit, value] = [limits[name], policy[`${name}_seconds`]]
+    ordered(`limits.${name}.min_seconds`, limit.min_seconds, limit.max_seconds)
+    ordered(`default_policy.${name}_seconds`, value, limit.max_seconds)
+    ordered(`limits.${name}.min_seconds`, limit.min_seconds, value)
   }
   return problems
 }

@@ -1,7 +1,7 @@
 import { argon2, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Config } from '../config.ts'
-import { MatrixError } from '../matrix/errors.ts'
+import { type ErrorCode, MatrixError } from '../matrix/errors.ts'
 import type { Random } from '../random.ts'
 
 const derive = promisify(argon2)
@@ -45,19 +45,22 @@ export async function isPassword(ctx: Dependencies, password: string, stored: st
 /**
  * Holds a new password to the policy.
  *
- * @throws MatrixError M_WEAK_PASSWORD
+ * @throws MatrixError M_WEAK_PASSWORD; with MSC2000 M_PASSWORD_TOO_SHORT, M_PASSWORD_NO_DIGIT and so on.
  */
-export function checkPasswordPolicy(config: Pick<Config, 'passwords'>, password: string): void {
+export function checkPasswordPolicy(config: Pick<Config, 'passwords' | 'experimental'>, password: string): void {
   const policy = config.passwords
-  const refuse = (reason: string): never => {
-    throw new MatrixError('M_WEAK_PASSWORD', `The password must ${reason}`)
+  const refuse = (reason: string, errcode: ErrorCode = 'M_WEAK_PASSWORD'): never => {
+    throw new MatrixError(config.experimental.msc2000 ? errcode : 'M_WEAK_PASSWORD', `The password must ${reason}`)
   }
   if (password.length > maxPasswordLength) refuse(`have at most ${maxPasswordLength} characters`)
-  if ([...password].length < policy.minimum_length) refuse(`have at least ${policy.minimum_length} characters`)
-  if (policy.require_digit && !/\p{Nd}/u.test(password)) refuse('contain a digit')
-  if (policy.require_lowercase && !/\p{Ll}/u.test(password)) refuse('contain a lower-case letter')
-  if (policy.require_uppercase && !/\p{Lu}/u.test(password)) refuse('contain a capital letter')
-  if (policy.require_symbol && !/[^\p{L}\p{N}]/u.test(password)) refuse('contain a symbol')
+  if ([...password].length < policy.minimum_length)
+    refuse(`have at least ${policy.minimum_length} characters`, 'M_PASSWORD_TOO_SHORT')
+  if (policy.require_digit && !/\p{Nd}/u.test(password)) refuse('contain a digit', 'M_PASSWORD_NO_DIGIT')
+  if (policy.require_lowercase && !/\p{Ll}/u.test(password))
+    refuse('contain a lower-case letter', 'M_PASSWORD_NO_LOWERCASE')
+  if (policy.require_uppercase && !/\p{Lu}/u.test(password))
+    refuse('contain a capital letter', 'M_PASSWORD_NO_UPPERCASE')
+  if (policy.require_symbol && !/[^\p{L}\p{N}]/u.test(password)) refuse('contain a symbol', 'M_PASSWORD_NO_SYMBOL')
 }
 
 function currentParameters(config: Pick<Config, 'passwords'>): Parameters {

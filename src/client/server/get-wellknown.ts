@@ -6,6 +6,11 @@ export const getWellknown = endpoint({
   path: '/.well-known/matrix/client',
   auth: 'none',
   handle(ctx, { domain }) {
-    return { 'm.homeserver': { base_url: ctx.domains.baseUrlOf(domain) } }
+    const { transports } = ctx.config.matrix_rtc
+    return {
+      'm.homeserver': { base_url: ctx.domains.baseUrlOf(domain) },
+      // Clients that do not know the endpoint for it look here.
+      ...(ctx.config.experimental.msc4143 && transports.length > 0 && { 'org.matrix.msc4143.rtc_foci': transports }),
+    }
   },
 })

@@ -1,5 +1,7 @@
 import type { Endpoint } from '../../http/endpoint.ts'
 import { getCapabilities } from './get-capabilities.ts'
+import { getPasswordPolicy } from './get-password-policy.ts'
+import { getRetentionConfiguration } from './get-retention-configuration.ts'
 import { getServerKey } from './get-server-key.ts'
 import { getVersions } from './get-versions.ts'
 import { getWellknown } from './get-wellknown.ts'
@@ -13,6 +15,8 @@ export const serverEndpoints: readonly Endpoint[] = [
   getWellknown,
   getWellknownServer,
   getServerKey,
+  getPasswordPolicy,
+  getRetentionConfiguration,
   getSharedSecretNonce,
   registerWithSharedSecret,
 ]
