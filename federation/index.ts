@@ -11,6 +11,7 @@ import { createRemoteMedia } from './remote/remote-media.ts'
 import { createRemoteServers } from './remote/remote-servers.ts'
 import { createSender } from './sender/sender.ts'
 import { endToEndKeys } from './server/end-to-end-keys.ts'
+import { exchangeThirdPartyInvite } from './server/exchange-third-party-invite.ts'
 import { getVersion } from './server/get-version.ts'
 import { hierarchyOperations } from './server/hierarchy.ts'
 import { inviteOperations } from './server/invite.ts'
@@ -57,6 +58,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       sendTransaction(federation),
       ...membershipOperations(federation),
       ...inviteOperations(federation),
+      exchangeThirdPartyInvite(federation),
       ...roomHistory(federation),
       ...queries(federation),
       ...publicRoomsOperations(federation),

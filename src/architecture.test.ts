@@ -37,6 +37,7 @@ function domains(): readonly string[] {
     'sync',
     'server-notices',
     'mail',
+    'identity-servers',
   ].map((name) => `src/${name}`)
 }
 

@@ -169,6 +169,7 @@ export const configSchema = section({
     mail_address: rate(0.003, 5),
     mail_requests: rate(0.02, 5),
     mail_wrong_tokens: rate(0.02, 10),
+    third_party_binds: rate(1, 10),
   }),
   federation: section({
     allow: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
@@ -212,7 +213,7 @@ export const configSchema = section({
     hide_existence: Type.Boolean({ default: true }),
     next_link_domains: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     allow_changes: Type.Boolean({ default: true }),
-    identity_servers: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    identity_servers: Type.Array(Type.String({ pattern: '^(https?://)?[A-Za-z0-9.:[\\]-]+$' }), { default: [] }),
     notifications: Type.Boolean({ default: true }),
     digest_delay_seconds: Type.Integer({ ...positive, default: 600 }),
     include_content: Type.Boolean({ default: false }),

@@ -14,6 +14,7 @@ import { createDelayedEvents, type DelayedEvents } from './delayed-events/delaye
 import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
 import { type Domains, openDomains } from './domains.ts'
 import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
+import { createIdentityServers, type IdentityServers } from './identity-servers/identity-servers.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
 import { createMail, type Mail } from './mail/mail.ts'
@@ -103,6 +104,7 @@ export type Context = {
   readonly blockedRooms: BlockedRooms
   /** Undefined: no mail is sent. */
   readonly mail: Mail | undefined
+  readonly identityServers: IdentityServers
   /** Undefined: users are told nothing by mail. */
   readonly mailDigests: MailDigests | undefined
   /** What administrators have done in the background. */
@@ -210,6 +212,7 @@ export async function createContext(
     blockedRooms: await createBlockedRooms(base),
     mail,
     mailDigests,
+    identityServers: createIdentityServers(config),
     jobs: createJobs(
       { ...base, ownership },
       { 'delete room': runDeleteRoom, 'purge history': runPurgeHistory, 'redact user': runRedactUser },
@@ -273,6 +276,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.jobs.close()
   await context.mailDigests?.close()
   await context.mail?.close()
+  await context.identityServers.close()
   await context.ownership.close()
   await context.media.close()
   await context.writer.close()

@@ -19,9 +19,12 @@ export type RunningServer = {
 const requestTimeout = 30 * 60_000
 const maxHeaderSize = 32_768
 
-/** What is served to other servers whether or not anybody is federated with: the keys that our events are signed with. */
-export const keyEndpoints: readonly Endpoint[] = endpoints.filter(({ paths }) =>
-  paths.some((path) => path.startsWith('/_matrix/key/')),
+/**
+ * What is served to other servers whether or not anybody is federated with: the keys that our events are signed with, and what
+ * identity servers tell.
+ */
+export const alwaysForServers: readonly Endpoint[] = endpoints.filter(({ paths }) =>
+  paths.some((path) => /^\/_matrix\/(key|federation)\//.test(path)),
 )
 
 /**

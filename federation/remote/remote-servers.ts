@@ -9,6 +9,7 @@ import {
 import type { Json } from '../../src/matrix/json.ts'
 import type { RemoteServers } from '../../src/rooms/ports.ts'
 import type { Federation } from '../federation.ts'
+import { askToExchange } from './ask-to-exchange.ts'
 import { createFillGap } from './fill-gap.ts'
 import { fetchHistoryAt } from './history-at.ts'
 import { inviteRemoteUser } from './invite-remote-user.ts'
@@ -36,6 +37,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
     knock: (...wanted) => sendOwnMembership(federation, 'knock', ...wanted),
     leave: (...wanted) => sendOwnMembership(federation, 'leave', ...wanted),
     invite: (...wanted) => inviteRemoteUser(federation, ...wanted),
+    exchangeInvite: (...wanted) => askToExchange(federation, ...wanted),
     fillGap,
     async resolveAlias(alias, asker) {
       const uri = `/_matrix/federation/v1/query/directory?room_alias=${encodeURIComponent(alias)}`

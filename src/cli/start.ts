@@ -3,7 +3,7 @@ import { finishDeactivations } from '../accounts/leave-all-rooms.ts'
 import { loadConfig } from '../config.ts'
 import { beginClosing, type Context, closeContext, createContext, createLog } from '../context.ts'
 import type { Endpoint } from '../http/endpoint.ts'
-import { keyEndpoints, type RunningServer, startAdminServer, startServer } from '../server.ts'
+import { alwaysForServers, type RunningServer, startAdminServer, startServer } from '../server.ts'
 import type { Command } from './arguments.ts'
 import { openDeployment } from './deployment.ts'
 
@@ -66,7 +66,7 @@ async function listen(context: Context, ofFederation: readonly Endpoint[]): Prom
   if (!isApart) return servers
   const hasTls = certFile !== undefined && keyFile !== undefined
   const tls = hasTls ? { cert: readFileSync(certFile), key: readFileSync(keyFile) } : undefined
-  const options = { port, endpoints: keyEndpoints, also: ofFederation, ...(tls && { tls }) }
+  const options = { port, endpoints: alwaysForServers, also: ofFederation, ...(tls && { tls }) }
   return [...servers, await startServer(context, options).catch(onPort(port))]
 }
 

@@ -18,7 +18,6 @@ export type RoomWish = {
   readonly name?: string
   readonly topic?: string
   readonly invite?: readonly string[]
-  readonly invite_3pid?: readonly JsonObject[]
   readonly room_version?: string
   readonly creation_content?: JsonObject
   readonly initial_state?: readonly {
@@ -47,9 +46,6 @@ export async function createRoomAsAsked(ctx: Context, requester: Requester, wish
   const roomVersion = wish.room_version ?? ctx.config.rooms.default_version
   const rules = offeredRules(roomVersion, ctx.config.experimental)
   if (!rules) throw new MatrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${roomVersion} is not supported`)
-  if (wish.invite_3pid && wish.invite_3pid.length > 0) {
-    throw new MatrixError('M_SERVER_NOT_TRUSTED', 'Invites by e-mail need an identity server, and none is configured')
-  }
   if (wish.visibility === 'public' && !requester.isAdmin) refuseWhereClosed(ctx)
   const invitees = inviteesOf(ctx, wish)
   const alias = aliasOf(requester, wish)

@@ -62,6 +62,15 @@ export interface RemoteServers {
    */
   invite(event: RoomEvent, room: HotRoom, shown: readonly RoomEvent[]): Promise<RoomEvent>
   /**
+   * Asks the server of who invited an address to invite the user of ours who has proved it.
+   *
+   * @throws MatrixError M_FORBIDDEN when the server refuses; M_CONNECTION_FAILED.
+   */
+  exchangeInvite(
+    roomId: RoomId,
+    proved: { readonly sender: UserId; readonly target: UserId; readonly signed: JsonObject },
+  ): Promise<void>
+  /**
    * Asks servers in a room for what was before an event with a gap before it, and stores it there. Never fails: what other
    * servers do not tell stays unknown.
    *
@@ -114,6 +123,7 @@ export const noRemoteServers: RemoteServers = {
   knock: nobody,
   leave: nobody,
   invite: nobody,
+  exchangeInvite: nobody,
   fillGap: async () => false,
   resolveAlias: async () => undefined,
   profile: async () => undefined,

@@ -462,5 +462,6 @@ type MailTables = {
     validated_at: number | null
     used: Generated<boolean>
   }
+  threepid_binds: { user_nid: number; medium: string; address: string; id_server: string }
   mail_digests: { pusher: number; since: number; due_at: number; items: string; failures: Generated<number> }
 }

@@ -3,6 +3,7 @@ import { changePassword } from '../../accounts/change-password.ts'
 import { deactivateAccount } from '../../accounts/deactivate-account.ts'
 import { restrictAccount } from '../../accounts/restrict-account.ts'
 import { endpoint } from '../../http/endpoint.ts'
+import { unbindAll } from '../../identity-servers/binds.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseUserId } from '../../matrix/ids.ts'
 import { markErased } from '../../storage/admin-users.ts'
@@ -23,8 +24,9 @@ export const deactivateUser = endpoint({
     }
     const account = await localAccount(ctx, params.userId)
     if (body.erase === true && account.deactivated_at !== null) await markErased(ctx.database.db, account.userNid)
+    const result = await unbindAll(ctx, account)
     await deactivateAccount(ctx, account, { erase: body.erase === true })
-    return { id_server_unbind_result: 'success' }
+    return { id_server_unbind_result: result }
   },
 })
 

@@ -3,6 +3,7 @@ import { deactivateAccount as deactivate } from '../../accounts/deactivate-accou
 import { authenticateInteractively } from '../../accounts/user-interactive-auth.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { reply } from '../../http/response.ts'
+import { unbindAll } from '../../identity-servers/binds.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/account/deactivate` (v1.19). */
@@ -21,7 +22,8 @@ export const deactivateAccount = endpoint({
       user: requester,
     })
     if (!outcome.complete) return reply(outcome.challenge, { status: 401 })
+    const result = await unbindAll(ctx, requester)
     await deactivate(ctx, requester, { erase: body.erase === true })
-    return { id_server_unbind_result: 'success' }
+    return { id_server_unbind_result: result }
   },
 })

@@ -1,8 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
+import { checkAddressInvite, inviteByAddress } from '../../identity-servers/invite-by-address.ts'
+import { MatrixError } from '../../matrix/errors.ts'
 import type { RoomAlias } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { createRoomAsAsked } from '../../rooms/create-room-as-asked.ts'
+import { addressInvite, addressInviteOf } from '../membership/address-invite.ts'
 import { text255 } from './schemas.ts'
 
 const json = Type.Unsafe<JsonObject>(Type.Object({}))
@@ -19,7 +22,7 @@ export const createRoom = endpoint({
     name: Type.Optional(Type.String()),
     topic: Type.Optional(Type.String()),
     invite: Type.Optional(Type.Array(Type.String())),
-    invite_3pid: Type.Optional(Type.Array(json)),
+    invite_3pid: Type.Optional(Type.Array(addressInvite)),
     room_version: Type.Optional(Type.String()),
     creation_content: Type.Optional(json),
     initial_state: Type.Optional(
@@ -34,6 +37,16 @@ export const createRoom = endpoint({
   async handle(ctx, { body, requester }) {
     const alias = body.room_alias_name === undefined ? undefined : `#${body.room_alias_name}:${requester.domain}`
     if (alias !== undefined) ctx.applicationServices.checkAlias(alias as RoomAlias, requester.service)
-    return { room_id: await createRoomAsAsked(ctx, requester, body) }
+    const invites = (body.invite_3pid ?? []).map((one) => addressInviteOf(one, requester.userId))
+    if (invites.length > ctx.config.rooms.invite_limit_per_creation) {
+      throw new MatrixError('M_INVALID_PARAM', 'Too many addresses to invite at once')
+    }
+    for (const invite of invites) {
+      checkAddressInvite(ctx, invite)
+      await ctx.rateLimits.take('third_party_invite', requester.userId)
+    }
+    const roomId = await createRoomAsAsked(ctx, requester, body)
+    for (const invite of invites) await inviteByAddress(ctx, roomId, invite)
+    return { room_id: roomId }
   },
 })

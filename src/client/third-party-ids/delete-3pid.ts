@@ -1,11 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import { removeMailAddress } from '../../accounts/mail-addresses.ts'
 import { endpoint } from '../../http/endpoint.ts'
+import { unbind } from '../../identity-servers/binds.ts'
 import { parseMailAddress } from '../../mail/addresses.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 
 /**
- * Takes an address from the user. One that they do not have is gone already.
+ * Takes an address from the user, and from the identity servers where it was bound through us. One that they do not have is gone already.
  *
  * Spec: Client-Server API, `POST /_matrix/client/v3/account/3pid/delete` (v1.19).
  */
@@ -15,7 +16,7 @@ export const delete3pidFromAccount = endpoint({
   auth: 'user',
   body: Type.Object({
     medium: Type.Union([Type.Literal('email'), Type.Literal('msisdn')]),
-    address: Type.String({ maxLength: 1000 }),
+    address: Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' }),
     id_server: Type.Optional(Type.String({ maxLength: 255 })),
   }),
   async handle(ctx, { body, requester }) {
@@ -24,6 +25,7 @@ export const delete3pidFromAccount = endpoint({
     }
     const address = body.medium === 'email' ? parseMailAddress(body.address) : undefined
     if (address !== undefined) await removeMailAddress(ctx, requester.userNid, address)
-    return { id_server_unbind_result: 'no-support' }
+    const threepid = { medium: body.medium, address: address ?? body.address }
+    return { id_server_unbind_result: await unbind(ctx, requester, threepid, body.id_server) }
   },
 })
