@@ -179,6 +179,46 @@ test('what a process leaves half done, the next one finishes', async () => {
   expect(tasks).toMatchObject([{ id: 'left', action: 'delete room', status: 'complete', resource_id: room }])
 })
 
+test('a job that the database does not let through is tried again, and one that never gets further is given up', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  const alice = await server.register('alice')
+  const room = await alice.createRoom()
+  await server.ctx.database.transaction(async (query) => {
+    await query('create sequence tries', [])
+    await query(
+      `create function refuse_first() returns trigger language plpgsql as $$ begin
+         if nextval('tries') = 1 then raise exception 'not now' using errcode = '57P01'; end if; return new; end $$`,
+      [],
+    )
+    await query('create trigger refuse before insert on blocked_rooms for each row execute function refuse_first()', [])
+  })
+  const { delete_id: job } = await root.delete(rooms('v2', room), {})
+  expect(await ended(root, `/_synapse/admin/v2/rooms/delete_status/${job}`)).toMatchObject({
+    status: 'complete',
+    shutdown_room: { kicked_users: [alice.userId] },
+  })
+  const { db } = server.ctx.database
+  const parameters = JSON.stringify({ roomId: room, requestedBy: root.userId })
+  const row = {
+    job_id: 'poison',
+    kind: 'delete room',
+    subject: room,
+    parameters,
+    requested_by: root.userId,
+    created_at: 1,
+  }
+  await db
+    .insertInto('admin_jobs')
+    .values({ ...row, attempts: 10 })
+    .execute()
+  server.ctx.invalidations.publish('admin-jobs', 'poison')
+  expect(await ended(root, '/_synapse/admin/v2/rooms/delete_status/poison')).toMatchObject({
+    status: 'failed',
+    error: 'Given up after many attempts',
+  })
+})
+
 test('what was said before a moment is forgotten, and state stays', async () => {
   const { server, root } = await startAdministered()
   await using _ = server

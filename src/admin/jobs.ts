@@ -1,7 +1,15 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { JsonObject } from '../matrix/json.ts'
-import { deleteOldJobs, insertJob, type JobRow, jobById, nextJob, saveJob } from '../storage/admin-jobs.ts'
+import {
+  countAttempt,
+  deleteOldJobs,
+  insertJob,
+  type JobRow,
+  jobById,
+  nextJob,
+  saveJob,
+} from '../storage/admin-jobs.ts'
 
 /** What a job is given: it may have been begun before, and must come to the same end. */
 export type Job = {
@@ -39,8 +47,11 @@ export type Jobs = {
 const ownedName = 'admin jobs'
 /** Milliseconds that the status of a job can be asked for after its end. */
 const keptFor = 30 * 24 * 3_600_000
-/** Milliseconds before a job is tried again that the database did not let through. */
+/** Milliseconds before a job is tried again that the database did not let through; doubled by each failure. */
 const retryAfter = 1000
+const longestRetry = 60_000
+/** Of a job that gets no further, or takes its process down. */
+const mostAttempts = 10
 
 export function createJobs(
   base: Pick<Context, 'database' | 'clock' | 'random' | 'invalidations' | 'ownership' | 'closing' | 'log'>,
@@ -69,17 +80,26 @@ export function createJobs(
       result = achieved
       await save('active', result, null, null)
     }
-    await note(result)
+    if (row.attempts >= mostAttempts) {
+      base.log.error({ job: row.job_id }, 'A job is given up')
+      await save('failed', result, 'Given up after many attempts', base.clock.now())
+      return
+    }
+    await base.database.read(countAttempt, [row.job_id, true])
     try {
       const run = Object.hasOwn(kinds, row.kind) ? kinds[row.kind]! : unknownKind
       const parameters = JSON.parse(row.parameters) as JsonObject
       result = await run(ctx, { subject: row.subject, parameters, result, note, stop })
-      if (!stop.aborted) await save('complete', result, null, base.clock.now())
+      await (stop.aborted
+        ? base.database.read(countAttempt, [row.job_id, false])
+        : save('complete', result, null, base.clock.now()))
     } catch (error) {
       if (stop.aborted) return
-      if (!(error instanceof MatrixError)) base.log.error({ err: error, job: row.job_id }, 'A job failed')
-      const reason = error instanceof MatrixError ? error.message : 'Internal server error'
-      await save('failed', result, reason, base.clock.now())
+      if (error instanceof MatrixError) await save('failed', result, error.message, base.clock.now())
+      else {
+        base.log.error({ err: error, job: row.job_id }, 'A job is tried again')
+        await pause(Math.min(retryAfter * 2 ** row.attempts, longestRetry), stop)
+      }
     }
   }
 
@@ -91,7 +111,7 @@ export function createJobs(
       } catch (error) {
         if (stop.aborted) return
         base.log.warn({ error: (error as Error).message }, 'Jobs wait for the database')
-        await Promise.race([new Promise((resolve) => setTimeout(resolve, retryAfter).unref()), aborted(stop)])
+        await pause(retryAfter, stop)
       }
     }
   }
@@ -126,6 +146,10 @@ export function createJobs(
 
 function unknownKind(): never {
   throw new MatrixError('M_UNKNOWN', 'Nothing here does such work')
+}
+
+function pause(milliseconds: number, stop: AbortSignal): Promise<unknown> {
+  return Promise.race([new Promise((resolve) => setTimeout(resolve, milliseconds).unref()), aborted(stop)])
 }
 
 function aborted(stop: AbortSignal): Promise<void> {

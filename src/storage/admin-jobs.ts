@@ -16,6 +16,8 @@ export type JobRow = {
   result: string
   error: string | null
   ended_at: number | null
+  /** How often it was begun since it last got any further. */
+  attempts: number
 }
 
 export async function insertJob(
@@ -42,7 +44,14 @@ export const allJobs = statement<JobRow>('jobs', 'select * from admin_jobs order
 
 export const saveJob = statement<never>(
   'save a job',
-  'update admin_jobs set status = $2, result = $3, error = $4, ended_at = $5 where job_id = $1',
+  `update admin_jobs set status = $2, result = $3, error = $4, ended_at = $5,
+     attempts = case when result = $3 then attempts else 0 end where job_id = $1`,
+)
+
+/** Parameters: the job, whether it is begun, or else was put down in good order. */
+export const countAttempt = statement<never>(
+  'count an attempt of a job',
+  `update admin_jobs set status = 'active', attempts = case when $2::boolean then attempts + 1 else 0 end where job_id = $1`,
 )
 
 export const deleteOldJobs = statement<never>('delete old jobs', 'delete from admin_jobs where ended_at < $1')

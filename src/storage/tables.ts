@@ -433,6 +433,7 @@ type AdministrationTables = {
   blocked_rooms: { room_id: string; blocked_by: string; blocked_at: number; until_purged: Generated<boolean> }
   admin_jobs: {
     job_id: string
+    attempts: Generated<number>
     kind: string
     subject: string
     parameters: string

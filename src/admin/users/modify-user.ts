@@ -2,17 +2,19 @@ import { type Static, Type } from '@sinclair/typebox'
 import { changePassword } from '../../accounts/change-password.ts'
 import { createAccount, newUserId } from '../../accounts/create-account.ts'
 import { deactivateAccount } from '../../accounts/deactivate-account.ts'
+import { addMailAddress, removeMailAddress } from '../../accounts/mail-addresses.ts'
 import { checkPasswordPolicy } from '../../accounts/passwords.ts'
 import { restrictAccount } from '../../accounts/restrict-account.ts'
 import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { reply } from '../../http/response.ts'
+import { parseMailAddress } from '../../mail/addresses.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { localpartOf, parseUserId, serverNameOf, type UserId } from '../../matrix/ids.ts'
 import { setProfileField } from '../../profiles/set-profile.ts'
 import { type AccountRow, findAccount } from '../../storage/accounts.ts'
 import { listedUser, reactivate, replaceExternalIds, updateUserType } from '../../storage/admin-users.ts'
-import { deleteThreepid, insertThreepid, threepidsOf } from '../../storage/threepids.ts'
+import { threepidsOf } from '../../storage/threepids.ts'
 import { localAccount } from '../local-account.ts'
 import { nullable, text } from '../schemas.ts'
 import { userAnswer } from './user-answer.ts'
@@ -123,18 +125,18 @@ async function change(
 
 async function replaceThreepids(ctx: Context, userNid: number, wanted: NonNullable<Wish['threepids']>): Promise<void> {
   const { db } = ctx.database
-  const list = wanted.map(({ medium, address }) => ({ medium, address: address.trim().toLowerCase() }))
-  if (list.some(({ medium }) => medium !== 'email')) {
+  if (wanted.some(({ medium }) => medium !== 'email')) {
     throw new MatrixError('M_THREEPID_MEDIUM_NOT_SUPPORTED', 'Only mail addresses are kept')
   }
-  for (const { medium, address } of await threepidsOf(db, userNid)) {
-    if (!list.some((one) => one.address === address)) await deleteThreepid(db, userNid, medium, address)
+  const list = wanted.map(({ address }) => parseMailAddress(address))
+  if (!list.every((address) => address !== undefined)) {
+    throw new MatrixError('M_INVALID_PARAM', 'threepids: one is not a mail address')
+  }
+  for (const { address } of await threepidsOf(db, userNid)) {
+    if (!list.includes(address)) await removeMailAddress(ctx, userNid, address)
   }
   const now = ctx.clock.now()
-  for (const { medium, address } of list) {
-    const isOurs = await insertThreepid(db, { medium, address, user_nid: userNid, validated_at: now, added_at: now })
-    if (!isOurs) throw new MatrixError('M_THREEPID_IN_USE', `${address} is another user's`)
-  }
+  for (const address of list) await addMailAddress(db, { userNid, address, validated_at: now, now })
 }
 
 const uniqueViolation = '23505'
