@@ -2,6 +2,9 @@ import type { Context } from '../../src/context.ts'
 import type { UserId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
 
+/** No update has this number. Any other may be the one that a server has the list of. */
+const neverTold = 0
+
 /**
  * What tells another server that devices or keys of users changed. It names the newest state and refers to one that was never
  * told, so that the server asks for the whole list: which of the devices changed is not remembered.
@@ -28,7 +31,7 @@ export async function deviceListUpdates(
         user_id: userId,
         device_id: deviceId ?? 'none',
         stream_id: position,
-        prev_id: [Math.max(position - 1, 0)],
+        prev_id: [neverTold],
         deleted: deviceId === undefined,
         ...(deviceKeys !== undefined && { keys: deviceKeys }),
         ...(typeof name === 'string' && { device_display_name: name }),
