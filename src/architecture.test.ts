@@ -34,6 +34,7 @@ function domains(): readonly string[] {
     'presence',
     'delayed-events',
     'search',
+    'previews',
     'sync',
     'server-notices',
     'mail',

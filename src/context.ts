@@ -22,6 +22,7 @@ import type { RoomId } from './matrix/ids.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
 import { createPresence, type Presence } from './presence/presence.ts'
+import { createUrlPreviews, type UrlPreviews } from './previews/url-previews.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createMailDigests, type MailDigests } from './push/mail-digests.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
@@ -99,6 +100,7 @@ export type Context = {
   readonly delayedEvents: DelayedEvents
   readonly searchIndex: SearchIndex
   readonly media: Media
+  readonly urlPreviews: UrlPreviews
   readonly applicationServices: ApplicationServices
   readonly remoteServers: RemoteServersPlace
   readonly blockedRooms: BlockedRooms
@@ -185,6 +187,7 @@ export async function createContext(
   const mailDigests =
     mail && config.mail.notifications ? createMailDigests({ ...base, ownership, hotRooms, mail }) : undefined
   if (mailDigests) pushing.use('email', mailDigests.kind)
+  const media = createMedia(base)
   const context: Context = {
     ...base,
     ...storage,
@@ -207,7 +210,8 @@ export async function createContext(
     delayedEvents: createDelayedEvents({ ...base, ...storage, ownership }, () => context),
     searchIndex: createSearchIndex({ ...base, ownership }),
     applicationServices,
-    media: createMedia(base),
+    media,
+    urlPreviews: createUrlPreviews({ ...base, media }),
     remoteServers: createRemoteServersPlace(),
     blockedRooms: await createBlockedRooms(base),
     mail,
@@ -278,6 +282,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.mail?.close()
   await context.identityServers.close()
   await context.ownership.close()
+  await context.urlPreviews.close()
   await context.media.close()
   await context.writer.close()
   await context.stream.close()

@@ -30,6 +30,7 @@ async function makeThumbnail({ path, form, maxPixels }: ThumbnailJob): Promise<T
   const image = await sharp(path, { ...options, limitInputPixels: false }).metadata()
   const { width, height } = image.autoOrient
   if (width * height > maxPixels) return { problem: 'too large' }
+  if (form === undefined) return { pixels: { width, height } }
   const frames = image.pages ?? 1
   const moves = form.animated && frames > 1 && frames <= maxFrames && width * height * frames <= maxPixels
   const isAnimated = frames > 1 || (image.format === 'png' && (await isAnimatedPng(path)))

@@ -5,13 +5,21 @@ import { MatrixError } from '../matrix/errors.ts'
 import { MAX_THUMBNAIL_MS, MAX_WAITING_THUMBNAILS, THUMBNAIL_IDLE_MS } from './limits.ts'
 import type { ThumbnailForm } from './thumbnail-sizes.ts'
 
-export type ThumbnailJob = { readonly path: string; readonly form: ThumbnailForm; readonly maxPixels: number }
+/** Without a form the image is only measured. */
+export type ThumbnailJob = {
+  readonly path: string
+  readonly form: ThumbnailForm | undefined
+  readonly maxPixels: number
+}
+
+export type Pixels = { readonly width: number; readonly height: number }
 
 export type ThumbnailOutcome =
   | { readonly contentType: string; readonly data: Uint8Array }
   /** The image serves as it is. */
   | { readonly original: true }
   | { readonly problem: 'too large' | 'undecodable' }
+  | { readonly pixels: Pixels }
 
 /** Makes thumbnails, one at a time, in a process of its own. */
 export type Thumbnailer = {
@@ -20,6 +28,13 @@ export type Thumbnailer = {
    * @throws MatrixError M_LIMIT_EXCEEDED when too many wait already.
    */
   make(path: string, form: ThumbnailForm): Promise<ThumbnailOutcome>
+  /**
+   * How large an image is shown.
+   *
+   * @returns undefined for what cannot be decoded, or is too large to be.
+   * @throws MatrixError as `make`.
+   */
+  measure(path: string): Promise<Pixels | undefined>
   close(): Promise<void>
 }
 
@@ -62,21 +77,27 @@ export function createThumbnailer(options: { maxPixels: number; log: Logger }): 
     })
   }
 
+  async function queue(path: string, form: ThumbnailForm | undefined): Promise<ThumbnailOutcome> {
+    if (waiting >= MAX_WAITING_THUMBNAILS) {
+      throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many thumbnails are being made', {
+        extra: { retry_after_ms: 1000 },
+      })
+    }
+    waiting++
+    const mine = last.then(() => run({ path, form, maxPixels: options.maxPixels }))
+    last = mine
+    try {
+      return await mine
+    } finally {
+      waiting--
+    }
+  }
+
   return {
-    async make(path, form) {
-      if (waiting >= MAX_WAITING_THUMBNAILS) {
-        throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many thumbnails are being made', {
-          extra: { retry_after_ms: 1000 },
-        })
-      }
-      waiting++
-      const mine = last.then(() => run({ path, form, maxPixels: options.maxPixels }))
-      last = mine
-      try {
-        return await mine
-      } finally {
-        waiting--
-      }
+    make: queue,
+    async measure(path) {
+      const outcome = await queue(path, undefined)
+      return 'pixels' in outcome ? outcome.pixels : undefined
     },
     async close() {
       clearTimeout(idle)

@@ -16,12 +16,30 @@ export type OutgoingRequest = {
   readonly signal?: AbortSignal
 }
 
+/** An answer that is read as it comes. Whoever gets it reads its body to the end or destroys it. */
+export type OutgoingStream = {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string | string[] | undefined }
+  readonly body: AsyncIterable<Buffer> & { destroy(): unknown }
+}
+
 export type OutgoingAnswer = { readonly status: number; readonly body: Buffer }
 
 /** HTTP to what users or the operator named: no redirects, a limit on everything. */
 export type Outgoing = {
   /** @throws Error when there is no answer, or one that is too long; AddressRefused. */
   send(asked: OutgoingRequest): Promise<OutgoingAnswer>
+  /**
+   * The beginning of the answer to a GET.
+   *
+   * @param asked `signal` ends it, the reading of the body included.
+   * @throws Error when there is no answer; AddressRefused.
+   */
+  open(asked: {
+    readonly url: URL
+    readonly headers: { readonly [name: string]: string }
+    readonly signal: AbortSignal
+  }): Promise<OutgoingStream>
   close(): Promise<void>
 }
 
@@ -37,10 +55,14 @@ export function createOutgoing(policy?: AddressPolicy): Outgoing {
     pipelining: 1,
     connections: 16,
   })
+  /** Addresses are connected to without being looked up. */
+  const checkLiteral = (url: URL): void => {
+    const literal = url.hostname.replace(/^\[|\]$/g, '')
+    if (policy && isIP(literal) !== 0 && !policy(literal)) throw new AddressRefused(`${literal} may not be used`)
+  }
   return {
     async send(asked) {
-      const literal = asked.url.hostname.replace(/^\[|\]$/g, '')
-      if (policy && isIP(literal) !== 0 && !policy(literal)) throw new AddressRefused(`${literal} may not be used`)
+      checkLiteral(asked.url)
       const timeout = AbortSignal.timeout(asked.timeout)
       const { statusCode, body } = await request(asked.url, {
         method: asked.method,
@@ -50,6 +72,13 @@ export function createOutgoing(policy?: AddressPolicy): Outgoing {
         body: asked.body ?? null,
       })
       return { status: statusCode, body: await readLimited(body, asked.maxBytes) }
+    },
+    async open({ url, headers, signal }) {
+      checkLiteral(url)
+      const answer = await request(url, { dispatcher: agent, headers, signal })
+      // Whoever destroys it unread knows.
+      answer.body.on('error', () => {})
+      return { status: answer.statusCode, headers: answer.headers, body: answer.body }
     },
     close: () => agent.destroy(),
   }

@@ -20,7 +20,13 @@ export type Tables = CoreTables &
   ThreadTables &
   DehydratedDeviceTables &
   RendezvousTables &
-  SearchTables
+  SearchTables &
+  PreviewTables
+
+type PreviewTables = {
+  url_previews: { url: string; preview: string; expires_at: number }
+  url_preview_images: { server_name: string; media_id: string; used_at: number }
+}
 
 type SearchTables = {
   searchable_events: { event_nid: number; key: number; words: string }

@@ -3,6 +3,7 @@ import { createContent } from './create-content.ts'
 import { getConfigAuthed } from './get-config.ts'
 import { getContent, getContentAuthed } from './get-content.ts'
 import { getContentThumbnail, getContentThumbnailAuthed } from './get-content-thumbnail.ts'
+import { getUrlPreview, getUrlPreviewAuthed } from './get-url-preview.ts'
 import { uploadContent } from './upload-content.ts'
 import { uploadContentToMXC } from './upload-content-to-mxc.ts'
 
@@ -16,4 +17,6 @@ export const mediaEndpoints: readonly Endpoint[] = [
   getContent,
   getContentThumbnailAuthed,
   getContentThumbnail,
+  getUrlPreviewAuthed,
+  getUrlPreview,
 ]
