@@ -32,3 +32,19 @@ test('a room forgotten at one process is forgotten at the others, also by a sess
   expect(await two.ctx.sessions.of(user)).toBe(await underWay)
   expect(await two.ctx.sessions.of(user)).not.toBe(await underWay)
 })
+
+test('what was forgotten is not to be read any more, until its former member is back', async () => {
+  await using server = await startTestServer()
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  const path = `/rooms/${encodeURIComponent(room)}`
+  await bob.post(`/join/${encodeURIComponent(room)}`)
+  await bob.post(`${path}/leave`)
+  expect((await bob.attempt('get', `${path}/messages?dir=b`)).status).toBe(200)
+  await bob.post(`${path}/forget`)
+  for (const end of ['messages?dir=b', 'state', 'members']) {
+    expect(await bob.attempt('get', `${path}/${end}`)).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } })
+  }
+  await bob.post(`/join/${encodeURIComponent(room)}`)
+  expect((await bob.attempt('get', `${path}/messages?dir=b`)).status).toBe(200)
+})

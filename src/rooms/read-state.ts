@@ -8,7 +8,7 @@ import { describeEvents, type Reader } from './describe-events.ts'
 import type { StateTuple } from './hot-rooms.ts'
 import { isJoined, viewRoom } from './room-access.ts'
 
-type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'hotRooms' | 'events' | 'dictionaries'>
+type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'events' | 'dictionaries'>
 
 /**
  * The state of a room as client events: the current one, or for who has left the one at the leaving.

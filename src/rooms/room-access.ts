@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import { statement } from '../storage/database.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { Membership } from '../storage/room-users.ts'
 import { loadViewerHistory, type ViewerHistory, valueAt } from './history-visibility.ts'
@@ -17,13 +18,19 @@ export type RoomView = {
   readonly stateAt: number | undefined
 }
 
-type Engine = Pick<Context, 'hotRooms' | 'events' | 'dictionaries'>
+type Engine = Pick<Context, 'database' | 'hotRooms' | 'events' | 'dictionaries'>
 
 const forbidden = (): MatrixError => new MatrixError('M_FORBIDDEN', 'You are not in this room')
 
+const isForgotten = statement<{ one: number }>(
+  'forgotten room',
+  `select 1 as one from room_users where room = $1 and forgotten
+   and user_nid = (select user_nid from users where user_id = $2)`,
+)
+
 /**
- * What a user may see of a room: as a member everything of now, as a former member what it was at the leaving, as anybody
- * where the history is world-readable.
+ * What a user may see of a room: as a member everything of now, as a former member who has not forgotten it what it was at
+ * the leaving, as anybody where the history is world-readable.
  *
  * @throws MatrixError M_FORBIDDEN for everybody else, and for a room that does not exist: whether it does is not told.
  */
@@ -37,6 +44,8 @@ export async function viewRoom(ctx: Engine, roomId: RoomId, userId: UserId): Pro
   if (history.visibilities.at(-1)?.value === 'world_readable') return { room, history, membership, stateAt: undefined }
   const lastJoin = history.memberships.findLast(({ value }) => value === 'join')
   if (!lastJoin || (membership !== 'leave' && membership !== 'ban')) throw forbidden()
+  const [row] = await ctx.database.read(isForgotten, [room.room, userId])
+  if (row) throw forbidden()
   return { room, history, membership, stateAt: lastJoin.to! }
 }
 
