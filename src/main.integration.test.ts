@@ -1,11 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openDatabase } from './storage/database.ts'
+import { ended } from './testing/administration.ts'
 import { createTestDatabase, TestClient } from './testing/index.ts'
-
-const main = join(import.meta.dirname, 'main.ts')
+import { type Finished, Program } from './testing/program.ts'
 
 let folder: string
 beforeEach(() => {
@@ -14,49 +14,12 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
-type Finished = { code: number | null; stdout: string; stderr: string }
-
-class Program {
-  readonly child: ChildProcess
-  readonly finished: Promise<Finished>
-  stdout = ''
-  stderr = ''
-
-  constructor(args: readonly string[], env: Record<string, string> = {}, input = '') {
-    this.child = spawn(process.execPath, [main, ...args], {
-      env: { PATH: process.env.PATH, CHAPPE_DATA_DIR: folder, CHAPPE_PORT: '0', CHAPPE_SERVER_NAMES: 'a.test', ...env },
-    })
-    this.child.stdin!.end(input)
-    this.child.stdout!.on('data', (chunk) => {
-      this.stdout += chunk
-    })
-    this.child.stderr!.on('data', (chunk) => {
-      this.stderr += chunk
-    })
-    this.finished = new Promise((resolve) => {
-      this.child.once('close', (code) => resolve({ code, stdout: this.stdout, stderr: this.stderr }))
-    })
-  }
-
-  /** Where it serves, once it does. */
-  async url(): Promise<string> {
-    for (;;) {
-      const match = /at (http:\S+)/.exec(this.stdout)
-      if (match !== null) return match[1]!
-      const more = new Promise((resolve) => this.child.stdout!.once('data', resolve))
-      const ended = await Promise.race([more.then(() => undefined), this.finished])
-      if (ended !== undefined) throw new Error(`It ended: ${ended.stderr}`)
-    }
-  }
-
-  end(signal: NodeJS.Signals): Promise<Finished> {
-    this.child.kill(signal)
-    return this.finished
-  }
+function run(args: readonly string[], env: Record<string, string> = {}, input = ''): Promise<Finished> {
+  return start(args, env, input).finished
 }
 
-function run(args: readonly string[], env: Record<string, string> = {}, input = ''): Promise<Finished> {
-  return new Program(args, env, input).finished
+function start(args: readonly string[], env: Record<string, string> = {}, input = ''): Program {
+  return new Program(args, { CHAPPE_DATA_DIR: folder, CHAPPE_PORT: '0', CHAPPE_SERVER_NAMES: 'a.test', ...env }, input)
 }
 
 async function logIn(url: string, user: string, password: string): Promise<TestClient> {
@@ -67,7 +30,7 @@ async function logIn(url: string, user: string, password: string): Promise<TestC
 
 describe('with the embedded database', () => {
   test('it starts, gets its first administrator, is killed, starts again and ends cleanly', async () => {
-    const first = new Program(['start'])
+    const first = start(['start'])
     const url = await first.url()
     expect(first.stdout).toContain('npm run chappe -- create-user --admin NAME')
     expect(await run(['create-user', '--admin', 'alice'], {}, 'a long password\n')).toMatchObject({
@@ -77,7 +40,7 @@ describe('with the embedded database', () => {
     const alice = await logIn(url, 'alice', 'a long password')
     await first.end('SIGKILL')
 
-    const second = new Program(['start'])
+    const second = start(['start'])
     const again = new TestClient(await second.url(), {
       user_id: alice.userId,
       device_id: alice.deviceId,
@@ -111,7 +74,7 @@ describe('with a database of its own', () => {
   test('two processes share it, and the second on a port is refused', async () => {
     await using database = await createTestDatabase()
     const env = { CHAPPE_DATABASE_URL: database.url, CHAPPE_DATABASE_ALLOW_UNSAFE_DURABILITY: 'true' }
-    const programs = [new Program([], env), new Program([], env)]
+    const programs = [start([], env), start([], env)]
     const [one, two] = (await Promise.all(programs.map((program) => program.url()))) as [string, string]
     await run(['create-user', 'alice', '--password', 'a long password'], env)
     const alice = await logIn(two, 'alice', 'a long password')
@@ -131,6 +94,46 @@ describe('with a database of its own', () => {
       stderr: `chappe: port ${port} of 127.0.0.1 is taken by another program\n`,
     })
     for (const program of programs) expect((await program.end('SIGINT')).code).toBe(0)
+  }, 60_000)
+
+  test('a deletion that is killed half way is finished by the next process', async () => {
+    await using database = await createTestDatabase()
+    const env = {
+      CHAPPE_DATABASE_URL: database.url,
+      CHAPPE_DATABASE_ALLOW_UNSAFE_DURABILITY: 'true',
+      CHAPPE_ADMIN_ON_CLIENT_LISTENER: 'true',
+    }
+    const first = start([], env)
+    const url = await first.url()
+    await run(['create-user', 'alice', '--admin', '--password', 'a long password'], env)
+    const alice = await logIn(url, 'alice', 'a long password')
+    const room = await alice.createRoom({ name: 'Hall' })
+    const opened = await openDatabase({ url: database.url })
+    try {
+      const ask = <Row>(text: string) => opened.transaction((query) => query<Row>(text, []))
+      await ask(
+        `create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.3); return old; end $$`,
+      )
+      await ask('create trigger slow before delete on events for each row execute function slow()')
+      const { delete_id: job } = await alice.delete(`/_synapse/admin/v2/rooms/${encodeURIComponent(room)}`, {})
+      const retired = async () => (await ask(`select room from rooms where room_id like 'purged %'`)).length
+      await expect.poll(retired, { timeout: 20_000 }).toBe(1)
+      await first.end('SIGKILL')
+      expect((await ask('select event_nid from events')).length).toBeGreaterThan(5)
+      await ask('drop trigger slow on events')
+
+      const second = start([], env)
+      const again = new TestClient(await second.url(), { user_id: alice.userId, access_token: alice.accessToken })
+      expect(await ended(again, `/_synapse/admin/v2/rooms/delete_status/${job}`)).toMatchObject({
+        status: 'complete',
+        shutdown_room: { kicked_users: [alice.userId] },
+      })
+      expect(await ask('select event_nid from events')).toEqual([])
+      expect(await ask('select room_id from blocked_rooms')).toEqual([])
+      expect((await second.end('SIGTERM')).code).toBe(0)
+    } finally {
+      await opened.close()
+    }
   }, 60_000)
 
   test('without the permission it refuses a database that can lose messages', async () => {
