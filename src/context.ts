@@ -35,6 +35,7 @@ import { createRemoteServersPlace, type RemoteServersPlace } from './rooms/ports
 import { createTransactionPruning, type TransactionPruning } from './rooms/prune-transactions.ts'
 import { createRelations, type Relations } from './rooms/relations.ts'
 import { createSentTransactions, type SentTransactions } from './rooms/send-event.ts'
+import { createStickyEvents, type StickyEvents } from './rooms/sticky-events.ts'
 import { createThreadAudiences, type ThreadAudiences } from './rooms/thread-audience.ts'
 import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
 import { type Database, openDatabase } from './storage/database.ts'
@@ -87,6 +88,8 @@ export type Context = {
   readonly relations: Relations
   readonly audiences: Audiences
   readonly threadAudiences: ThreadAudiences
+  /** Undefined: there are none. */
+  readonly stickyEvents: StickyEvents | undefined
   readonly pushRules: PushRules
   readonly pushing: Pushing
   readonly deviceKeys: DeviceKeys
@@ -198,6 +201,7 @@ export async function createContext(
     profiles: createProfiles({ ...base, ...storage }),
     relations: createRelations({ ...base, ...storage }),
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
+    stickyEvents: config.experimental.msc4354 ? await createStickyEvents({ ...base, ...storage }) : undefined,
     threadAudiences: createThreadAudiences({ ...base, ...storage, hotRooms }),
     pushRules,
     pushing,
@@ -287,6 +291,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.writer.close()
   await context.stream.close()
   await context.lastSeen.close()
+  await context.stickyEvents?.close()
   await context.transactionPruning.close()
   await context.invalidations.close()
   closers.get(context)?.disconnect()

@@ -7,6 +7,8 @@ import type { EventFact } from '../../src/storage/facts.ts'
 /** Which other servers are in which rooms: read once for each room, and followed from there. */
 export type RoomServers = {
   of(room: number): Promise<ReadonlySet<ServerName>>
+  /** Whether a server was in a room before the event that is to be told next, as far as is known. */
+  had(room: number, server: ServerName): boolean
   /** To be told of every event, in the order of the stream. */
   follow(fact: EventFact): Promise<void>
 }
@@ -24,6 +26,7 @@ export function createRoomServers(ctx: Pick<Context, 'database' | 'dictionaries'
       known.set(room, servers)
       return servers
     },
+    had: (room, server) => known.get(room)?.has(server) === true,
     async follow({ stored, memberships }) {
       const servers = known.get(stored.room)
       if (!servers || memberships.length === 0) return

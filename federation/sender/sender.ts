@@ -59,17 +59,30 @@ export function createSender(federation: Federation): Sender {
   }
 
   const followEvent = async (fact: EventFact): Promise<Wake[]> => {
-    await roomServers.follow(fact)
     const { pdu, eventId } = fact.stored.event
     const sender = serverNameOf(pdu.sender)
+    const stuck = roomServers.had(fact.stored.room, sender) ? [] : await stickyFor(fact, sender)
+    await roomServers.follow(fact)
     const origin = ctx.domains.isLocal(sender) ? sender : federation.relayed.get(eventId)
-    if (origin === undefined || federation.passedOn.has(eventId)) return []
+    if (origin === undefined || federation.passedOn.has(eventId)) return stuck
     const servers = new Set(await roomServers.of(fact.stored.room))
     const isMembership = pdu.type === 'm.room.member' && pdu.state_key?.startsWith('@') === true
     if (isMembership && pdu.content.membership !== 'invite') servers.add(serverNameOf(pdu.state_key as UserId))
     servers.delete(sender)
     const news = { kind: 'event', position: fact.position, nid: fact.stored.nid } as const
-    return [...servers].map((server) => [origin, server, news])
+    return [...stuck, ...[...servers].map((server): Wake => [origin, server, news])]
+  }
+
+  /** Spec: MSC4354: a server that comes into a room is sent the sticky events of our users there. */
+  const stickyFor = async ({ stored, position }: EventFact, server: ServerName): Promise<Wake[]> => {
+    const { type, content } = stored.event.pdu
+    const isJoin = type === 'm.room.member' && content.membership === 'join' && !ctx.domains.isLocal(server)
+    const lasting = isJoin ? (ctx.stickyEvents?.in(stored.room, 0, position - 1) ?? []) : []
+    const events = await ctx.events.byNids(lasting.map(({ nid }) => nid))
+    return events.flatMap(({ nid, event }): Wake[] => {
+      const origin = serverNameOf(event.pdu.sender)
+      return ctx.domains.isLocal(origin) ? [[origin, server, { kind: 'event', position, nid }]] : []
+    })
   }
 
   const followReceipt = async (fact: ReceiptFact): Promise<Wake[]> => {

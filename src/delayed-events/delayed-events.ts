@@ -146,6 +146,7 @@ async function deliver(ctx: Engine, row: DelayedEventRow): Promise<void> {
     type: row.type,
     sender: row.user_id,
     content: JSON.parse(row.content) as JsonObject,
+    ...(row.sticky_ms !== null && { stickyMs: row.sticky_ms }),
     ...(row.origin_server_ts !== null && { originServerTs: row.origin_server_ts }),
   }
   if (row.state_key !== null) await setState(ctx, row.room_id, { ...draft, stateKey: row.state_key })

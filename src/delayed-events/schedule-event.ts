@@ -16,6 +16,8 @@ export type EventToDelay = {
   /** Distinguishes the request from others of the device. */
   readonly request: string
   readonly originServerTs?: number
+  /** Milliseconds for which it is sticky once it is sent. */
+  readonly stickyMs?: number
   /** Milliseconds. */
   readonly delay: number
 }
@@ -59,6 +61,7 @@ export async function scheduleEvent(
     event.delay,
     ctx.clock.now(),
     ctx.config.delayed_events.max_per_user,
+    event.stickyMs ?? null,
   ])
   if (!row?.delay_id) throw refused('M_MAX_DELAYED_EVENTS_EXCEEDED', 'Too many delayed events are waiting', {})
   ctx.delayedEvents.changed()

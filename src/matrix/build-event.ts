@@ -24,6 +24,8 @@ export type EventDraft = {
   readonly authEvents: readonly EventId[]
   /** What an `m.room.redaction` redacts; it goes where the room version wants it. */
   readonly redacts?: EventId
+  /** Milliseconds for which it is sticky. Spec: MSC4354. */
+  readonly stickyMs?: number
   /** Room versions 1 and 2 only: what makes the event id unique on its server. */
   readonly eventIdLocalpart?: string
   /** Room versions 1 and 2 only: the reference hashes, in unpadded base64, of all events cited. */
@@ -64,6 +66,7 @@ export function buildEvent(draft: EventDraft, rules: RoomRules, serverName: Serv
   const redacted = new Map(members)
   redacted.set('content', `"content":${canonicalJson(redactContent(draft.type, unsigned.content, rules))}`)
   redacted.delete('redacts')
+  redacted.delete('msc4354_sticky')
   const signed = join(redacted)
   const signatures = { [serverName]: { [key.keyId]: signText(signed, key) } }
   members.set('signatures', `"signatures":${JSON.stringify(signatures)}`)
@@ -84,6 +87,7 @@ const MEMBERS_IN_ORDER = [
   'depth',
   'event_id',
   'hashes',
+  'msc4354_sticky',
   'origin_server_ts',
   'prev_events',
   'redacts',
@@ -110,6 +114,7 @@ function unsignedPdu(draft: EventDraft, rules: RoomRules, serverName: ServerName
     content: inContent ? { ...draft.content, redacts } : draft.content,
     depth: Math.min(draft.depth, MAX_DEPTH),
     ...(rules.eventFormat === 'v1' ? { event_id: `$${eventIdLocalpart}:${serverName}` as const } : undefined),
+    ...(draft.stickyMs !== undefined ? { msc4354_sticky: { duration_ms: draft.stickyMs } } : undefined),
     origin_server_ts: draft.originServerTs,
     prev_events: edges(draft.prevEvents, draft, rules),
     ...(redacts !== undefined && !inContent ? { redacts } : undefined),

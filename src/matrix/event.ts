@@ -23,6 +23,8 @@ export type Pdu = {
   readonly signatures: { readonly [server: string]: { readonly [keyId: string]: string } }
   readonly unsigned?: JsonObject
   readonly redacts?: EventId
+  /** Makes the event a sticky one: `duration_ms`. Spec: MSC4354. */
+  readonly msc4354_sticky?: Json
   /** Only in room versions 1 and 2. */
   readonly event_id?: EventId
 }

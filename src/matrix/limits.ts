@@ -110,3 +110,9 @@ export const RENDEZVOUS_LIFETIME_MS = 5 * 60 * 1000
 
 /** Meetings of devices at once. Ours. */
 export const MAX_RENDEZVOUS_SESSIONS = 1000
+
+/** Milliseconds for which an event is sticky at most. Spec: MSC4354. */
+export const MAX_STICKY_MS = 3_600_000
+
+/** Sticky events of a room that are told at once, the newest: nobody can fill the answers of everybody. Ours. */
+export const MAX_STICKY_EVENTS = 200

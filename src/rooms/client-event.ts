@@ -1,5 +1,6 @@
 import type { EventId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
+import { stickyDuration, stickyUntil } from '../matrix/sticky.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { Membership } from '../storage/room-users.ts'
 import { stripped } from './shown-state.ts'
@@ -36,6 +37,8 @@ function sharedText(stored: Shown): string {
   if (pdu.state_key !== undefined) text += `,"state_key":${JSON.stringify(pdu.state_key)}`
   const redacts = redactedEventId(stored)
   if (redacts !== undefined) text += `,"redacts":${JSON.stringify(redacts)}`
+  const sticky = stickyDuration(pdu)
+  if (sticky !== undefined) text += `,"msc4354_sticky":{"duration_ms":${sticky}}`
   texts.set(stored, text)
   return text
 }
@@ -58,6 +61,8 @@ export function clientEventText(stored: Shown, view: EventView): string {
   let text = sharedText(stored)
   if (view.roomId !== undefined) text += `,"room_id":${JSON.stringify(view.roomId)}`
   text += `,"unsigned":{"age":${Math.max(0, view.now - pdu.origin_server_ts)}`
+  const stickyFor = stickyUntil(pdu, view.now) - view.now
+  if (stickyFor > 0) text += `,"msc4354_sticky_duration_ttl_ms":${stickyFor}`
   if (view.transactionId !== undefined) text += `,"transaction_id":${JSON.stringify(view.transactionId)}`
   if (view.membership !== undefined) text += `,"membership":"${view.membership}"`
   if (view.replaced) {

@@ -21,6 +21,8 @@ export type EventDraft = {
   /** Milliseconds since the epoch; now, when absent. */
   readonly originServerTs?: number
   readonly redacts?: EventId
+  /** Milliseconds for which it is sticky. Spec: MSC4354. */
+  readonly stickyMs?: number
 }
 
 type Engine = Pick<
@@ -91,6 +93,7 @@ export function buildLocalEvent(
       prevEvents: prev.map(({ event }) => event.eventId),
       authEvents: auth.map(({ event }) => event.eventId),
       ...(draft.redacts !== undefined && { redacts: draft.redacts }),
+      ...(draft.stickyMs !== undefined && { stickyMs: draft.stickyMs }),
       ...(room.rules.eventFormat === 'v1' && {
         eventIdLocalpart: ctx.random.token(18),
         hashesOf: new Map([...prev, ...auth].map(({ event }) => [event.eventId, referenceHash(event.pdu, room.rules)])),

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
+import { stickyUntil } from '../matrix/sticky.ts'
 import { searchableWords } from '../search/searchable.ts'
 import { eventIdBytes, restOf } from '../storage/event-codec.ts'
 import {
@@ -30,12 +31,13 @@ import {
   saveReadPositions,
 } from '../storage/room-users.ts'
 import { insertSearchableEvents, searchableRow } from '../storage/searchable-events.ts'
+import { insertStickyEvents } from '../storage/sticky-events.ts'
 import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import { type Appended, type Arrival, isAfterGap, type StateChange } from './place-event.ts'
 import { relationOf } from './relations.ts'
 
-type Engine = Pick<Context, 'config' | 'dictionaries' | 'domains'>
+type Engine = Pick<Context, 'clock' | 'config' | 'dictionaries' | 'domains'>
 
 /** The transaction id a client sent an event with, and what it asked for. */
 export type Transaction = {
@@ -98,6 +100,11 @@ export function writeEvent(
       sender: ref.senderNid,
       key: relation.key ?? null,
     })
+  }
+  if (appended.timeline && ctx.config.experimental.msc4354) {
+    const now = ctx.clock.now()
+    const expiresAt = stickyUntil(ref.event.pdu, now)
+    if (expiresAt > now) batch.add(insertStickyEvents, { event_nid: ref.nid, room: room.room, expires_at: expiresAt })
   }
   if (appended.timeline && ctx.domains.isLocal(serverNameOf(ref.event.pdu.sender))) {
     batch.add(saveReadPositions, {

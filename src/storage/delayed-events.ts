@@ -13,6 +13,7 @@ export type DelayedEventRow = {
   state_key: string | null
   content: string
   origin_server_ts: number | null
+  sticky_ms: number | null
   delay: number
   running_since: number
   send_at: number
@@ -21,7 +22,7 @@ export type DelayedEventRow = {
 export type { EventId }
 
 const columns = `delay_id, user_nid, user_id, device_id, request, room_id, type, state_key, content, origin_server_ts,
-  delay, running_since, send_at`
+  sticky_ms, delay, running_since, send_at`
 
 /**
  * Inserts unless the request was made before, or the user has as many as are allowed (`$12`); one row, `delay_id` null
@@ -33,9 +34,9 @@ export const insertDelayedEvent = statement<{ delay_id: string | null }>(
      select delay_id from delayed_events where user_nid = $2 and device_id = $3 and request = $4),
    made as (
      insert into delayed_events (delay_id, user_nid, device_id, request, room_id, type, state_key, content,
-       origin_server_ts, delay, running_since, send_at)
+       origin_server_ts, delay, running_since, send_at, sticky_ms)
      select $1::text, $2::int, $3::text, $4::text, $5::text, $6::text, $7::text, $8::text, $9::int8, $10::int8,
-       $11::int8, $11::int8 + $10::int8
+       $11::int8, $11::int8 + $10::int8, $13::int8
      where not exists (select from known) and (select count(*) from delayed_events where user_nid = $2) < $12::int
      on conflict (user_nid, device_id, request) do update set delay = delayed_events.delay
      returning delay_id)

@@ -26,6 +26,7 @@ import {
   saveThreadsRead,
 } from './room-users.ts'
 import { insertSearchableEvents } from './searchable-events.ts'
+import { insertStickyEvents } from './sticky-events.ts'
 import { saveThreadSubscriptions } from './thread-subscriptions.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
 import type { Operation } from './writer.ts'
@@ -56,6 +57,7 @@ export const operations = [
   deleteThreadExceptions,
   insertPushExceptions,
   insertRelations,
+  insertStickyEvents,
   insertTransactions,
   insertAliases,
   insertPublishedRooms,

@@ -9,6 +9,7 @@ const tablesOfRooms = [
   'pending_redactions',
   'state_deltas',
   'thread_subscriptions',
+  'sticky_events',
 ]
 
 /** Of users: our users' rows are found by the users, who are forgotten last. */

@@ -20,6 +20,7 @@ export type Tables = CoreTables &
   ThreadTables &
   DehydratedDeviceTables &
   RendezvousTables &
+  StickyTables &
   SearchTables &
   PreviewTables
 
@@ -31,6 +32,10 @@ type PreviewTables = {
 type SearchTables = {
   searchable_events: { event_nid: number; key: number; words: string }
   search_progress: { only_row: Generated<boolean>; below: number }
+}
+
+type StickyTables = {
+  sticky_events: { event_nid: number; room: number; expires_at: number }
 }
 
 type RendezvousTables = {
@@ -63,6 +68,7 @@ type DelayedEventTables = {
     state_key: string | null
     content: string
     origin_server_ts: number | null
+    sticky_ms: number | null
     delay: number
     running_since: number
     send_at: number

@@ -10,6 +10,7 @@ import { planRooms, type RoomPlan } from './room-plan.ts'
 import { loadStates, type ToldMembers } from './room-states.ts'
 import { loadTimelines, type RoomTimeline } from './room-timelines.ts'
 import type { Session } from './sessions.ts'
+import { stickyTexts } from './sticky-section.ts'
 import { isElsewhere, leavesElsewhere, strippedRoomState } from './stripped-state.ts'
 import { formatSyncToken, formatTimelineToken, type SyncToken } from './token.ts'
 import { coldSince, loadUserExtras, toDevicePerSync, type UserExtras } from './user-extras.ts'
@@ -77,9 +78,12 @@ export async function buildSync(
     strippedRoomState(ctx, plans, request.reader.userId, session.ignored),
     leavesElsewhere(ctx, plans, request.reader.userId),
   ])
+  const sticky = await stickyTexts(ctx, session, timelines)
   const texts = await describeRooms(ctx, session, request.reader, timelines, states)
   const described = request.filter.eventFields ? picked(texts, onlyFields(request.filter.eventFields)) : texts
-  const rooms = plans.map((plan) => roomText(plan, { timelines, described, extras, user, stripped, left, request }))
+  const rooms = plans.map((plan) =>
+    roomText(plan, { timelines, described, extras, user, stripped, left, sticky, request }),
+  )
   const token = formatSyncToken({
     position: upTo,
     ephemeral: { process: ctx.processId, counter: typingCounter },
@@ -129,6 +133,7 @@ type Parts = {
   readonly user: UserExtras
   readonly stripped: Map<number, string[]>
   readonly left: Map<number, string>
+  readonly sticky: ReadonlyMap<number, readonly string[]>
   readonly request: SyncRequest
 }
 
@@ -152,13 +157,17 @@ function roomText(plan: RoomPlan, parts: Parts): RoomText {
   const extras = parts.extras.get(room)
   const wantsData = parts.request.filter.roomAccountData.allowsRoom(roomId)
   const accountData = wantsData ? (parts.user.roomAccountData.get(room) ?? []) : []
+  const sticky = parts.sticky.get(room) ?? []
   const isEmpty =
-    events.length + state.length + accountData.length === 0 && !timeline.limited && (extras?.isEmpty ?? true)
+    events.length + state.length + accountData.length + sticky.length === 0 &&
+    !timeline.limited &&
+    (extras?.isEmpty ?? true)
   if (isEmpty && !plan.full) return undefined
   const text =
     `{"timeline":{"events":[${events.join(',')}],"limited":${timeline.limited},"prev_batch":"${formatTimelineToken(timeline.start)}"},` +
     `"${stateKey}":{"events":[${state.join(',')}]},"account_data":{"events":[${accountData.join(',')}]}`
-  return named(plan, plan.section === 'join' ? `${text},${extras?.text ?? ''}}` : `${text}}`)
+  const stuck = sticky.length === 0 ? '' : `,"msc4354_sticky":{"events":[${sticky.join(',')}]}`
+  return named(plan, plan.section === 'join' ? `${text}${stuck},${extras?.text ?? ''}}` : `${text}}`)
 }
 
 /** Rooms of which nothing is new but the user's account data for them. */

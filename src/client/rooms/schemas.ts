@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import type { Requester } from '../../accounts/requesters.ts'
+import type { Context } from '../../context.ts'
 import { parseRoomAlias, parseRoomId, type RoomAlias, type RoomId } from '../../matrix/ids.ts'
+import { MAX_STICKY_MS } from '../../matrix/limits.ts'
 
 /** An event type or state key: a text that PostgreSQL can store. Its length in bytes is checked when the event is built. */
 export const text255 = Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' })
@@ -36,6 +38,20 @@ export function parseTransactionId(text: string): string | undefined {
  */
 export function timestampOf(requester: Requester, query: { readonly ts?: number }): { originServerTs?: number } {
   return requester.service !== undefined && query.ts !== undefined ? { originServerTs: query.ts } : {}
+}
+
+/** Milliseconds for which an event is sticky. Spec: MSC4354. */
+export const stickyQuery = {
+  'org.matrix.msc4354.sticky_duration_ms': Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_STICKY_MS })),
+}
+
+/** What a request says of it; nothing where there are no sticky events. */
+export function stickinessOf(
+  { config }: Pick<Context, 'config'>,
+  query: { readonly 'org.matrix.msc4354.sticky_duration_ms'?: number },
+): { stickyMs?: number } {
+  const stickyMs = query['org.matrix.msc4354.sticky_duration_ms']
+  return config.experimental.msc4354 && stickyMs !== undefined ? { stickyMs } : {}
 }
 
 /** Milliseconds after which an event is sent. Spec: MSC4140. */

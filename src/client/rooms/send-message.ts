@@ -6,7 +6,7 @@ import { MatrixError } from '../../matrix/errors.ts'
 import { type EventId, parseEventId, parseRoomId } from '../../matrix/ids.ts'
 import { checkRelation } from '../../rooms/check-relation.ts'
 import { sendEvent } from '../../rooms/send-event.ts'
-import { delayQuery, parseTransactionId, parseType, timestampOf } from './schemas.ts'
+import { delayQuery, parseTransactionId, parseType, stickinessOf, stickyQuery, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}` (v1.19). */
 export const sendMessage = endpoint({
@@ -21,7 +21,7 @@ export const sendMessage = endpoint({
   body: anyObject,
   // A delayed event that is asked for again may come without one.
   mayLackBody: true,
-  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })), ...delayQuery }),
+  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })), ...delayQuery, ...stickyQuery }),
   async handle(ctx, { params, query, body, requester, request }) {
     const { roomId, eventType, txnId } = params
     const isBodiless = !('transfer-encoding' in request.headers) && !(Number(request.headers['content-length']) > 0)
@@ -33,6 +33,7 @@ export const sendMessage = endpoint({
         content: isBodiless ? undefined : body,
         request: `send ${roomId} ${eventType} ${txnId}`,
         ...timestampOf(requester, query),
+        ...stickinessOf(ctx, query),
         delay,
       })
     }
@@ -49,6 +50,7 @@ export const sendMessage = endpoint({
         content: body,
         ...(redacts && { redacts }),
         ...timestampOf(requester, query),
+        ...stickinessOf(ctx, query),
       },
       {
         userNid: requester.userNid,

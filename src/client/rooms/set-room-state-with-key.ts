@@ -5,7 +5,7 @@ import { anyObject } from '../../http/validation.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { setState } from '../../rooms/set-state.ts'
 import { refuseRejection } from '../../server-notices/refuse-rejection.ts'
-import { delayQuery, parseStateKey, parseType, timestampOf } from './schemas.ts'
+import { delayQuery, parseStateKey, parseType, stickinessOf, stickyQuery, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` (v1.19). */
 export const setRoomStateWithKey = endpoint({
@@ -22,7 +22,7 @@ export const setRoomStateWithKey = endpoint({
   params: { roomId: parseRoomId, eventType: parseType, stateKey: parseStateKey },
   rateLimit: { kind: 'message', by: 'user' },
   body: anyObject,
-  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })), ...delayQuery }),
+  query: Type.Object({ ts: Type.Optional(Type.Integer({ minimum: 0 })), ...delayQuery, ...stickyQuery }),
   async handle(ctx, { params, query, body, requester }) {
     const delay = query['org.matrix.msc4140.delay']
     if (delay !== undefined && ctx.config.experimental.msc4140) {
@@ -33,6 +33,7 @@ export const setRoomStateWithKey = endpoint({
         content: body,
         request: `state ${ctx.random.token(9)}`,
         ...timestampOf(requester, query),
+        ...stickinessOf(ctx, query),
         delay,
       })
     }
@@ -45,6 +46,7 @@ export const setRoomStateWithKey = endpoint({
       stateKey: params.stateKey,
       content: body,
       ...timestampOf(requester, query),
+      ...stickinessOf(ctx, query),
     })
     return { event_id: eventId }
   },
