@@ -251,6 +251,7 @@ export const configSchema = section({
     msc4388: Type.Boolean({ default: true }),
     msc3930: Type.Boolean({ default: true }),
     msc4028: Type.Boolean({ default: false }),
+    msc4429: Type.Boolean({ default: true }),
     msc4354: Type.Boolean({ default: false }),
     msc4306: Type.Boolean({ default: false }),
     sliding_sync: Type.Boolean({ default: true }),

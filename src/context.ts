@@ -23,6 +23,7 @@ import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
 import { createPresence, type Presence } from './presence/presence.ts'
 import { createUrlPreviews, type UrlPreviews } from './previews/url-previews.ts'
+import { createProfileUpdates, type ProfileUpdates } from './profiles/profile-updates.ts'
 import { createProfiles, type Profiles } from './profiles/profiles.ts'
 import { createMailDigests, type MailDigests } from './push/mail-digests.ts'
 import { createPushRules, type PushRules } from './push/push-rules.ts'
@@ -85,6 +86,8 @@ export type Context = {
   readonly sentTransactions: SentTransactions
   readonly transactionPruning: TransactionPruning
   readonly profiles: Profiles
+  /** Undefined: nobody is told of them. */
+  readonly profileUpdates: ProfileUpdates | undefined
   readonly relations: Relations
   readonly audiences: Audiences
   readonly threadAudiences: ThreadAudiences
@@ -199,6 +202,7 @@ export async function createContext(
     sentTransactions: createSentTransactions(),
     transactionPruning: createTransactionPruning(base),
     profiles: createProfiles({ ...base, ...storage }),
+    profileUpdates: config.experimental.msc4429 ? createProfileUpdates(storage) : undefined,
     relations: createRelations({ ...base, ...storage }),
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
     stickyEvents: config.experimental.msc4354 ? await createStickyEvents({ ...base, ...storage }) : undefined,

@@ -21,7 +21,7 @@ const lockUser = 'select user_nid from users where user_nid = $1 for update'
 /** Fields that every member event of the user repeats. */
 const inMemberEvents: ReadonlySet<string> = new Set(['displayname', 'avatar_url'])
 
-type Engine = MembershipEngine & Pick<Context, 'sessions' | 'invalidations' | 'log'>
+type Engine = MembershipEngine & Pick<Context, 'sessions' | 'invalidations' | 'log' | 'profileUpdates'>
 
 /**
  * Sets a field of a user's profile, or takes it out when `value` is undefined, and shows it in the user's rooms.
@@ -41,7 +41,9 @@ export async function setProfileField(
     else next.set(key, value)
     return Object.fromEntries(next) as JsonObject
   })
-  if (changed && inMemberEvents.has(key)) await showInRooms(ctx, user)
+  if (!changed) return
+  await ctx.profileUpdates?.changed(user.userNid, key)
+  if (inMemberEvents.has(key)) await showInRooms(ctx, user)
 }
 
 function checkField(key: string, value: Json | undefined): void {

@@ -127,6 +127,14 @@ export type ThreadSubscriptionFact = {
   readonly subscribed: boolean
 }
 
+/** A user of ours changed a field of their profile (MSC4429). */
+export type ProfileFact = {
+  readonly kind: 'profile'
+  readonly position: number
+  readonly userNid: number
+  readonly field: string
+}
+
 /** What followers of the stream are told after a commit. Each has the position it was committed at. */
 export type Fact =
   | EventFact
@@ -138,3 +146,4 @@ export type Fact =
   | RemoteMembershipFact
   | OutgoingToDeviceFact
   | ThreadSubscriptionFact
+  | ProfileFact

@@ -7,6 +7,7 @@ import {
 } from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
 import { insertOutgoingToDevice } from './outgoing-to-device.ts'
+import { saveProfileChanges } from './profile-changes.ts'
 import { saveRemoteMemberships } from './remote-memberships.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
 import {
@@ -67,4 +68,5 @@ export const operations = [
   insertOutgoingToDevice,
   insertDeviceListChanges,
   saveThreadSubscriptions,
+  saveProfileChanges,
 ] as unknown as readonly Operation<never>[]

@@ -4,6 +4,7 @@ import type { Dictionaries } from './dictionaries.ts'
 import { type EventIdFormat, eventIdText } from './event-codec.ts'
 import type { EventStore, StoredEvent } from './events.ts'
 import type { EventFact, Fact, StateChangeFact } from './facts.ts'
+import { profileChangesOfSpan } from './profile-changes.ts'
 import { remoteMembershipsBetween, storedMembershipEvent } from './remote-memberships.ts'
 import { type Membership, membershipOf } from './room-users.ts'
 import { type RoomRow, roomsByNid } from './rooms.ts'
@@ -67,7 +68,7 @@ export function createReadFacts(
 ): ReadFacts {
   return async (after, upTo) => {
     const span = [after, upTo]
-    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows, remote, outgoing, threads] =
+    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows, remote, outgoing, threads, profiles] =
       await Promise.all([
         eventFacts(database, dictionaries, events, after, upTo),
         database.read(receipts, span),
@@ -77,6 +78,7 @@ export function createReadFacts(
         database.read(remoteMembershipsBetween, span),
         database.read(outgoingToDevice, span),
         database.read(threadChangesOfSpan, span),
+        database.read(profileChangesOfSpan, span),
       ])
     const facts: Fact[] = [...ofEvents]
     for (const row of receiptRows) facts.push(...receiptFacts(row))
@@ -101,6 +103,9 @@ export function createReadFacts(
     for (const { position, user_nid: userNid, user_id: userId, room, subscribed, ...row } of threads) {
       const root = eventIdText(row.event_id, row.event_format)
       facts.push({ kind: 'threadSubscription', position, userNid, userId, room, root, subscribed })
+    }
+    for (const { position, user_nid: userNid, field } of profiles) {
+      facts.push({ kind: 'profile', position, userNid, field })
     }
     return facts.sort((one, other) => one.position - other.position)
   }

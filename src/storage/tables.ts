@@ -21,6 +21,7 @@ export type Tables = CoreTables &
   DehydratedDeviceTables &
   RendezvousTables &
   StickyTables &
+  ProfileTables &
   SearchTables &
   PreviewTables
 
@@ -32,6 +33,10 @@ type PreviewTables = {
 type SearchTables = {
   searchable_events: { event_nid: number; key: number; words: string }
   search_progress: { only_row: Generated<boolean>; below: number }
+}
+
+type ProfileTables = {
+  profile_changes: { user_nid: number; field: string; position: number }
 }
 
 type StickyTables = {

@@ -41,6 +41,7 @@ export const filterSchema = Type.Object({
   event_format: Type.Optional(Type.Union([Type.Literal('client'), Type.Literal('federation')])),
   presence: Type.Optional(Type.Object(eventFilter)),
   account_data: Type.Optional(Type.Object(eventFilter)),
+  'org.matrix.msc4429.profile_fields': Type.Optional(Type.Object({ ids: Type.Optional(strings) })),
   room: Type.Optional(
     Type.Object({
       rooms: Type.Optional(roomIds),
@@ -82,9 +83,12 @@ export type SyncFilter = {
   readonly accountData: EventFilter
   readonly presence: EventFilter
   readonly eventFields: readonly string[] | undefined
+  /** Fields of profiles that are told. Spec: MSC4429. */
+  readonly profileFields: readonly string[]
 }
 
 const defaultLimit = 10
+const mostProfileFields = 100
 
 /** @throws MatrixError M_INVALID_PARAM for events in the format of federation, which no client reads. */
 export function compileFilter(filter: FilterJson): SyncFilter {
@@ -102,6 +106,7 @@ export function compileFilter(filter: FilterJson): SyncFilter {
     accountData: compileEventFilter(filter.account_data),
     presence: compileEventFilter(filter.presence),
     eventFields: filter.event_fields,
+    profileFields: filter['org.matrix.msc4429.profile_fields']?.ids?.slice(0, mostProfileFields) ?? [],
   }
 }
 

@@ -48,6 +48,8 @@ export type Session = {
   isStale: boolean
   /** Users of whom the user wants to see nothing. */
   ignored: ReadonlySet<string>
+  /** Some device wants to hear of profiles (MSC4429). */
+  wantsProfiles: boolean
   /** The position of the last change of the user's thread subscriptions. */
   threadsAt: number
   readonly accountData: AccountDataFact[]
@@ -88,7 +90,8 @@ export function roomsOf(rows: readonly SessionRow[]): Map<number, UserRoom> {
 /** Takes in what the stream tells of the user. Events of others in the user's rooms are in the feeds of the rooms. */
 export function applyFact(session: Session, fact: Fact): void {
   if (fact.kind === 'event') applyEvent(session, fact)
-  else if (fact.kind === 'receipt' || fact.kind === 'outgoingToDevice' || fact.userNid !== session.userNid) return
+  else if (fact.kind === 'receipt' || fact.kind === 'outgoingToDevice' || fact.kind === 'profile') return
+  else if (fact.userNid !== session.userNid) return
   else if (fact.kind === 'read') applyRead(session, fact)
   else if (fact.kind === 'accountData') {
     remember(session, session.accountData, fact)

@@ -66,6 +66,7 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
       last: position,
       isStale: under.isStale,
       ignored: ignoredUsers(ignored?.ignored ?? undefined, user.userId),
+      wantsProfiles: false,
       threadsAt: position,
       accountData: [],
       toDevice: [],
@@ -178,6 +179,8 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
         if (own)
           for (const session of tellDeviceList(fact, [...own.rooms.values()].filter(isJoined))) woken.add(session)
         else void resolveDeviceList(fact)
+      } else if (fact.kind === 'profile') {
+        for (const session of sessions.values()) if (session.wantsProfiles) woken.add(session)
       } else if (fact.kind !== 'outgoingToDevice') {
         const session = sessions.peek(fact.userNid)
         if (!session) continue

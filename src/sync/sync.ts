@@ -5,6 +5,7 @@ import { describeRooms } from './describe-rooms.ts'
 import { onlyFields } from './event-fields.ts'
 import type { SyncFilter } from './filter.ts'
 import { presenceEvents } from './presence-events.ts'
+import { profileSection } from './profile-section.ts'
 import { coldReceipts, loadRoomExtras, type RoomExtras } from './room-extras.ts'
 import { planRooms, type RoomPlan } from './room-plan.ts'
 import { loadStates, type ToldMembers } from './room-states.ts'
@@ -79,6 +80,7 @@ export async function buildSync(
     leavesElsewhere(ctx, plans, request.reader.userId),
   ])
   const sticky = await stickyTexts(ctx, session, timelines)
+  const profiles = await profileSection(ctx, session, request, timelines, upTo)
   const texts = await describeRooms(ctx, session, request.reader, timelines, states)
   const described = request.filter.eventFields ? picked(texts, onlyFields(request.filter.eventFields)) : texts
   const rooms = plans.map((plan) =>
@@ -91,7 +93,7 @@ export async function buildSync(
   })
   for (const room of dataAlone(session, plans, user, request)) rooms.push(room)
   const presence = presenceEvents(ctx, session, plans, request, isOurs ? typingSince : undefined)
-  return assemble(rooms, user, presence, token)
+  return assemble(rooms, user, { presence, profiles }, token)
 }
 
 /** What memory does not hold of account data, receipts and messages to the device: one statement, or none. */
@@ -194,7 +196,7 @@ function named(plan: RoomPlan, text: string): RoomText {
 function assemble(
   rooms: readonly RoomText[],
   user: UserExtras,
-  presence: readonly string[],
+  { presence, profiles }: { readonly presence: readonly string[]; readonly profiles: readonly string[] },
   nextBatch: string,
 ): SyncAnswer {
   const sections = { join: [], invite: [], knock: [], leave: [] } as Record<RoomPlan['section'], string[]>
@@ -205,6 +207,7 @@ function assemble(
     fragments.push(`,"rooms":{${nonEmpty.map(([section, texts]) => `"${section}":{${texts.join(',')}}`).join(',')}}`)
   }
   if (presence.length > 0) fragments.push(`,"presence":{"events":[${presence.join(',')}]}`)
+  if (profiles.length > 0) fragments.push(`,"org.matrix.msc4429.users":{${profiles.join(',')}}`)
   fragments.push(user.text, '}')
-  return { fragments, isEmpty: nonEmpty.length + presence.length === 0 && user.isEmpty }
+  return { fragments, isEmpty: nonEmpty.length + presence.length + profiles.length === 0 && user.isEmpty }
 }

@@ -32,6 +32,7 @@ export const getVersions = endpoint({
         ...(experimental.msc4143 && { 'org.matrix.msc4143': true }),
         ...(experimental.msc4155 && { 'org.matrix.msc4155': true }),
         ...(experimental.msc4306 && { 'org.matrix.msc4306': true }),
+        ...(experimental.msc4429 && { 'org.matrix.msc4429': true }),
         ...(experimental.msc4354 && { 'org.matrix.msc4354': true }),
         ...(experimental.sliding_sync && { 'org.matrix.simplified_msc3575': true }),
       },
