@@ -82,10 +82,16 @@ describe('with a database of its own', () => {
     expect((await alice.attempt('get', '/_matrix/client/v1/admin/lock/@bob:a.test')).status).toBe(403)
     const exported = await run(['audit', 'export'], env)
     expect(exported.code).toBe(0)
-    const [entry, ...rest] = exported.stdout
+    const [made, entry, ...rest] = exported.stdout
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line))
+    expect(made).toMatchObject({
+      actor: null,
+      address: 'command line',
+      operation: 'create-user',
+      target: '@alice:a.test',
+    })
     expect(entry).toMatchObject({ actor: '@alice:a.test', status: 403, errcode: 'M_FORBIDDEN', details: null })
     expect(rest).toEqual([])
     const port = new URL(one).port

@@ -1,5 +1,6 @@
 import { createAccount } from '../accounts/create-account.ts'
 import { checkPasswordPolicy } from '../accounts/passwords.ts'
+import { auditAct } from '../http/audited.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { parseUserId, type UserId } from '../matrix/ids.ts'
 import type { Command } from './arguments.ts'
@@ -11,7 +12,9 @@ export async function createUser(command: Command, env: NodeJS.ProcessEnv): Prom
   await withContext(command, env, async (ctx) => {
     const userId = userIdFrom(command.operands[0]!, ctx.domains.default)
     checkPasswordPolicy(ctx.config, password)
-    await createAccount(ctx, { userId, password, isAdmin: command.admin })
+    const details = JSON.stringify({ admin: command.admin })
+    const act = { actor: null, address: 'command line', operation: 'create-user', target: userId, details }
+    await auditAct(ctx, act, () => createAccount(ctx, { userId, password, isAdmin: command.admin }))
     console.log(`Created ${command.admin ? 'the administrator' : 'the user'} ${userId}`)
   })
 }

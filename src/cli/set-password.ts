@@ -1,4 +1,5 @@
 import { changePassword } from '../accounts/change-password.ts'
+import { auditAct } from '../http/audited.ts'
 import { findAccount } from '../storage/accounts.ts'
 import type { Command } from './arguments.ts'
 import { userIdFrom } from './create-user.ts'
@@ -11,10 +12,9 @@ export async function setPassword(command: Command, env: NodeJS.ProcessEnv): Pro
     const userId = userIdFrom(command.operands[0]!, ctx.domains.default)
     const account = await findAccount(ctx.database.db, userId)
     if (account === undefined) throw new Error(`there is no user ${userId}`)
-    await changePassword(ctx, { userId, userNid: account.user_nid }, password, {
-      logOutOthers: true,
-      keepDevice: undefined,
-    })
+    const act = { actor: null, address: 'command line', operation: 'set-password', target: userId, details: null }
+    const options = { logOutOthers: true, keepDevice: undefined }
+    await auditAct(ctx, act, () => changePassword(ctx, { userId, userNid: account.user_nid }, password, options))
     console.log(`Set the password of ${userId} and ended their sessions`)
   })
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Requester } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
+import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { insertAuditEntry, insertAuditOutcome } from '../storage/audit.ts'
 import { clientAuthentication } from './authentication.ts'
@@ -38,7 +39,7 @@ export function audited(endpoint: Endpoint): Endpoint {
     },
     async handle(ctx, call) {
       const trace = traces.get(call.request)!
-      trace.entry = await noteCall(ctx, trace.actor!, operation, call)
+      trace.entry = await noteAct(ctx, { ...actOf(call), actor: trace.actor!.userId, operation })
       return endpoint.handle(ctx, call)
     },
     async around(ctx, { request, address }, work) {
@@ -71,16 +72,37 @@ export function auditedForAdministrators(
     async handle(ctx, call) {
       const requester = call.requester as Requester
       if (!requester.isAdmin || isOwn(call)) return endpoint.handle(ctx, call)
-      const entry = await noteCall(ctx, requester, operationOf(endpoint), call)
-      try {
-        const result = await endpoint.handle(ctx, call)
-        await noteOutcome(ctx, entry, resultOf(result))
-        return result
-      } catch (error) {
-        await noteOutcome(ctx, entry, failureOf(error))
-        throw error
-      }
+      const act = { ...actOf(call), actor: requester.userId, operation: operationOf(endpoint) }
+      return auditAct(ctx, act, async () => endpoint.handle(ctx, call))
     },
+  }
+}
+
+/** What is done with an administrator's power. */
+export type Act = {
+  /** Null: somebody who has the server's secrets, or its machine. */
+  readonly actor: UserId | null
+  readonly address: string
+  readonly operation: string
+  readonly target: string | null
+  /** JSON. */
+  readonly details: string | null
+}
+
+/** Does something with an entry in the audit trail before and its outcome after it. */
+export async function auditAct<Result>(
+  ctx: Pick<Context, 'database' | 'clock'>,
+  act: Act,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const entry = await noteAct(ctx, act)
+  try {
+    const result = await work()
+    await noteOutcome(ctx, entry, resultOf(result))
+    return result
+  } catch (error) {
+    await noteOutcome(ctx, entry, failureOf(error))
+    throw error
   }
 }
 
@@ -88,8 +110,12 @@ function operationOf(endpoint: Endpoint): string {
   return `${endpoint.method.toUpperCase()} ${endpoint.paths[0]}`
 }
 
-async function noteCall(ctx: Context, actor: Requester, operation: string, call: AnyCall): Promise<number> {
-  const values = [ctx.clock.now(), actor.userId, call.address, operation, targetOf(call), detailsOf(call)]
+function actOf(call: AnyCall): Pick<Act, 'address' | 'target' | 'details'> {
+  return { address: call.address, target: targetOf(call), details: detailsOf(call) }
+}
+
+async function noteAct(ctx: Pick<Context, 'database' | 'clock'>, act: Act): Promise<number> {
+  const values = [ctx.clock.now(), act.actor, act.address, act.operation, act.target, act.details]
   const [row] = await ctx.database.read(insertAuditEntry, values)
   return row!.entry
 }
@@ -111,13 +137,13 @@ async function noteFailure(
 ): Promise<void> {
   let { entry } = trace
   if (entry === undefined) {
-    const values = [ctx.clock.now(), trace.actor?.userId ?? null, call.address, call.operation, null, null]
-    entry = (await ctx.database.read(insertAuditEntry, values))[0]!.entry
+    const { address, operation } = call
+    entry = await noteAct(ctx, { actor: trace.actor?.userId ?? null, address, operation, target: null, details: null })
   }
   await noteOutcome(ctx, entry, failureOf(call.error))
 }
 
-async function noteOutcome(ctx: Context, entry: number, outcome: Outcome): Promise<void> {
+async function noteOutcome(ctx: Pick<Context, 'database' | 'clock'>, entry: number, outcome: Outcome): Promise<void> {
   await ctx.database.read(insertAuditOutcome, [entry, ctx.clock.now(), outcome.status, outcome.errcode ?? null])
 }
 

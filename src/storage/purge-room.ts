@@ -67,7 +67,10 @@ export function originalRoomId(expression: string): string {
 
 /** Requests by which our users sent something there. */
 export async function forgetTransactions(query: Query, room: number): Promise<void> {
-  await query('delete from transactions t using events e where e.event_nid = t.event_nid and e.room = $1', [room])
+  await query(
+    'delete from transactions t using events e where e.event_nid = t.event_nid and e.room = $1 and e.timeline is not null',
+    [room],
+  )
 }
 
 /** Finds the events of a room by each of the indexes there are; what no index finds is little. */

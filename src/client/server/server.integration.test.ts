@@ -68,6 +68,9 @@ test('tools that know the secret register users, with each nonce once', async ()
     const body = { nonce, username: 'bob', password: 'pw', admin: false, mac: wrong(nonce) }
     expect(await server.request('post', '/_synapse/admin/v1/register', { body })).toMatchObject({ status: 403 })
   }
+  const audit = await server.ctx.database.db.selectFrom('audit_log').selectAll().orderBy('entry').execute()
+  expect(audit).toHaveLength(6)
+  expect(audit[0]).toMatchObject({ actor: null, target: 'Root', details: '{"admin":true}', address: '127.0.0.1' })
 })
 
 test('without a secret there is no such endpoint', async () => {

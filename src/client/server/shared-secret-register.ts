@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import { createAccount, newUserId } from '../../accounts/create-account.ts'
 import { openSession, tokenHash } from '../../accounts/sessions.ts'
 import type { Config } from '../../config.ts'
+import { auditAct } from '../../http/audited.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { deleteExpiredOneTimeTokens, insertOneTimeToken, takeOneTimeToken } from '../../storage/one-time-tokens.ts'
@@ -55,7 +56,7 @@ export const registerWithSharedSecret = endpoint({
     refresh_token: Type.Optional(Type.Boolean()),
     inhibit_login: Type.Optional(Type.Boolean()),
   }),
-  async handle(ctx, { body, domain }) {
+  async handle(ctx, { body, domain, address }) {
     const taken = await takeOneTimeToken(ctx.database.db, {
       kind: 'nonce',
       token_hash: tokenHash(body.nonce),
@@ -66,15 +67,15 @@ export const registerWithSharedSecret = endpoint({
     const proven = [body.nonce, body.username, body.password, isAdmin ? 'admin' : 'notadmin'].join('\0')
     const expected = createHmac('sha1', ctx.config.registration.shared_secret!).update(proven).digest()
     const given = Buffer.from(body.mac, 'hex')
-    if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
-      throw new MatrixError('M_FORBIDDEN', 'HMAC incorrect')
-    }
-    const userId = newUserId(ctx, body.username, domain)
-    const { userNid } = await createAccount(ctx, {
-      userId,
-      password: body.password,
-      isAdmin,
-      ...(typeof body.displayname === 'string' && { displayName: body.displayname }),
+    const isProven = given.length === expected.length && timingSafeEqual(given, expected)
+    if (!isProven) await ctx.rateLimits.take('admin_refused', address)
+    const details = JSON.stringify({ admin: isAdmin })
+    const act = { actor: null, address, operation: `POST ${path}`, target: body.username, details }
+    const { userId, userNid } = await auditAct(ctx, act, async () => {
+      if (!isProven) throw new MatrixError('M_FORBIDDEN', 'HMAC incorrect')
+      const userId = newUserId(ctx, body.username, domain)
+      const displayName = typeof body.displayname === 'string' ? { displayName: body.displayname } : {}
+      return { userId, ...(await createAccount(ctx, { userId, password: body.password, isAdmin, ...displayName })) }
     })
     if (body.inhibit_login === true) return { user_id: userId, home_server: domain }
     const session = await openSession(ctx, { userId, userNid }, { refreshable: body.refresh_token })
