@@ -254,6 +254,7 @@ export const configSchema = section({
     msc4429: Type.Boolean({ default: true }),
     msc4354: Type.Boolean({ default: false }),
     msc4306: Type.Boolean({ default: false }),
+    legacy_mentions: Type.Boolean({ default: false }),
     sliding_sync: Type.Boolean({ default: true }),
   }),
   unstable: section({

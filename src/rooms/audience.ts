@@ -47,6 +47,16 @@ const rulesOfUser = statement<
    where us.user_nid = $1`,
 )
 
+/** The same where names in what is said count: everybody has to be looked at for themselves. */
+const membersInRoom = statement<Omit<RulesRow, 'type' | 'content'> & { type: string | null; content: string | null }>(
+  'push rules of all members',
+  `select u.user_nid, us.user_id, a.type, a.content from room_users u
+   join accounts using (user_nid) join users us using (user_nid)
+   left join account_data a on a.user_nid = u.user_nid and a.room = 0
+     and a.type in ('m.push_rules', 'm.ignored_user_list')
+   where u.room = $1 and u.membership = 1`,
+)
+
 /** Account data that decides how events count for its user. */
 const decisive: ReadonlySet<string> = new Set(['m.push_rules', 'm.ignored_user_list'])
 
@@ -64,10 +74,10 @@ export function createAudiences(
   const loading = new WeakMap<HotRoom, Promise<void>>()
 
   const read = async (room: HotRoom): Promise<void> => {
-    const rows = await ctx.database.read(rulesInRoom, [room.room])
+    const rows = await ctx.database.read(features.legacy_mentions ? membersInRoom : rulesInRoom, [room.room])
     const listeners = new Map<number, Listener>()
     for (const [nid, own] of Map.groupBy(rows, (row) => row.user_nid)) {
-      const content = (type: string): string | undefined => own.find((row) => row.type === type)?.content
+      const content = (type: string): string | undefined => own.find((row) => row.type === type)?.content ?? undefined
       const listener = listenerOf(own[0]!, content('m.push_rules'), content('m.ignored_user_list'), features)
       if (listener) listeners.set(nid, listener)
     }
@@ -131,10 +141,10 @@ function listenerOf(
 ): Listener | undefined {
   const stored = rulesText === undefined ? undefined : (JSON.parse(rulesText) as StoredPushRules)
   const ignored = ignoredUsers(ignoredText, user.user_id)
-  const hasOwn = stored !== undefined && !hasOnlyDefaults(stored)
+  const hasOwn = features.legacy_mentions || (stored !== undefined && !hasOnlyDefaults(stored))
   if (!hasOwn && ignored.size === 0) return undefined
   const rules = hasOwn
-    ? compileRules(rulesetOf(user.user_id, stored, features), user.user_id)
+    ? compileRules(rulesetOf(user.user_id, stored ?? {}, features), user.user_id)
     : compiledDefaults(features)
   return { userNid: user.user_nid, userId: user.user_id, rules, ignored }
 }

@@ -8,6 +8,7 @@ import type { JsonObject } from '../matrix/json.ts'
 import { MAX_DEPTH } from '../matrix/limits.ts'
 import { signEvent } from '../matrix/signatures.ts'
 import { kindKey } from '../storage/dictionaries.ts'
+import { listenersIn } from './audience.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
 import { mentionedIn } from './unread.ts'
@@ -47,7 +48,7 @@ export async function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly
   }
   const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
   await Promise.all([
-    ctx.audiences.load(room),
+    loadListeners(ctx, room),
     ctx.threadAudiences.load(room, drafts),
     findMentioned(ctx, drafts),
     [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
@@ -58,6 +59,17 @@ export async function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly
       drafts.flatMap((draft) => stateNeededBy(room, draft)),
     ),
   ])
+}
+
+/** Rules that look for the display name of their user in a room need to know it. */
+async function loadListeners(ctx: Pick<Engine, 'audiences' | 'hotRooms'>, room: HotRoom): Promise<void> {
+  await ctx.audiences.load(room)
+  const named = [...listenersIn(room)].filter(({ rules }) => rules.usesDisplayName)
+  if (named.length === 0) return
+  await ctx.hotRooms.load(
+    room,
+    named.map(({ userId }) => ['m.room.member', userId]),
+  )
 }
 
 /** Their numbers must be known; who has none is in no room here. */

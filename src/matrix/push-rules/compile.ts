@@ -1,5 +1,6 @@
 import type { UserId } from '../ids.ts'
 import type { Json, JsonObject } from '../json.ts'
+import { LEGACY_MENTION_RULES } from './default-rules.ts'
 import { parsePath } from './event-facts.ts'
 import { compileGlob, type Glob } from './glob.ts'
 import type { PushAction, PushCondition, PushRule, PushRuleset } from './types.ts'
@@ -39,6 +40,7 @@ export type CompiledCondition =
   | { readonly kind: 'member_count'; readonly least: number; readonly most: number }
   | { readonly kind: 'sender_level'; readonly key: string }
   | { readonly kind: 'thread_subscription'; readonly subscribed: boolean }
+  | { readonly kind: 'without_mentions' }
   | { readonly kind: 'never' }
 
 export type CompiledRule = { readonly conditions: readonly CompiledCondition[]; readonly outcome: PushOutcome }
@@ -67,7 +69,10 @@ const NEVER: CompiledCondition = { kind: 'never' }
 export function compileRules(ruleset: PushRuleset, userId: UserId): CompiledRules {
   const byConditions = (rules: readonly PushRule[]) =>
     rules.filter(isEnabled).map((rule) => ({
-      conditions: (rule.conditions ?? []).map((condition) => compileCondition(condition, userId)),
+      conditions: [
+        ...reservation(rule),
+        ...(rule.conditions ?? []).map((condition) => compileCondition(condition, userId)),
+      ],
       outcome: outcomeOf(rule.actions),
     }))
   const byId = (rules: readonly PushRule[]) =>
@@ -75,7 +80,7 @@ export function compileRules(ruleset: PushRuleset, userId: UserId): CompiledRule
   const override = byConditions(ruleset.override)
   const underride = byConditions(ruleset.underride)
   const content = ruleset.content.filter(isEnabled).map((rule) => ({
-    conditions: [rule.pattern === undefined ? NEVER : eventMatch(BODY, rule.pattern)],
+    conditions: [...reservation(rule), rule.pattern === undefined ? NEVER : eventMatch(BODY, rule.pattern)],
     outcome: outcomeOf(rule.actions),
   }))
   const postcontent = byConditions(ruleset.postcontent ?? [])
@@ -84,6 +89,11 @@ export function compileRules(ruleset: PushRuleset, userId: UserId): CompiledRule
   )
   const [room, sender] = [byId(ruleset.room), byId(ruleset.sender)]
   return { override, content, postcontent, room, sender, underride, usesDisplayName }
+}
+
+/** Spec: v1.16, "Predefined Rules": what looks for mentions in the body is ignored where an event has `m.mentions`. */
+function reservation(rule: PushRule): CompiledCondition[] {
+  return rule.default && LEGACY_MENTION_RULES.has(rule.rule_id) ? [{ kind: 'without_mentions' }] : []
 }
 
 function isEnabled(rule: PushRule): boolean {

@@ -17,11 +17,24 @@ const sound = (value: string): PushAction => ({ set_tweak: 'sound', value })
 const highlight: PushAction = { set_tweak: 'highlight' }
 
 const matches = (key: string, pattern: string): PushCondition => ({ kind: 'event_match', key, pattern })
+const mayNotifyRoom: PushCondition = { kind: 'sender_notification_permission', key: 'room' }
+const mentioned: PushAction[] = ['notify', sound('default'), highlight]
 const twoMembers: PushCondition = { kind: 'room_member_count', is: '2' }
 
 function rule(ruleId: string, conditions: PushCondition[], actions: PushAction[], enabled = true): PushRule {
   return { rule_id: ruleId, default: true, enabled, conditions, actions }
 }
+
+/**
+ * Rules that look for mentions in the body, and do not hold for events that say themselves whom they mention.
+ *
+ * Spec: Client-Server API, "Predefined Rules" (v1.16); removed in v1.17 (MSC4210).
+ */
+export const LEGACY_MENTION_RULES: ReadonlySet<string> = new Set([
+  '.m.rule.contains_display_name',
+  '.m.rule.roomnotif',
+  '.m.rule.contains_user_name',
+])
 
 const poll = (name: string): PushCondition => matches('type', `org.matrix.msc3381.poll.${name}`)
 const ifThere = (isThere: boolean, ...rules: PushRule[]): PushRule[] => (isThere ? rules : [])
@@ -50,15 +63,20 @@ export function defaultRuleset(userId: UserId, features: PushFeatures): PushRule
       rule(
         '.m.rule.is_user_mention',
         [{ kind: 'event_property_contains', key: 'content.m\\.mentions.user_ids', value: userId }],
-        ['notify', sound('default'), highlight],
+        mentioned,
+      ),
+      ...ifThere(
+        features.legacy_mentions,
+        rule('.m.rule.contains_display_name', [{ kind: 'contains_display_name' }], mentioned),
       ),
       rule(
         '.m.rule.is_room_mention',
-        [
-          { kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true },
-          { kind: 'sender_notification_permission', key: 'room' },
-        ],
+        [{ kind: 'event_property_is', key: 'content.m\\.mentions.room', value: true }, mayNotifyRoom],
         ['notify', highlight],
+      ),
+      ...ifThere(
+        features.legacy_mentions,
+        rule('.m.rule.roomnotif', [matches('content.body', '@room'), mayNotifyRoom], ['notify', highlight]),
       ),
       rule('.m.rule.tombstone', [matches('type', 'm.room.tombstone'), matches('state_key', '')], ['notify', highlight]),
       rule('.m.rule.reaction', [matches('type', 'm.reaction')], []),
@@ -70,7 +88,7 @@ export function defaultRuleset(userId: UserId, features: PushFeatures): PushRule
       ),
       ...ifThere(features.msc3930, rule('.org.matrix.msc3930.rule.poll_response', [poll('response')], [])),
     ],
-    content: [],
+    content: ifThere(features.legacy_mentions, userNameRule(userId)),
     ...(features.msc4306 && { postcontent: threadRules }),
     room: [],
     sender: [],
@@ -87,6 +105,12 @@ export function defaultRuleset(userId: UserId, features: PushFeatures): PushRule
       ...ifThere(features.msc3930, ...pollRules),
     ],
   }
+}
+
+/** Spec: v1.16: "Matches any message whose content contains the local part of the user's Matrix ID". */
+function userNameRule(userId: UserId): PushRule {
+  const pattern = userId.slice(1, userId.indexOf(':'))
+  return { rule_id: '.m.rule.contains_user_name', default: true, enabled: true, pattern, actions: mentioned }
 }
 
 const pollRules = ['poll_start', 'poll_end'].flatMap((name) => {

@@ -6,7 +6,7 @@ import { addRule, copyToRoom, parsePushKind, removeRule, setActions, setEnabled 
 import type { StoredPushRules } from './types.ts'
 
 const ALICE = '@alice:example.org'
-const features = { msc3930: false, msc4028: false, msc4306: false }
+const features = { msc3930: false, msc4028: false, msc4306: false, legacy_mentions: false }
 const rule = { actions: ['notify'] }
 const ids = (stored: StoredPushRules) => (stored.rules?.room ?? []).map((known) => known.rule_id)
 

@@ -11,7 +11,7 @@ import type { PushCondition, StoredPushRules } from './types.ts'
 
 const ALICE = '@alice:example.org'
 const BOB = '@bob:example.org'
-const features = { msc3930: false, msc4028: false, msc4306: false }
+const features = { msc3930: false, msc4028: false, msc4306: false, legacy_mentions: false }
 
 function facts(
   type: string,
@@ -269,5 +269,27 @@ describe('what is not in the specification', () => {
     const quiet = setEnabled({}, 'underride', '.m.rule.encrypted', false, features)
     const rules = compileRules(rulesetOf(ALICE, quiet, { ...features, msc4028: true }), ALICE)
     expect(evaluate(rules, facts('m.room.encrypted', {}), { userId: ALICE }).notify).toBe(true)
+  })
+
+  test('legacy mentions: names in the body, unless the event says whom it mentions', () => {
+    const legacy = { ...features, legacy_mentions: true }
+    const rules = compileRules(rulesetOf(ALICE, {}, legacy), ALICE)
+    const highlights = (event: EventFacts, displayName = 'Queen') =>
+      evaluate(rules, event, { userId: ALICE, displayName }).highlight
+    expect(highlights(message('hello alice!'))).toBe(true)
+    expect(highlights(message('hello queen'))).toBe(true)
+    expect(highlights(message('hello malice'))).toBe(false)
+    expect(highlights(message('hello alice', { 'm.mentions': {} }))).toBe(false)
+    expect(highlights(facts('m.room.message', { body: '@room hello' }, { level: 50 }))).toBe(true)
+    expect(highlights(facts('m.room.message', { body: '@room hello' }, { level: 49 }))).toBe(false)
+    expect(defaultOutcome(message('hello alice'), features).highlight).toBe(false)
+    const ids = rulesetOf(ALICE, {}, legacy).override.map((rule) => rule.rule_id)
+    expect(ids.slice(4, 8)).toEqual([
+      '.m.rule.is_user_mention',
+      '.m.rule.contains_display_name',
+      '.m.rule.is_room_mention',
+      '.m.rule.roomnotif',
+    ])
+    expect(rulesetOf(ALICE, {}, legacy).content[0]).toMatchObject({ pattern: 'alice', default: true })
   })
 })

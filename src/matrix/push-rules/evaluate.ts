@@ -99,6 +99,8 @@ function matches(condition: CompiledCondition, evaluation: Evaluation): boolean 
     }
     case 'thread_subscription':
       return facts.threadRoot !== undefined && (reader.isSubscribed ?? false) === condition.subscribed
+    case 'without_mentions':
+      return facts.valueAt('content.m\\.mentions', MENTIONS_PATH) === undefined
     case 'never':
       return false
   }
@@ -109,6 +111,7 @@ function contains(value: Json | undefined, wanted: Json): boolean {
 }
 
 const BODY_PATH = ['content', 'body']
+const MENTIONS_PATH = ['content', 'm.mentions']
 
 /** Spec: "This matches messages where `content.body` contains the owner's display name in that room." */
 function containsDisplayName({ facts, reader: { displayName }, budget }: Evaluation): boolean {
@@ -137,8 +140,6 @@ export function compiledDefaults(features: PushFeatures): CompiledRules {
 export function defaultOutcome(facts: EventFacts, features: PushFeatures): PushOutcome {
   return outcomeFor(compiledDefaults(features), facts, {})
 }
-
-const MENTIONS_PATH = ['content', 'm.mentions']
 
 /** Whom the sender wants to reach, as far as the default rules look at it. Not yet checked against power levels. */
 export function mentionsOf(facts: EventFacts): { readonly userIds: readonly UserId[]; readonly room: boolean } {

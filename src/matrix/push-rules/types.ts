@@ -9,8 +9,16 @@ export const PUSH_KINDS = ['override', 'content', 'postcontent', 'room', 'sender
 
 export type PushKind = (typeof PUSH_KINDS)[number]
 
-/** Which of the default rules that are not in the specification there are: the switches under `experimental`. */
-export type PushFeatures = { readonly msc3930: boolean; readonly msc4028: boolean; readonly msc4306: boolean }
+/**
+ * Which of the default rules that are not in the specification there are: the switches under `experimental`.
+ * `legacy_mentions`: those that were until v1.17, and look for names in what is said.
+ */
+export type PushFeatures = {
+  readonly msc3930: boolean
+  readonly msc4028: boolean
+  readonly msc4306: boolean
+  readonly legacy_mentions: boolean
+}
 
 /** `'notify'`, or `{ set_tweak, value? }`. Historical actions never get this far. */
 export type PushAction = 'notify' | { readonly set_tweak: string; readonly value?: Json }
