@@ -30,7 +30,7 @@ import {
   saveMemberships,
   saveReadPositions,
 } from '../storage/room-users.ts'
-import { insertSearchableEvents, searchableRow } from '../storage/searchable-events.ts'
+import { insertSearchableEvents, lexemesOf, searchKeyCodes } from '../storage/searchable-events.ts'
 import { insertStickyEvents } from '../storage/sticky-events.ts'
 import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
@@ -176,7 +176,16 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
 function writeSearchable(batch: Batch, room: HotRoom, stored: StoredEvent): void {
   if (stored.timeline === null || stored.redactedBy !== null || room.get('m.room.encryption', '')) return
   const found = searchableWords(stored.event.pdu)
-  if (found) batch.add(insertSearchableEvents, searchableRow(stored, found.key, found.words))
+  if (!found) return
+  batch.add(insertSearchableEvents, {
+    event_nid: stored.nid,
+    room: room.room,
+    key: searchKeyCodes[found.key],
+    sender: stored.senderNid,
+    timeline: stored.timeline,
+    origin_server_ts: stored.event.pdu.origin_server_ts,
+    words: lexemesOf(room.room, found.words),
+  })
 }
 
 function replacedBy({ ref, changes, room }: Appended): StoredEvent | undefined {

@@ -6,8 +6,9 @@ import {
   eventsToIndex,
   indexedDownTo,
   insertOldSearchable,
+  lexemesOf,
   noteIndexed,
-  searchableRow,
+  searchKeyCodes,
 } from '../storage/searchable-events.ts'
 import { searchableWords } from './searchable.ts'
 
@@ -65,9 +66,9 @@ async function bringIn(ctx: Engine, stop: AbortSignal): Promise<void> {
     const events = await ctx.database.read(eventsToIndex, [below, portion])
     const rows = events.flatMap(({ event_nid: nid, room, type, content }) => {
       const found = content === null ? undefined : searchableWords({ type, content: JSON.parse(content) as JsonObject })
-      return found ? searchableRow({ nid, room }, found.key, found.words) : []
+      return found ? { nid, key: searchKeyCodes[found.key], words: lexemesOf(room, found.words) } : []
     })
-    const columns = [rows.map((row) => row.event_nid), rows.map((row) => row.key), rows.map((row) => row.words)]
+    const columns = [rows.map(({ nid }) => nid), rows.map(({ key }) => key), rows.map(({ words }) => words)]
     await ctx.database.read(insertOldSearchable, columns)
     below = events.length < portion ? 0 : events.at(-1)!.event_nid
     await ctx.database.read(noteIndexed, [below])

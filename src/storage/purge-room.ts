@@ -18,8 +18,11 @@ const tablesOfUsers = ['push_exceptions', 'account_data', 'remote_memberships']
 /** Small ones, which go at once. */
 const smallTables = ['room_users', 'room_aliases', 'published_rooms', 'network_rooms', 'server_notice_rooms']
 
+/** What goes with the events it is about, by itself. */
+const goesWithEvents = ['searchable_events']
+
 /** Every table with something about rooms, but for what stays: the number itself, and reports. */
-export const tablesPurged = [...tablesOfRooms, ...tablesOfUsers, ...smallTables, 'events']
+export const tablesPurged = [...tablesOfRooms, ...tablesOfUsers, ...smallTables, 'events', ...goesWithEvents]
 
 /**
  * Makes a room unknown at once: its number is nobody's any more, so whoever remembers the number finds nothing, and the room

@@ -7,24 +7,40 @@ import { operation } from './writer.ts'
 export const searchKeyCodes = { 'content.body': 1, 'content.name': 2, 'content.topic': 3 } as const
 export type SearchKey = keyof typeof searchKeyCodes
 
-export type SearchableRow = { event_nid: number; key: number; words: string }
+export type SearchableRow = {
+  event_nid: number
+  room: number
+  key: number
+  sender: number
+  timeline: number
+  origin_server_ts: number
+  words: string
+}
 
 /** Before `redact events`, so that what is redacted in the same batch is forgotten. */
 export const insertSearchableEvents = operation<SearchableRow>(
   'insert searchable_events',
-  { event_nid: 'int8', key: 'int2', words: 'text' },
-  `insert into searchable_events (event_nid, key, words) select event_nid, key, words::tsvector from $rows
-   on conflict do nothing`,
+  {
+    event_nid: 'int8',
+    room: 'int4',
+    key: 'int2',
+    sender: 'int4',
+    timeline: 'int8',
+    origin_server_ts: 'int8',
+    words: 'text',
+  },
+  `insert into searchable_events (event_nid, room, key, sender, timeline, origin_server_ts, words)
+   select event_nid, room, key, sender, timeline, origin_server_ts, words::tsvector from $rows on conflict do nothing`,
 )
 
-/** @param words Letters and digits alone, in their order. */
-export function searchableRow(event: { nid: number; room: number }, key: SearchKey, words: readonly string[]) {
+/**
+ * The text of a tsvector: the room of an event, and its words at their places.
+ *
+ * @param words Letters and digits alone, in their order.
+ */
+export function lexemesOf(room: number, words: readonly string[]): string {
   const lexemes = words.map((word, index) => `'${word}':${Math.min(index + 1, maxPosition)}`)
-  return {
-    event_nid: event.nid,
-    key: searchKeyCodes[key],
-    words: `'${roomLexeme(event.room)}' ${lexemes.join(' ')}`,
-  }
+  return `'${roomLexeme(room)}' ${lexemes.join(' ')}`
 }
 
 /** PostgreSQL knows no larger one. */
@@ -63,32 +79,39 @@ export type SearchQuery = {
   readonly limit: number
 }
 
-// The order is that of the results; `total` is there also when the page is empty.
+// The order is that of the results; `total` is there also when the page is empty. Only what is ordered by it is ranked as a whole.
 const searchBy = (order: 'rank' | 'recent'): string => {
+  const rank = 'ts_rank(s.words, $2::tsquery) as rank'
   const place = order === 'rank' ? 'rank, origin_server_ts, event_nid' : 'origin_server_ts, event_nid'
   const after = order === 'rank' ? '($8::float4, $9::int8, $10::int8)' : '($9::int8, $10::int8)'
+  const ordered = `${place.replaceAll(',', ' desc,')} desc`
   return `with hits as materialized (
-      select e.event_nid, e.room, e.origin_server_ts, ts_rank(s.words, $2::tsquery) as rank
-      from searchable_events s join events e using (event_nid)
+      select s.event_nid, s.room, s.origin_server_ts${order === 'rank' ? `, ${rank}` : ''}
+      from searchable_events s
       join unnest($4::int[], $5::int8[], $6::int8[]) as v(room, first, last)
-        on v.room = e.room and e.timeline between v.first and v.last
-      where s.words @@ $1::tsquery and s.key = any($3::int2[]) and e.redacted_by is null
-        and ($7::int is null or e.sender = $7))
-    select t.total, page.* from (select count(*)::int as total from hits) t left join lateral (
-      select * from hits where $8::float4 is null or (${place}) < ${after}
-      order by ${place.replaceAll(',', ' desc,')} desc limit $11) page on true
-    order by ${place.replaceAll(',', ' desc,')} desc`
+        on v.room = s.room and s.timeline between v.first and v.last
+      where s.words @@ $1::tsquery and s.key = any($3::int2[]) and ($7::int is null or s.sender = $7)),
+    page as materialized (
+      select * from hits where $8::float4 is null or (${place}) < ${after} order by ${ordered} limit $11)
+    select t.total, p.* from (select count(*)::int as total from hits) t left join lateral (
+      select page.event_nid, page.room, page.origin_server_ts, ${order === 'rank' ? 'page.rank' : rank}
+      from page${order === 'rank' ? '' : ' join searchable_events s using (event_nid)'}) p on true
+    order by ${ordered}`
 }
 const searches = { rank: searchBy('rank'), recent: searchBy('recent') }
+
+/** With more rooms than these the index looks for the words alone, which is faster then. */
+const fewRooms = 4
 
 /** Events with all the words. */
 export async function searchEvents(query: Query, wanted: SearchQuery): Promise<{ total: number; hits: SearchHit[] }> {
   const words = wanted.words.map((word) => `'${word}'`).join(' & ')
   const rooms = [...new Set(wanted.spans.map(({ room }) => room))].map((room) => `'${roomLexeme(room)}'`)
+  const inRooms = rooms.length <= fewRooms ? ` & (${rooms.join(' | ')})` : ''
   const rows = await query<SearchHit & { total: number; event_nid: number | null }>(
     searches[wanted.byRank ? 'rank' : 'recent'],
     [
-      `(${words}) & (${rooms.join(' | ')})`,
+      `(${words})${inRooms}`,
       words,
       wanted.keys.map((key) => searchKeyCodes[key]),
       wanted.spans.map(({ room }) => room),
@@ -126,8 +149,9 @@ export const eventsToIndex = statement<{ event_nid: number; room: number; type: 
 /** What the writer inserts, by itself; not what was redacted meanwhile. */
 export const insertOldSearchable = statement<never>(
   'insert old searchable events',
-  `insert into searchable_events (event_nid, key, words)
-   select r.event_nid, r.key, r.words::tsvector from unnest($1::int8[], $2::int2[], $3::text[]) as r(event_nid, key, words)
+  `insert into searchable_events (event_nid, room, key, sender, timeline, origin_server_ts, words)
+   select e.event_nid, e.room, r.key, e.sender, e.timeline, e.origin_server_ts, r.words::tsvector
+   from unnest($1::int8[], $2::int2[], $3::text[]) as r(event_nid, key, words)
    join events e on e.event_nid = r.event_nid and e.redacted_by is null and e.timeline is not null
    for share of e
    on conflict do nothing`,

@@ -31,7 +31,15 @@ type PreviewTables = {
 }
 
 type SearchTables = {
-  searchable_events: { event_nid: number; key: number; words: string }
+  searchable_events: {
+    event_nid: number
+    key: number
+    words: string
+    room: number
+    sender: number
+    timeline: number
+    origin_server_ts: number
+  }
   search_progress: { only_row: Generated<boolean>; below: number }
 }
 

@@ -119,6 +119,10 @@ test('what is around a result, who they were then, and the state of the room', a
   expect(around(before.chunk)).toEqual(['Message number 1'])
   const after = await alice.get(path, { dir: 'f', from: context.end, limit: 1 })
   expect(around(after.chunk)).toEqual(['Message number 6'])
+  const capped = await search(alice, 'message 4', {
+    event_context: { before_limit: 1_000_000, after_limit: 1_000_000 },
+  })
+  expect(capped.results[0].context.events_before.length).toBeLessThanOrEqual(20)
   const state: Answer[] = found.state[room]
   expect(state.find(({ type }) => type === 'm.room.name').content).toEqual({ name: 'Room' })
   expect(state.find(({ type }) => type === 'm.room.member').content.displayname).toBe('Alice now')
@@ -178,6 +182,7 @@ test.each(['rank', 'recent'])('what is redacted is gone from the index (%s)', as
   await alice.put(`/rooms/${encodeURIComponent(room)}/redact/${encodeURIComponent(gone)}/t1`)
   expect(bodies(await search(alice, 'unique', { order_by }))).toEqual(['unique kept'])
   expect(await size()).toBe(before - 1)
+  expect(JSON.stringify(await search(alice, 'kept', { event_context: {} }))).not.toContain('regrettable')
 })
 
 test('switched on later it finds what was said before; switched off it finds and keeps nothing', async () => {
