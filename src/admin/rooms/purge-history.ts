@@ -77,10 +77,11 @@ export const runPurgeHistory: RunJob = async (ctx, { subject, parameters, result
       pruned.map((pdu) => JSON.stringify(pdu.content)),
       pruned.map((pdu, index) => restOf(pdu, events[index]!.inColumns)),
     ])
-    ctx.invalidations.publish('room', room.roomId)
     purged += events.length
     await note({ purged })
   }
+  // Every process forgets what it remembers of what was said.
+  if (!stop.aborted) ctx.invalidations.publish('room', room.roomId)
   return { purged }
 }
 
