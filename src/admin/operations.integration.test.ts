@@ -125,3 +125,12 @@ test('what administrators do by the client API is in the audit trail, and what i
   ])
   expect(entries[0].details).toEqual({ locked: true })
 })
+
+test('what is looked for by a third-party id is in the audit trail by that id', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  await root.attempt('get', `${admin}/threepid/email/users/a@b.example`)
+  await root.attempt('get', `${admin}/auth_providers/oidc/users/a1`)
+  const { entries } = await root.get('/_chappe/admin/v1/audit', { dir: 'f', limit: 2 })
+  expect(entries.map((one: { target: string }) => one.target)).toEqual(['a@b.example', 'a1'])
+})

@@ -147,12 +147,15 @@ async function noteOutcome(ctx: Pick<Context, 'database' | 'clock'>, entry: numb
   await ctx.database.read(insertAuditOutcome, [entry, ctx.clock.now(), outcome.status, outcome.errcode ?? null])
 }
 
+/** Parameters that say of what kind the next one is, and secrets. */
+const notTargets: ReadonlySet<string> = new Set(['token', 'medium', 'provider'])
+
 /** What the call is about: a parameter of the path, or the user whom the body names. */
 function targetOf({ params, body }: AnyCall): string | null {
   if (params.serverName !== undefined && params.mediaId !== undefined) {
     return `mxc://${params.serverName}/${params.mediaId}`
   }
-  const first = Object.entries(params).find(([name]) => name !== 'token')
+  const first = Object.entries(params).find(([name]) => !notTargets.has(name))
   if (first) return first[1].slice(0, 255)
   const userId = (body as JsonObject | undefined)?.user_id
   return typeof userId === 'string' ? userId.slice(0, 255) : null

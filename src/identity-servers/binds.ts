@@ -89,6 +89,9 @@ export async function unbindAll(ctx: Engine, user: User): Promise<UnbindResult> 
   return result
 }
 
+/** What the name of who is asked is called in what is signed: by the specification, and by the servers there are. */
+const destinationNames = ['destination', 'destination_is'] as const
+
 /** The request is signed by the user's domain, since the user may have no access token there any more. */
 async function askToUnbind(
   ctx: Engine,
@@ -100,15 +103,18 @@ async function askToUnbind(
   const body: JsonObject = { mxid: user.userId, threepid: { medium, address } }
   const origin = serverNameOf(user.userId)
   const key = ctx.domains.keyOf(origin)
-  const parties = { origin, destination: server.name }
-  const request = { method: 'POST', uri: identityPath + path, ...parties, content: body }
-  const signature = signJson(request, origin, key).signatures[origin]![key.keyId]!
-  const authorization = `X-Matrix origin="${origin}",destination="${server.name}",key="${key.keyId}",sig="${signature}"`
   try {
-    const answer = await ctx.identityServers.ask(server, { method: 'POST', path, body, authorization })
-    return answer.status === 200
+    for (const destination of destinationNames) {
+      const request = { method: 'POST', uri: identityPath + path, origin, [destination]: server.name, content: body }
+      const signature = signJson(request, origin, key).signatures[origin]![key.keyId]!
+      const parties = `origin="${origin}",destination="${server.name}"`
+      const authorization = `X-Matrix ${parties},key="${key.keyId}",sig="${signature}"`
+      const answer = await ctx.identityServers.ask(server, { method: 'POST', path, body, authorization })
+      if (answer.status === 200) return true
+      if (answer.status !== 401 && answer.status !== 403) return false
+    }
   } catch {
     ctx.log.info({ server: server.name }, 'An identity server does not answer')
-    return false
   }
+  return false
 }

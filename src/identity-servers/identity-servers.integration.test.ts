@@ -212,3 +212,19 @@ test('without identity servers nothing of it is there', async () => {
   const body = { mxid: '@a:a.test', invites: [] }
   expect((await server.request('put', '/_matrix/federation/v1/3pid/onbind', { body })).status).toBe(404)
 })
+
+test('an identity server that signs otherwise is asked once more, and clients are told the first', async () => {
+  await using both = await withIdentity()
+  const { identity, server } = both
+  const bob = await server.register('bob')
+  await bob.post('/account/3pid/bind', creds(identity))
+  identity.answers.set('/3pid/unbind', { status: 403, body: { errcode: 'M_FORBIDDEN', error: 'x' } })
+  const threepid = { medium: 'email', address: 'bob@b.example' }
+  expect(await bob.post('/account/3pid/unbind', threepid)).toEqual({ id_server_unbind_result: 'no-support' })
+  expect(paths(identity).slice(1)).toEqual(['POST /3pid/unbind', 'POST /3pid/unbind'])
+  const known = await server.request('get', '/.well-known/matrix/client')
+  expect(known.body['m.identity_server']).toBeUndefined()
+  await using other = await startTestServer({ config: { mail: { identity_servers: ['id.example', 'other.example'] } } })
+  const told = await other.request('get', '/.well-known/matrix/client')
+  expect(told.body['m.identity_server']).toEqual({ base_url: 'https://id.example' })
+})

@@ -11,7 +11,8 @@ export type IdentityAnswer = { readonly status: number; readonly body: JsonObjec
 
 /** The identity servers that the operator lists (`mail.identity_servers`); no other is ever talked to. */
 export type IdentityServers = {
-  readonly isOn: boolean
+  /** The address of the first one, as clients are told it; not one that is listed with an address of the operator's own. */
+  readonly forClients: string | undefined
   /** @returns undefined for a server that is not listed. */
   find(name: string): IdentityServer | undefined
   /** @throws MatrixError M_SERVER_NOT_TRUSTED for a server that is not listed. */
@@ -47,9 +48,10 @@ export function createIdentityServers(config: Pick<Config, 'mail'>): IdentitySer
       return [url.host, { name: url.host, url }] as const
     }),
   )
+  const first = config.mail.identity_servers.find((text) => !text.includes('://'))
   const find = (name: string) => listed.get(name.toLowerCase())
   return {
-    isOn: listed.size > 0,
+    forClients: first === undefined ? undefined : `https://${first}`,
     find,
     get(name) {
       const server = find(name)
