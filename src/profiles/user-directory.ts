@@ -14,9 +14,9 @@ type Row = { user_id: UserId; fields: string | null; member: string | null; is_n
 /** Users whose name begins so of whom it is looked whether the searcher shares a room with them. */
 const maxNamed = 30_000
 /** Users that are looked at closely: of those one shares a room with, of all by their names, and by their ids. */
-const maxNear = 1000
-const maxFar = 1000
-const maxById = 500
+const maxNear = 500
+const maxFar = 500
+const maxById = 200
 /** Users that are ranked. */
 const maxKnown = 500
 
@@ -25,9 +25,9 @@ const largeRoom = 5000
 
 const isJoined = `membership = ${membershipCodes.join}`
 
-/** One by one, which costs the same in a room of any size. */
+/** One by one, by all rooms of each: fewer than to look for every room of the searcher's, and the same in a room of any size. */
 const sharesRoom = `(select true from room_users b where b.user_nid = one.user_nid and b.${isJoined}
-       and b.room = any (array(select room from mine)) limit 1) is not null`
+       and (b.room + 0) = any (array(select room from mine)) limit 1) is not null`
 
 /**
  * Users whose name or id begins so, of whom the searcher may know. Everything is bounded, so that a single letter costs little
