@@ -142,11 +142,13 @@ export const deletePushExceptions = operation<{ user_nid: number; room: number; 
        or not exists (select from event_relations t where t.event_nid = x.event_nid and t.relation = 'm.thread'))`,
 )
 
+/** Of what was read in a thread, what was read in the main timeline too: until then the room's counts are made with it. */
 export const deleteThreadExceptions = operation<{ user_nid: number; room: number; root: Buffer; up_to: number }>(
   'delete push exceptions of a thread',
   { user_nid: 'int4', room: 'int4', root: 'bytea', up_to: 'int8' },
   `delete from push_exceptions x using $rows
    where x.user_nid = r.user_nid and x.room = r.room and x.event_nid <= r.up_to
+     and x.event_nid <= (select read_position from room_users u where u.user_nid = r.user_nid and u.room = r.room)
      and exists (select from event_relations t
        where t.room = r.room and t.parent = r.root and t.relation = 'm.thread' and t.event_nid = x.event_nid)`,
 )
