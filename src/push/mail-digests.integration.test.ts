@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { passwordOf, type TestClient } from '../testing/index.ts'
+import { passwordOf, startTestServer, type TestClient } from '../testing/index.ts'
 import { proved, startMailing } from '../testing/mail-users.ts'
 
 const address = 'alice@b.example'
@@ -126,4 +126,23 @@ test('operators can do without', async () => {
   await using mailing = await startMailing({ notifications: false })
   const alice = await withAddress(mailing)
   expect((await alice.attempt('post', '/pushers/set', { body: pusher })).body.errcode).toBe('M_INVALID_PARAM')
+})
+
+test('of two processes one sends, and what it leaves the other does', async () => {
+  await using mailing = await startMailing({ digest_delay_seconds: 2 }, { redis: true })
+  const { server, mails } = mailing
+  const other = await startTestServer({ sharing: server })
+  const alice = await withAddress(mailing)
+  const bob = await server.register('bob')
+  await other.adopt(alice).post('/pushers/set', pusher)
+  const room = await bob.createRoom({ name: 'Hall', preset: 'public_chat' })
+  await alice.join(room)
+  await say(other.adopt(bob), room, 'x')
+  const gathered = async () => (await server.ctx.database.db.selectFrom('mail_digests').selectAll().execute()).length
+  await expect.poll(gathered, { timeout: 10_000 }).toBe(1)
+  // Whichever it was that gathered it, or would have sent it.
+  await other.close()
+  expect((await mails.next()).text).toContain('* Hall (1)')
+  await expect.poll(gathered, { timeout: 10_000 }).toBe(0)
+  expect(mails.received).toHaveLength(2)
 })
