@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { endpoint } from '../http/endpoint.ts'
 import { type AuditEntry, auditEntries } from '../storage/audit.ts'
-import { limit } from './schemas.ts'
+import { limit, text } from './schemas.ts'
 
 /** The audit trail, newest first unless `dir` is `f`. */
 export const getAudit = endpoint({
@@ -12,9 +12,9 @@ export const getAudit = endpoint({
     from: Type.Optional(Type.Integer({ minimum: 0 })),
     limit,
     dir: Type.Optional(Type.Union([Type.Literal('b'), Type.Literal('f')])),
-    actor: Type.Optional(Type.String()),
-    target: Type.Optional(Type.String()),
-    operation: Type.Optional(Type.String()),
+    actor: Type.Optional(text),
+    target: Type.Optional(text),
+    operation: Type.Optional(text),
     since: Type.Optional(Type.Integer()),
     until: Type.Optional(Type.Integer()),
     failed: Type.Optional(Type.Boolean()),

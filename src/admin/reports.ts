@@ -11,7 +11,7 @@ import {
   reportById,
 } from '../storage/admin-reports.ts'
 import type { StoredEvent } from '../storage/events.ts'
-import { dir, from, limit, nextToken } from './schemas.ts'
+import { dir, from, limit, nextToken, text } from './schemas.ts'
 
 function parseReportId(text: string): string | undefined {
   return /^\d{1,15}$/.test(text) ? text : undefined
@@ -42,9 +42,9 @@ export const listEventReports = endpoint({
   auth: 'admin',
   query: Type.Object({
     ...page,
-    user_id: Type.Optional(Type.String()),
-    room_id: Type.Optional(Type.String()),
-    event_sender_user_id: Type.Optional(Type.String()),
+    user_id: Type.Optional(text),
+    room_id: Type.Optional(text),
+    event_sender_user_id: Type.Optional(text),
   }),
   async handle(ctx, { query }) {
     const filter = {
@@ -90,7 +90,7 @@ export const listUserReports = endpoint({
   method: 'get',
   path: '/_synapse/admin/v1/user_reports',
   auth: 'admin',
-  query: Type.Object({ ...page, user_id: Type.Optional(Type.String()), target_user_id: Type.Optional(Type.String()) }),
+  query: Type.Object({ ...page, user_id: Type.Optional(text), target_user_id: Type.Optional(text) }),
   async handle(ctx, { query }) {
     const filter = {
       about: 'users',

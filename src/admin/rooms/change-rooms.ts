@@ -15,6 +15,7 @@ import { setState } from '../../rooms/set-state.ts'
 import { blockRoom as block, extremitiesOf, findBlock, joinedUserIds, unblockRoom } from '../../storage/admin-rooms.ts'
 import { localAccount } from '../local-account.ts'
 import { parseRoomIdOrAlias, userIdText } from '../parsers.ts'
+import { text } from '../schemas.ts'
 import { knownRoom } from './known-room.ts'
 
 const params = { roomId: parseRoomId }
@@ -53,8 +54,8 @@ export const joinUser = endpoint({
   auth: 'admin',
   params: { roomIdOrAlias: parseRoomIdOrAlias },
   query: Type.Object({
-    server_name: Type.Optional(Type.Array(Type.String())),
-    via: Type.Optional(Type.Array(Type.String())),
+    server_name: Type.Optional(Type.Array(text, { maxItems: 100 })),
+    via: Type.Optional(Type.Array(text, { maxItems: 100 })),
   }),
   body: Type.Object({ user_id: userIdText }),
   async handle(ctx, { params, query, body, requester }) {

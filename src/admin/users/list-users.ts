@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { listUsers as list, userOrders } from '../../storage/admin-users.ts'
-import { dir, from, limit, nextToken } from '../schemas.ts'
+import { dir, from, limit, nextToken, text } from '../schemas.ts'
 import { listedUserAnswer } from './user-answer.ts'
 
 const query = {
@@ -10,13 +10,13 @@ const query = {
   limit,
   dir,
   order_by: Type.Optional(Type.String()),
-  user_id: Type.Optional(Type.String()),
-  name: Type.Optional(Type.String()),
+  user_id: Type.Optional(text),
+  name: Type.Optional(text),
   guests: Type.Optional(Type.Boolean()),
   admins: Type.Optional(Type.Boolean()),
   deactivated: Type.Optional(Type.Boolean()),
   locked: Type.Optional(Type.Boolean()),
-  not_user_type: Type.Optional(Type.Array(Type.String())),
+  not_user_type: Type.Optional(Type.Array(text, { maxItems: 100 })),
 }
 
 /** All accounts. In v2 `deactivated` and `locked` let such accounts in, in v3 `deactivated` asks for them alone. */

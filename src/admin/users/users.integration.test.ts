@@ -170,3 +170,47 @@ test('who has lost their keys may be let replace them', async () => {
   await root.post(path)
   expect((await upload(other)).status).toBe(200)
 })
+
+test('rights are given and taken, names looked up, and nobody is banned without knowing it', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const v1 = '/_synapse/admin/v1'
+  const rights = `${v1}/users/${enc(alice.userId)}/admin`
+  expect(await root.get(rights)).toEqual({ admin: false })
+  expect((await alice.attempt('get', rights)).status).toBe(403)
+  expect(await root.put(rights, { admin: true })).toEqual({})
+  expect(await alice.get(rights)).toEqual({ admin: true })
+  await alice.put(`${v1}/users/${enc(root.userId)}/admin`, { admin: false })
+  expect((await root.attempt('get', rights)).status).toBe(403)
+  expect((await alice.attempt('put', rights, { body: { admin: false } })).status).toBe(403)
+
+  const suspend = `${v1}/suspend/${enc(bob.userId)}`
+  expect(await alice.put(suspend, { suspend: true })).toEqual({ [`user_${bob.userId}_suspended`]: true })
+  expect((await bob.attempt('post', '/createRoom', { body: {} })).body.errcode).toBe('M_USER_SUSPENDED')
+  await alice.put(suspend, { suspend: false })
+  await bob.createRoom()
+  expect((await alice.attempt('put', `${v1}/suspend/${enc(alice.userId)}`, { body: { suspend: true } })).status).toBe(
+    403,
+  )
+  const shadow = `${v1}/users/${enc(bob.userId)}/shadow_ban`
+  expect((await alice.attempt('post', shadow, { body: {} })).body.errcode).toBe('M_UNRECOGNIZED')
+  expect(await alice.delete(shadow)).toEqual({})
+
+  expect(await alice.get(`${v1}/username_available`, { username: 'carol' })).toEqual({ available: true })
+  const taken = await alice.attempt('get', `${v1}/username_available`, { query: { username: 'bob' } })
+  expect(taken).toMatchObject({ status: 400, body: { errcode: 'M_USER_IN_USE' } })
+  const v3 = await alice.get('/_synapse/admin/v3/users', { deactivated: false })
+  expect(v3.users.map((user: { name: string }) => user.name)).toEqual([alice.userId, bob.userId, root.userId])
+  expect(await alice.get(`${v1}/background_updates/enabled`)).toEqual({ enabled: true })
+
+  await alice.post(`${v1}/reset_password/${enc(bob.userId)}`, { new_password: 'an entirely new one' })
+  expect((await bob.attempt('get', '/account/whoami')).status).toBe(401)
+  await server.logIn('bob', { password: 'an entirely new one' })
+  expect((await alice.attempt('post', `${v1}/deactivate/${enc(alice.userId)}`, { body: {} })).status).toBe(403)
+  const bad = { threepids: [{ medium: 'email', address: 'no address' }] }
+  expect((await alice.attempt('put', `/_synapse/admin/v2/users/${enc(bob.userId)}`, { body: bad })).status).toBe(400)
+  const phone = { threepids: [{ medium: 'msisdn', address: '1' }] }
+  const refused = await alice.attempt('put', `/_synapse/admin/v2/users/${enc(bob.userId)}`, { body: phone })
+  expect(refused.body.errcode).toBe('M_THREEPID_MEDIUM_NOT_SUPPORTED')
+})
