@@ -76,6 +76,8 @@ test('what a room elsewhere is, for who may know of it', async () => {
   // Nobody makes this server ask others without being known.
   const unknown = `/_matrix/client/v1/room_summary/${encodeURIComponent(open)}?via=${encodeURIComponent(nameOf(one))}`
   expect((await other.request('get', unknown)).status).toBe(404)
+  const alias = encodeURIComponent(`#open:${nameOf(one)}`)
+  expect((await other.request('get', `/_matrix/client/v1/room_summary/${alias}`)).status).toBe(404)
 
   const closed = await alice.createRoom({ name: 'Closed' })
   expect((await summary(bob, closed)).status).toBe(404)

@@ -14,11 +14,13 @@ const maxBytes = 4 * 1024 * 1024
 const mostRooms = 1000
 /** Servers asked about one room. */
 const mostServers = 3
-/** Milliseconds that an answer is remembered, and that a server is not asked again which cannot be reached. */
+/** Milliseconds that an answer is remembered, and that a server is asked nothing which cannot be reached. */
 const answerLife = 5 * 60_000
 const failureLife = 60_000
 /** Of all answers together, by the bytes of their JSON. */
 const mostRemembered = 32 * 1024 * 1024
+
+const mostUnreachable = 1000
 
 type Remembered = { readonly told: ToldSpace | undefined; readonly size: number }
 
@@ -30,11 +32,13 @@ type Remembered = { readonly told: ToldSpace | undefined; readonly size: number 
  */
 export function createRemoteHierarchy(federation: Federation): RemoteServers['hierarchy'] {
   const { ctx, client, allowList } = federation
+  const perf = { now: () => ctx.clock.monotonic() }
   const remembered = new LRUCache<string, Remembered>({
     maxSize: mostRemembered,
     sizeCalculation: ({ size }) => size,
-    perf: { now: () => ctx.clock.monotonic() },
+    perf,
   })
+  const unreachable = new LRUCache<ServerName, true>({ max: mostUnreachable, ttl: failureLife, perf })
   const underWay = new Map<string, Promise<ToldSpace | undefined>>()
 
   const ask = async (key: string, server: ServerName, asker: ServerName, roomId: RoomId, suggestedOnly: boolean) => {
@@ -48,8 +52,7 @@ export function createRemoteHierarchy(federation: Federation): RemoteServers['hi
     } catch (error) {
       ctx.log.debug({ server, roomId, error: (error as Error).message }, 'A server did not tell of a space')
       // Who is refused may be let in the next moment.
-      const isRefused = error instanceof RemoteRefusal
-      if (!isRefused) remembered.set(key, { told: undefined, size: key.length }, { ttl: failureLife })
+      if (!(error instanceof RemoteRefusal)) unreachable.set(server, true)
       return undefined
     }
   }
@@ -61,6 +64,7 @@ export function createRemoteHierarchy(federation: Federation): RemoteServers['hi
       const known = remembered.get(key)
       let asked = known ? known.told : underWay.get(key)
       if (!known && !asked) {
+        if (unreachable.has(server)) continue
         asked = ask(key, server, asker, roomId, suggestedOnly).finally(() => underWay.delete(key))
         underWay.set(key, asked as Promise<ToldSpace | undefined>)
       }

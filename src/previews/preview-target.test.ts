@@ -21,7 +21,7 @@ test.each([
 })
 
 test('a domain is denied with everything below it, however it is written', () => {
-  const denied = config({ deny_hosts: ['Intern.example', '127.0.0.1'] })
+  const denied = config({ deny_hosts: ['Intern.example.', '127.0.0.1', 'Bücher.example', '::1'] })
   for (const host of [
     'intern.example',
     'a.INTERN.example',
@@ -30,6 +30,10 @@ test('a domain is denied with everything below it, however it is written', () =>
     '127.1',
     '0x7f.1',
     '2130706433',
+    'www.bücher.example',
+    'xn--bcher-kva.example',
+    '[::1]',
+    '[0:0::1]',
   ]) {
     expect(() => parseTarget(denied, `http://${host}/`), host).toThrow(
       expect.objectContaining({ errcode: 'M_FORBIDDEN' }),

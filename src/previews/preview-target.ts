@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url'
 import type { Config } from '../config.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { MAX_URL_LENGTH } from './limits.ts'
@@ -31,9 +32,10 @@ function isWithin(host: string, entry: string): boolean {
   return entry === '*' || host === domain || host.endsWith(`.${domain}`)
 }
 
-/** A name may be written with the dot of the root at its end. */
+/** As in a URL that has been parsed, without the dot of the root that may be at its end. */
 function normalHost(host: string): string {
-  return host.toLowerCase().replace(/\.$/, '')
+  const bare = host.replace(/^\[|\]$|\.$/g, '')
+  return domainToASCII(bare) || bare.toLowerCase()
 }
 
 function refused(): MatrixError {

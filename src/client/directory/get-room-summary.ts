@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { Context } from '../../context.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { MatrixError } from '../../matrix/errors.ts'
-import type { RoomId, ServerName, UserId } from '../../matrix/ids.ts'
+import { type RoomAlias, type RoomId, type ServerName, serverNameOf, type UserId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { remoteMembershipOf } from '../../rooms/remote-memberships.ts'
 import { resolveRoom } from '../../rooms/resolve-room.ts'
@@ -28,7 +28,10 @@ export const getRoomSummary = endpoint({
   params: { roomIdOrAlias: parseRoomIdOrAlias },
   query: Type.Object({ via: Type.Optional(Type.Array(Type.String())) }),
   async handle(ctx, { params, query, requester, domain }) {
-    const { roomId, servers } = await resolveRoom(ctx, params.roomIdOrAlias, domain)
+    const { roomIdOrAlias } = params
+    const server = roomIdOrAlias.startsWith('#') ? serverNameOf(roomIdOrAlias as RoomAlias) : undefined
+    if (!requester && server !== undefined && !ctx.domains.isLocal(server)) refuse()
+    const { roomId, servers } = await resolveRoom(ctx, roomIdOrAlias, domain)
     const room = await roomHere(ctx, roomId)
     if (!room) return requester ? elsewhere(ctx, roomId, requester.userId, [...serversIn(query), ...servers]) : refuse()
     if (!(await maySummarise(ctx, room, requester?.userId))) refuse()
