@@ -219,17 +219,19 @@ test('a job that the database does not let through is tried again, and one that 
   })
 })
 
-test('what was said before a moment is forgotten, and state stays', async () => {
-  const { server, root } = await startAdministered()
+test('what was said before a moment is forgotten by every process, and state stays', async () => {
+  const { server, root } = await startAdministered({ redis: true })
   await using _ = server
+  await using other = await startTestServer({ sharing: server })
   const alice = await server.register('alice')
+  const there = other.adopt(alice)
   const room = await alice.createRoom()
   const sent: string[] = []
   for (const body of ['secret one', 'secret two', 'three', 'four']) {
     const relation = sent.length === 1 && { 'm.relates_to': { rel_type: 'm.thread', event_id: sent[0] } }
     sent.push((await alice.send(room, 'm.room.message', { msgtype: 'm.text', body, ...relation })).event_id)
   }
-  await alice.sync()
+  for (const client of [alice, there]) expect(JSON.stringify(await client.sync())).toContain('secret')
   const purge = `/_synapse/admin/v1/purge_history/${enc(room)}`
   const statusPath = async (path: string, body: object) => {
     const { purge_id: id } = await root.post(path, body)
@@ -246,6 +248,8 @@ test('what was said before a moment is forgotten, and state stays', async () => 
   const body = { purge_up_to_event_id: sent[2], delete_local_events: true }
   expect(await ended(root, await statusPath(purge, body))).toEqual({ status: 'complete' })
   expect(await seen()).toEqual(['four', 'three'])
+  const remembers = async () => JSON.stringify(await there.sync()).includes('secret')
+  await expect.poll(remembers).toBe(false)
   expect(JSON.stringify(await alice.sync())).not.toContain('secret')
   expect((await alice.attempt('get', `/rooms/${enc(room)}/event/${enc(sent[0]!)}`)).status).toBe(404)
   expect((await alice.get(`/_matrix/client/v1/rooms/${enc(room)}/threads`)).chunk).toEqual([])

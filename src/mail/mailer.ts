@@ -18,10 +18,12 @@ export type Mailer = {
   send(message: Message): Promise<void>
   /** As `send`, without waiting; what becomes of it is only logged. Nobody sees from it how long that took. */
   post(message: Message): void
-  /** Resolves when everything that was posted is sent, or was not taken. */
+  /** Resolves when everything that was posted is sent, or was not taken, or has had its time. */
   close(): Promise<void>
 }
 
+/** Milliseconds that what waits may keep the process from ending. */
+const closingPatience = 10_000
 /** Milliseconds that the mail server may take to answer. */
 const patience = 20_000
 const mostConnections = 4
@@ -85,10 +87,14 @@ export function createMailer(config: Config, log: Logger): Mailer {
       waiting.add(sending)
     },
     async close() {
-      await Promise.all(waiting)
+      await Promise.race([Promise.all(waiting), pause(closingPatience)])
       transport.close()
     },
   }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref())
 }
 
 function readAuthority(file: string): Buffer {
