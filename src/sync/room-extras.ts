@@ -74,7 +74,8 @@ function unreadText({ main, threads, all }: ReturnType<typeof splitByThread>, ap
     `{"highlight_count":${highlight},"notification_count":${notify}}`
   if (!apart) return `"unread_notifications":${text(all)}`
   const entries = [...threads].map(([root, counts]) => `${JSON.stringify(root)}:${text(counts)}`)
-  return `"unread_notifications":${text(main)},"unread_thread_notifications":{${entries.join(',')}}`
+  const ofThreads = entries.length === 0 ? '' : `,"unread_thread_notifications":{${entries.join(',')}}`
+  return `"unread_notifications":${text(main)}${ofThreads}`
 }
 
 /** Counts from memory for a room with news, else from the database, all rooms in one statement. */

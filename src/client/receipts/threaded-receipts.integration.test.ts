@@ -45,7 +45,7 @@ test.each(['as everybody', 'otherwise than others'])(
       return [
         pairOf(all.unread_notifications),
         pairOf(split.unread_notifications),
-        pairOf(split.unread_thread_notifications[root]),
+        pairOf(split.unread_thread_notifications?.[root]),
       ]
     }
     const expectCounts = async (expected: unknown[]): Promise<void> => {
