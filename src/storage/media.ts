@@ -13,8 +13,10 @@ export type MediaRow = {
 
 export const mediaById = statement<MediaRow>(
   'media',
-  `select uploader, sha256, expires_at, content_type, filename, size, quarantined_by is not null as quarantined
-   from media left join blobs using (sha256) where server_name = $1 and media_id = $2`,
+  // What was taken out of use is so under every name, but where it is protected.
+  `select uploader, sha256, expires_at, content_type, filename, size, quarantined_by is not null or not protected and
+     exists (select from media o where o.sha256 = m.sha256 and o.quarantined_by is not null) as quarantined
+   from media m left join blobs using (sha256) where server_name = $1 and media_id = $2`,
 )
 
 /** The user's ids that wait for content at a time, and when the first of them ends. */

@@ -110,3 +110,18 @@ test('media are listed and deleted: by name, by user, by age and size', async ()
   expect(await root.delete(path)).toMatchObject({ total: 1 })
   expect(await names()).toEqual([])
 })
+
+test('the same content is out of use under every name, but where it is protected', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const [one, copy, seal] = [await upload(alice, 'same'), await upload(bob, 'same'), await upload(root, 'same')]
+  await root.post(`${admin}/media/protect/${seal.split('/')[1]}`)
+  await root.post(`${admin}/media/quarantine/${one}`)
+  const works = async (media: string) => (await download(bob, media)).status
+  const later = await upload(alice, 'same', { name: 'later.txt' })
+  expect(await Promise.all([one, copy, later, seal].map(works))).toEqual([404, 404, 404, 200])
+  expect(await works(await upload(alice, 'another'))).toBe(200)
+  await root.post(`${admin}/media/unquarantine/${one}`)
+  expect(await Promise.all([one, copy, later, seal].map(works))).toEqual([200, 200, 200, 200])
+})

@@ -27,7 +27,10 @@ export const getMediaInfo = endpoint({
   },
 })
 
-/** Media out of use are served to nobody, as if there were none, and stay for those who look into the matter. */
+/**
+ * Media out of use are served to nobody, as if there were none, and stay for those who look into the matter. So are all others
+ * with the same content, also those that are uploaded later, unless they are protected.
+ */
 export const quarantineMedia = endpoint({
   method: 'post',
   path: '/_synapse/admin/v1/media/quarantine/{serverName}/{mediaId}',
