@@ -5,6 +5,7 @@ import { createAllowList } from './allow-list.ts'
 import type { Federation } from './federation.ts'
 import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
+import { createPartialRooms } from './partial-rooms/partial-rooms.ts'
 import { createRemoteClient } from './remote/client.ts'
 import { createRemoteKeys } from './remote/remote-keys.ts'
 import { createRemoteMedia } from './remote/remote-media.ts'
@@ -51,6 +52,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
   ctx.deviceKeys.useRemote(createRemoteKeys(federation))
   ctx.media.useRemote(createRemoteMedia(federation))
   const sender = createSender(federation)
+  const partial = createPartialRooms(federation)
   federation.heardOf.push((server) => sender.heardOf(server))
   return {
     endpoints: [
@@ -69,7 +71,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     ],
     async close() {
       await client.close()
-      await sender.close()
+      await Promise.all([sender.close(), partial.close()])
     },
   }
 }

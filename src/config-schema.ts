@@ -191,6 +191,7 @@ export const configSchema = section({
     tls_cert_file: Type.Optional(Type.String({ minLength: 1 })),
     tls_key_file: Type.Optional(Type.String({ minLength: 1 })),
     ca_file: Type.Optional(Type.String({ minLength: 1 })),
+    fast_joins: Type.Boolean({ default: true }),
     notaries: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     insecure_http: Type.Boolean({ default: false }),
   }),

@@ -11,6 +11,7 @@ export type InvalidationKind =
   | 'room'
   | 'media'
   | 'delayed-events'
+  | 'partial-rooms'
   | 'admin-jobs'
   | 'blocked-rooms'
   | 'destinations'

@@ -1,12 +1,14 @@
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { RoomEvent } from '../../src/matrix/event.ts'
-import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
+import { parseServerName, type RoomId, type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
 import { acceptEvent } from '../../src/rooms/accept-event.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { openRemoteRoom } from '../../src/rooms/remote-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
+import { abandonPartialRoom, beginPartialRoom } from '../../src/storage/partial-rooms.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu, checkPdus } from '../receive/check-pdu.ts'
 import { makeMembership, type WantedMembership } from './membership-template.ts'
@@ -14,6 +16,7 @@ import { tryServers } from './try-servers.ts'
 
 /** Room for a state of many thousand members. */
 const mostStateBytes = 512 * 1024 * 1024
+const mostServersInRoom = 50_000
 
 /**
  * Joins a room through a server that is in it: of what that server proposes only the place in the graph is used, and the
@@ -32,17 +35,26 @@ export async function joinRemoteRoom(
   content: JsonObject,
 ): Promise<void> {
   const wanted: WantedMembership = { membership: 'join', roomId, userId, content }
-  const joining = tryServers(federation, roomId, via, (server) => joinThrough(federation, server, wanted))
+  const known = await federation.ctx.hotRooms.get(roomId)
+  // What is known of a room from before has to be set right as a whole.
+  const omitMembers = federation.ctx.config.federation.fast_joins && (known?.extremities.length ?? 0) === 0
+  const joining = tryServers(federation, roomId, via, (server) => joinThrough(federation, server, wanted, omitMembers))
   await federation.joining.during(roomId, joining)
 }
 
-async function joinThrough(federation: Federation, server: ServerName, wanted: WantedMembership): Promise<void> {
+async function joinThrough(
+  federation: Federation,
+  server: ServerName,
+  wanted: WantedMembership,
+  omitMembers: boolean,
+): Promise<void> {
   const { ctx, client } = federation
   const { roomId, userId } = wanted
   const { event: join, rules } = await makeMembership(federation, server, wanted)
+  const path = `/_matrix/federation/v2/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(join.eventId)}`
   const answer = await client.send(server, {
     method: 'PUT',
-    uri: `/_matrix/federation/v2/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(join.eventId)}`,
+    uri: omitMembers ? `${path}?omit_members=true` : path,
     body: join.pdu as unknown as JsonObject,
     origin: serverNameOf(userId),
     timeout: 120_000,
@@ -56,14 +68,35 @@ async function joinThrough(federation: Federation, server: ServerName, wanted: W
   refuseWithoutCreate([...state, ...authChain], rules)
   const room = await openRemoteRoom(ctx, roomId, rules.version)
   const restarts = (await localMember(ctx, room)) === undefined
+  const lacksMembers = omitMembers && answer.members_omitted === true
+  if (lacksMembers) await beginWithoutMembers(federation, room, join, server, answer.servers_in_room)
   const refused = await storeOutliers(ctx, roomId, [...authChain, ...state])
   const told = state.filter(({ pdu }) => pdu.state_key !== undefined).map(({ eventId }) => eventId)
   const stateBefore = told.filter((eventId) => !refused.has(eventId))
   federation.passedOn.set(event.eventId, true)
   const outcome = await acceptEvent(ctx, event, { stateBefore, restarts })
   if (outcome.outcome !== 'accepted' && outcome.outcome !== 'known') {
+    if (lacksMembers) await ctx.database.read(abandonPartialRoom, [room.room])
     throw new MatrixError('M_FORBIDDEN', 'The room may not be joined')
   }
+  if (lacksMembers) ctx.invalidations.publish('partial-rooms', '')
+}
+
+/** From here on it is known that the room's members are not known, whatever becomes of this process. */
+async function beginWithoutMembers(
+  { ctx }: Federation,
+  room: HotRoom,
+  join: RoomEvent,
+  server: ServerName,
+  told: Json | undefined,
+): Promise<void> {
+  const listed = Array.isArray(told) ? told.slice(0, mostServersInRoom) : []
+  const servers = listed.flatMap((name: Json) => (typeof name === 'string' ? (parseServerName(name) ?? []) : []))
+  const others = [...new Set([server, ...servers])].filter((name) => !ctx.domains.isLocal(name))
+  const [begun] = await ctx.database.read(beginPartialRoom, [room.room, join.eventId, server, others])
+  ctx.hotRooms.drop(room)
+  ctx.invalidations.publish('room', room.roomId)
+  if (!begun) throw new MatrixError('M_LIMIT_EXCEEDED', 'Somebody else has just joined the room', { status: 503 })
 }
 
 /** The join with the signature of the server that vouches for it; it must be the same event. */

@@ -20,8 +20,11 @@ import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { restrictedJoinAuthoriser } from '../../src/rooms/membership.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { shownState } from '../../src/rooms/shown-state.ts'
-import { insertRelayed } from '../../src/storage/destinations.ts'
+import { stateAt, stateWithoutMembers } from '../../src/rooms/state-at.ts'
+import { insertRelayed, serversOfRoom } from '../../src/storage/destinations.ts'
 import { eventIdBytes } from '../../src/storage/event-codec.ts'
+import type { StoredEvent } from '../../src/storage/events.ts'
+import { heroNumbers } from '../../src/storage/room-state.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu } from '../receive/check-pdu.ts'
 import { refuseByAcl } from '../server-acl.ts'
@@ -50,6 +53,7 @@ export function membershipOperations(federation: Federation): Endpoint[] {
       method: 'put',
       path: `/_matrix/federation/${version}/send_${membership}/{roomId}/{eventId}`,
       params: { roomId: parseRoomId },
+      query: Type.Object({ omit_members: Type.Optional(Type.Boolean()) }),
       handle,
     })
   return [
@@ -77,7 +81,10 @@ export function membershipOperations(federation: Federation): Endpoint[] {
 async function roomOf({ ctx }: Federation, roomId: string, origin: ServerName, membership: Own): Promise<HotRoom> {
   const room = await ctx.hotRooms.get(roomId as RoomId)
   const isKnown = room !== undefined && room.extremities.length > 0
-  if (!isKnown || (membership !== 'leave' && (await localMember(ctx, room)) === undefined)) {
+  // Who does not know the members yet has no answer for others.
+  const canAnswer =
+    membership === 'leave' || (room && !room.partialState && (await localMember(ctx, room)) !== undefined)
+  if (!isKnown || !canAnswer) {
     throw new MatrixError('M_NOT_FOUND', 'This server is not in such a room')
   }
   refuseByAcl(room, origin)
@@ -188,12 +195,39 @@ async function vouchedFor({ ctx }: Federation, room: HotRoom, pdu: Pdu): Promise
 async function takeJoin(federation: Federation, call: FederationCall): Promise<unknown> {
   const { room, event } = await takeOwn(federation, 'join', call)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
+  const common = { origin: call.destination, event: event.pdu }
+  if (call.query.omit_members === true) return { ...common, ...(await joinWithoutMembers(federation, room, stored!)) }
   const { state, authChain } = await stateWithChain(federation, room, stored!)
+  return { ...common, members_omitted: false, state: pdusOf(state), auth_chain: pdusOf(authChain) }
+}
+
+/**
+ * What a server needs to let its user into a room at once: the state but for its members, those of them whom clients name
+ * a nameless room by, and what all of it is allowed by.
+ */
+async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: StoredEvent): Promise<JsonObject> {
+  const before = await stateAt(ctx, join, 'before')
+  if (!before.known) throw new MatrixError('M_NOT_FOUND', 'The state of the room is not known')
+  const shown = await ctx.events.byNids(await stateWithoutMembers(ctx, room, before.value), { edges: true })
+  const isNamed = shown.some(({ event }) => naming.has(event.pdu.type))
+  const heroes = isNamed ? [] : await ctx.database.read(heroNumbers, [room.room])
+  const members = await ctx.events.byNids(
+    heroes.map((row) => row.event_nid).filter((nid) => nid !== join.nid),
+    { edges: true },
+  )
+  const state = [...shown, ...members]
+  const cited = await ctx.events.byIds([...new Set([join, ...state].flatMap(({ event }) => event.authEvents))])
+  const chain = await ctx.hotRooms.authGraphs.chainOf(
+    room,
+    cited.map(({ nid }) => nid),
+  )
+  const servers = await ctx.database.read(serversOfRoom, [room.room])
   return {
-    origin: call.destination,
-    members_omitted: false,
+    members_omitted: true,
     state: pdusOf(state),
-    auth_chain: pdusOf(authChain),
-    event: event.pdu,
+    auth_chain: pdusOf(await ctx.events.byNids(chain, { edges: true })),
+    servers_in_room: servers.map(({ server }) => server),
   }
 }
+
+const naming: ReadonlySet<string> = new Set(['m.room.name', 'm.room.canonical_alias'])

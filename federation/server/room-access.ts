@@ -14,7 +14,9 @@ import { refuseByAcl } from '../server-acl.ts'
 const serverInRoom = statement<{ one: number }>(
   'a server in a room',
   `select 1 as one from room_users join users using (user_nid)
-   where room = $1 and membership = 1 and substr(user_id, position(':' in user_id) + 1) = $2 limit 1`,
+   where room = $1 and membership = 1 and substr(user_id, position(':' in user_id) + 1) = $2
+   union all
+   select 1 from partial_rooms where room = $1 and completed_at is null and $2 = any(servers) limit 1`,
 )
 /**
  * Which of some positions a server may see: those where the visibility hides nothing from it, and those at which it had a

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { checkAuth, type Verdict } from '../matrix/auth-rules/index.ts'
 import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
 import type { EventId } from '../matrix/ids.ts'
+import { stateKeyOf } from '../matrix/state-res/state-map.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import { lastStateChange } from '../storage/room-state.ts'
@@ -13,7 +14,7 @@ import { type EventDraft, loadForDrafts } from './local-event.ts'
 import type { Arrival, Placement, StateChange } from './place-event.ts'
 import { pruneIfRedacted, targetOfRedaction } from './redactions.ts'
 import { compareStates, createResolver, ownNumber } from './resolve-states.ts'
-import { now, type RoomState, stateAfterRef, statesAfter, withEntry } from './state-at.ts'
+import { entriesIn, now, type RoomState, stateAfterRef, statesAfter, withEntry } from './state-at.ts'
 import { changesOf, givenChanges, givenState } from './state-changes.ts'
 import { countsAsUnread, type UnreadOutcome } from './unread.ts'
 
@@ -160,7 +161,8 @@ class EventDecision {
     const given = stateBefore && (await givenState(this.#ctx, this.#room, stateBefore))
     if (given && 'missing' in given) return missing([], given.missing)
     const returns = restarts === true && given !== undefined && this.#room.extremities.length > 0
-    const before = returns ? this.#normal(given.state) : await this.#stateBefore(given?.state)
+    const found = returns ? this.#normal(given.state) : await this.#stateBefore(given?.state)
+    const before = this.#room.partialState && !given ? await this.#withCitedMembers(found) : found
     const verdict = await this.#check(before)
     if (!verdict.allowed) return this.#aside('rejected', verdict.reason, before)
     if (returns) return this.#accept(before, 'return')
@@ -186,6 +188,18 @@ class EventDecision {
       : this.#resolve(states.map((state) => this.#normal(state)))
   }
 
+  /** Of a room that was joined without its members, those are known whom an event cites: they were in it all along. */
+  async #withCitedMembers(state: RoomState): Promise<RoomState> {
+    const keys = authKeysOf(this.#event, this.#room.rules)
+    const { unknown } = await entriesIn(this.#ctx, this.#room, state, keys)
+    const lacking = new Set(unknown)
+    const cited = this.#arriving.named.auth.filter((stored): stored is StoredEvent => {
+      const { type, state_key: stateKey } = stored?.event.pdu ?? {}
+      return type !== undefined && stateKey !== undefined && lacking.has(stateKeyOf(type, stateKey))
+    })
+    return cited.reduce((known, { kind, nid }) => withEntry(known, kind, nid), state)
+  }
+
   async #check(before: RoomState): Promise<Verdict> {
     const { rules, roomId } = this.#room
     const create = rules.createEventIsRoomId ? this.#arriving.cited.get(createEventIdOf(roomId))?.event : undefined
@@ -205,7 +219,7 @@ class EventDecision {
   async #checkNow(before: RoomState, isTold: boolean): Promise<Verdict> {
     const { rules, extremities } = this.#room
     if (extremities.length === 0) return { allowed: true }
-    if (isTold) {
+    if (isTold || this.#room.partialState) {
       const state = await this.#resolve([...(await this.#statesAfter(extremities)), before])
       return checkAuth(this.#event, await authStateIn(this.#ctx, this.#room, state, this.#event, this.#auth), rules)
     }

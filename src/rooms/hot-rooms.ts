@@ -134,8 +134,12 @@ export function createHotRooms(ctx: {
   }
 
   ctx.stream.follow((facts, { isOurs }) => {
-    if (isOurs) return
-    for (const fact of facts) if (fact.kind === 'event') followOther(fact)
+    for (const fact of facts) {
+      if (fact.kind === 'event' && !isOurs) followOther(fact)
+      // What memory took for absent may be there now.
+      const completed = fact.kind === 'roomCompleted' ? rooms.peek(fact.roomId) : undefined
+      if (completed) drop(completed)
+    }
   })
 
   return {

@@ -58,6 +58,7 @@ export type Appended = {
     readonly notifyCount: number
     readonly highlightCount: number
     readonly joinedMembers: number
+    readonly partialState: boolean
     readonly invitedMembers: number
   }
 }
@@ -95,6 +96,7 @@ export function place(room: HotRoom, event: Placement): Appended {
     notifyCount: room.notifyCount,
     highlightCount: room.highlightCount,
     joinedMembers: room.joinedMembers,
+    partialState: room.partialState,
     invitedMembers: room.invitedMembers,
   }
   return { ...event, room, after }

@@ -6,8 +6,9 @@ import { type Membership, membershipCodes } from '../storage/room-users.ts'
 import type { Reader } from './describe-events.ts'
 import { describeState, refuseUnlessJoined } from './read-state.ts'
 import { viewRoom } from './room-access.ts'
+import { wholeRoom } from './whole-room.ts'
 
-type Engine = Parameters<typeof describeState>[0] & Pick<Context, 'database'>
+type Engine = Parameters<typeof describeState>[0] & Pick<Context, 'database' | 'closing'>
 
 /**
  * The members of a room as client events: now, or as it was at a point of the timeline or at the reader's leaving.
@@ -21,6 +22,7 @@ export async function readMembers(
   wanted: { readonly at?: number; readonly membership?: Membership; readonly notMembership?: Membership },
 ): Promise<string[]> {
   const view = await viewRoom(ctx, roomId, reader.userId)
+  await wholeRoom(ctx, view.room)
   const { room } = view.room
   const at = wanted.at === undefined ? view.stateAt : Math.min(wanted.at, view.stateAt ?? wanted.at)
   let members = await ctx.events.members(room, at)
@@ -61,6 +63,7 @@ export async function readJoinedMembers(
 ): Promise<{ [userId: string]: JsonObject }> {
   const view = await viewRoom(ctx, roomId, reader.userId)
   refuseUnlessJoined(view.membership)
+  await wholeRoom(ctx, view.room)
   const joined: { [userId: string]: JsonObject } = Object.create(null)
   for (const row of await ctx.database.read(joinedMembers, [view.room.room])) {
     const { displayname, avatar_url: avatarUrl } = JSON.parse(row.content) as JsonObject

@@ -7,16 +7,20 @@ import { clientEvent } from './client-event.ts'
 import { describeEvents, type Reader } from './describe-events.ts'
 import type { StateTuple } from './hot-rooms.ts'
 import { isJoined, viewRoom } from './room-access.ts'
+import { wholeRoom } from './whole-room.ts'
 
 type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'events' | 'dictionaries'>
+/** For what may have to wait. */
+type WaitingEngine = Engine & Pick<Context, 'closing'>
 
 /**
  * The state of a room as client events: the current one, or for who has left the one at the leaving.
  *
  * @throws MatrixError M_FORBIDDEN
  */
-export async function readState(ctx: Engine, roomId: RoomId, reader: Reader): Promise<string[]> {
+export async function readState(ctx: WaitingEngine, roomId: RoomId, reader: Reader): Promise<string[]> {
   const view = await viewRoom(ctx, roomId, reader.userId)
+  await wholeRoom(ctx, view.room)
   const { room } = view.room
   const events =
     view.stateAt === undefined
@@ -41,7 +45,7 @@ export function describeState(ctx: Engine, reader: Reader, events: readonly Stor
  * @throws MatrixError M_FORBIDDEN
  */
 export async function readStateEntry(
-  ctx: Engine,
+  ctx: WaitingEngine,
   roomId: RoomId,
   reader: Reader,
   [type, stateKey]: StateTuple,
@@ -53,13 +57,18 @@ export async function readStateEntry(
 }
 
 async function findEntry(
-  ctx: Engine,
+  ctx: WaitingEngine,
   roomId: RoomId,
   reader: Reader,
   [type, stateKey]: StateTuple,
 ): Promise<StoredEvent | undefined> {
-  const room = await ctx.hotRooms.get(roomId)
+  let room = await ctx.hotRooms.get(roomId)
   if (room && (await isJoined(ctx, room, reader.userId))) {
+    await ctx.hotRooms.load(room, [[type, stateKey]])
+    if (room.partialState && type === 'm.room.member' && !room.entry(type, stateKey)) {
+      await wholeRoom(ctx, room)
+      room = (await ctx.hotRooms.get(roomId)) ?? room
+    }
     await ctx.hotRooms.load(room, [[type, stateKey]])
     const entry = room.entry(type, stateKey)
     // An absence in memory may be out of date: another process may have set it a moment ago.

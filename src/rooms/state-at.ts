@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { type StateKey, stateKeyOf } from '../matrix/state-res/state-map.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
-import { stateNumbers, wholeStateNumbers } from '../storage/room-state.ts'
+import { stateNumbers, stateNumbersWithoutMembers, wholeStateNumbers } from '../storage/room-state.ts'
 import { loadStateDeltas, type StateDelta } from '../storage/state-deltas.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
@@ -154,4 +154,20 @@ export async function wholeState(
     else numbers.set(kind, nid)
   }
   return { known: true, value: numbers }
+}
+
+/** The numbers of the events of a state that are no memberships. */
+export async function stateWithoutMembers(
+  ctx: Pick<Context, 'database' | 'dictionaries'>,
+  room: Pick<HotRoom, 'room'>,
+  state: RoomState,
+): Promise<number[]> {
+  const rows = await ctx.database.read(stateNumbersWithoutMembers, [room.room, state.base])
+  const numbers = new Map(rows.map((row) => [row.kind, row.event_nid]))
+  const kinds = await ctx.dictionaries.kinds(state.entries.keys())
+  for (const [kind, nid] of state.entries) {
+    if (nid === 0) numbers.delete(kind)
+    else if (kinds.get(kind)?.type !== 'm.room.member') numbers.set(kind, nid)
+  }
+  return [...numbers.values()]
 }

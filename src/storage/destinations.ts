@@ -64,7 +64,9 @@ export const eventsForServer = statement<{ event_nid: number }>(
   'events for a server',
   `with server_rooms as materialized (
      select ru.room, min(ru.since) as since from users u join room_users ru using (user_nid)
-     where ${domainOf('u.user_id')} = $3 and ru.membership = ${membershipCodes.join} group by ru.room)
+     where ${domainOf('u.user_id')} = $3 and ru.membership = ${membershipCodes.join} group by ru.room
+     union all
+     select room, 0 from partial_rooms where completed_at is null and $3 = any(servers))
    select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
    left join server_rooms r on r.room = e.room and r.since <= e.event_nid
    where e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null
@@ -86,7 +88,10 @@ export const deviceListsForServer = statement<{ user_nid: number; user_id: UserI
      and exists (select from room_users mine
        join room_users ru on ru.room = mine.room and ru.membership = ${membershipCodes.join}
        join users o on o.user_nid = ru.user_nid
-       where mine.user_nid = c.user_nid and mine.membership = ${membershipCodes.join} and ${domainOf('o.user_id')} = $3)
+       where mine.user_nid = c.user_nid and mine.membership = ${membershipCodes.join} and ${domainOf('o.user_id')} = $3
+       union all
+       select from room_users mine join partial_rooms p on p.room = mine.room and p.completed_at is null
+       where mine.user_nid = c.user_nid and mine.membership = ${membershipCodes.join} and $3 = any(p.servers))
    group by u.user_nid, u.user_id order by position limit 25`,
 )
 
@@ -96,14 +101,19 @@ export const serversSharingRooms = statement<{ server: ServerName }>(
   `select distinct ${domainOf('u.user_id')} as server
    from room_users mine join room_users ru on ru.room = mine.room and ru.membership = ${membershipCodes.join}
    join users u on u.user_nid = ru.user_nid
+   where mine.user_nid = $1 and mine.membership = ${membershipCodes.join}
+   union
+   select unnest(p.servers) from room_users mine join partial_rooms p on p.room = mine.room and p.completed_at is null
    where mine.user_nid = $1 and mine.membership = ${membershipCodes.join}`,
 )
 
-/** Servers with a joined member in a room. */
+/** Servers with a joined member in a room; those it was said to have, while its members are not known. */
 export const serversOfRoom = statement<{ server: ServerName }>(
   'servers of a room',
   `select distinct ${domainOf('user_id')} as server from room_users join users using (user_nid)
-   where room = $1 and membership = ${membershipCodes.join}`,
+   where room = $1 and membership = ${membershipCodes.join}
+   union
+   select unnest(servers) from partial_rooms where room = $1 and completed_at is null`,
 )
 
 /** An event that came in through a domain of ours alone, which so passes it on. */

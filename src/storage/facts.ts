@@ -24,6 +24,8 @@ export type RoomFact = {
   readonly highlightCount: number
   readonly joinedMembers: number
   readonly invitedMembers: number
+  /** Its members are not all known yet. */
+  readonly partialState: boolean
 }
 
 export type EventFact = {
@@ -135,6 +137,14 @@ export type ProfileFact = {
   readonly field: string
 }
 
+/** The members of a room that was joined without them are there. */
+export type RoomCompletedFact = {
+  readonly kind: 'roomCompleted'
+  readonly position: number
+  readonly room: number
+  readonly roomId: RoomId
+}
+
 /** What followers of the stream are told after a commit. Each has the position it was committed at. */
 export type Fact =
   | EventFact
@@ -147,3 +157,4 @@ export type Fact =
   | OutgoingToDeviceFact
   | ThreadSubscriptionFact
   | ProfileFact
+  | RoomCompletedFact

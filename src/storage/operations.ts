@@ -7,6 +7,7 @@ import {
 } from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
 import { insertOutgoingToDevice } from './outgoing-to-device.ts'
+import { completeRooms } from './partial-rooms.ts'
 import { saveProfileChanges } from './profile-changes.ts'
 import { saveRemoteMemberships } from './remote-memberships.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
@@ -52,6 +53,7 @@ export const operations = [
   saveRooms,
   saveMemberships,
   saveRemoteMemberships,
+  completeRooms,
   saveReadPositions,
   saveThreadsRead,
   deletePushExceptions,

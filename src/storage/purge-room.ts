@@ -6,6 +6,7 @@ const tablesOfRooms = [
   'event_relations',
   'receipts',
   'missing_events',
+  'partial_rooms',
   'pending_redactions',
   'state_deltas',
   'thread_subscriptions',

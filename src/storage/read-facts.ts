@@ -4,6 +4,7 @@ import type { Dictionaries } from './dictionaries.ts'
 import { type EventIdFormat, eventIdText } from './event-codec.ts'
 import type { EventStore, StoredEvent } from './events.ts'
 import type { EventFact, Fact, StateChangeFact } from './facts.ts'
+import { roomsCompletedBetween } from './partial-rooms.ts'
 import { profileChangesOfSpan } from './profile-changes.ts'
 import { remoteMembershipsBetween, storedMembershipEvent } from './remote-memberships.ts'
 import { type Membership, membershipOf } from './room-users.ts'
@@ -68,18 +69,29 @@ export function createReadFacts(
 ): ReadFacts {
   return async (after, upTo) => {
     const span = [after, upTo]
-    const [ofEvents, receiptRows, accountRows, toDeviceRows, deviceListRows, remote, outgoing, threads, profiles] =
-      await Promise.all([
-        eventFacts(database, dictionaries, events, after, upTo),
-        database.read(receipts, span),
-        database.read(accountData, span),
-        database.read(toDevice, span),
-        database.read(deviceLists, span),
-        database.read(remoteMembershipsBetween, span),
-        database.read(outgoingToDevice, span),
-        database.read(threadChangesOfSpan, span),
-        database.read(profileChangesOfSpan, span),
-      ])
+    const [
+      ofEvents,
+      receiptRows,
+      accountRows,
+      toDeviceRows,
+      deviceListRows,
+      remote,
+      outgoing,
+      threads,
+      profiles,
+      completed,
+    ] = await Promise.all([
+      eventFacts(database, dictionaries, events, after, upTo),
+      database.read(receipts, span),
+      database.read(accountData, span),
+      database.read(toDevice, span),
+      database.read(deviceLists, span),
+      database.read(remoteMembershipsBetween, span),
+      database.read(outgoingToDevice, span),
+      database.read(threadChangesOfSpan, span),
+      database.read(profileChangesOfSpan, span),
+      database.read(roomsCompletedBetween, span),
+    ])
     const facts: Fact[] = [...ofEvents]
     for (const row of receiptRows) facts.push(...receiptFacts(row))
     for (const row of accountRows) {
@@ -106,6 +118,9 @@ export function createReadFacts(
     }
     for (const { position, user_nid: userNid, field } of profiles) {
       facts.push({ kind: 'profile', position, userNid, field })
+    }
+    for (const { room, room_id: roomId, completed_at: position } of completed) {
+      facts.push({ kind: 'roomCompleted', position, room, roomId })
     }
     return facts.sort((one, other) => one.position - other.position)
   }
@@ -208,6 +223,7 @@ function eventFact(
       notifyCount: stored.notifyIndex,
       highlightCount: stored.highlightIndex,
       joinedMembers: room.joined_members,
+      partialState: room.partial_state,
       invitedMembers: room.invited_members,
     },
   }

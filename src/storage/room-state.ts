@@ -1,4 +1,5 @@
 import { statement } from './database.ts'
+import { membershipCodes } from './room-users.ts'
 import { insertInto, operation } from './writer.ts'
 
 /** What is written to a room beside its events. */
@@ -117,6 +118,20 @@ export const wholeStateNumbers = statement<{ kind: number; event_nid: number }>(
   'numbers of a state',
   `select kind, event_nid from room_state where room = $1 and from_position <= $2
      and (to_position is null or to_position > $2) and event_nid is not null`,
+)
+
+/** The same without the memberships: costs nothing that grows with the members. */
+export const stateNumbersWithoutMembers = statement<{ kind: number; event_nid: number }>(
+  'numbers of a state without members',
+  `select kind, event_nid from room_state where room = $1 and from_position <= $2
+     and (to_position is null or to_position > $2) and event_nid is not null and not is_member`,
+)
+
+/** Memberships of those whom clients name a nameless room by, and one more. */
+export const heroNumbers = statement<{ event_nid: number }>(
+  'numbers of heroes',
+  `select event_nid from room_users
+   where room = $1 and membership in (${membershipCodes.join}, ${membershipCodes.invite}) order by user_nid limit 6`,
 )
 
 /**

@@ -363,6 +363,13 @@ type FederationTables = {
     is_old: boolean
     fetched_at: number
   }
+  partial_rooms: {
+    room: number
+    join_event: string
+    told_by: string
+    servers: string[]
+    completed_at: number | null
+  }
   server_key_answers: { server_name: string; answer: string; valid_until: number }
   destinations: {
     server_name: string

@@ -52,6 +52,8 @@ function isUnchanged(plan: RoomPlan, since: number): boolean {
   return plan.warm && (plan.feed?.last ?? 0) <= since && plan.userRoom.readAt <= since
 }
 
+type Completion = 'awaited' | 'new' | undefined
+
 function planRoom(
   userRoom: UserRoom,
   feed: RoomFeed | undefined,
@@ -63,13 +65,15 @@ function planRoom(
   const changed = since === undefined || userRoom.since > since
   // Told once the position has got there.
   if (userRoom.since > upTo) return undefined
-  const warm = since !== undefined && since >= (feed?.completeAfter ?? feedsCompleteAfter)
+  const completion = completionOf(userRoom, span, filter)
+  if (completion === 'awaited') return undefined
+  const warm = completion !== 'new' && since !== undefined && since >= (feed?.completeAfter ?? feedsCompleteAfter)
   const isRejoined = since !== undefined && changed && userRoom.membership === 'join'
   const common = { userRoom, upTo, feed, warm, isRejoined }
   switch (userRoom.membership) {
     case 'join': {
-      const full = changed || span.fullState
-      return { ...common, section: 'join', full, after: changed ? beginning : since! }
+      const isNew = changed || completion === 'new'
+      return { ...common, section: 'join', full: isNew || span.fullState, after: isNew ? beginning : since! }
     }
     case 'invite':
     case 'knock':
@@ -82,4 +86,14 @@ function planRoom(
       return { ...common, section: 'leave', full: since === undefined, after, upTo: userRoom.since }
     }
   }
+}
+
+/**
+ * Who wants all members in the state is told of a room that was joined without them once they are there, and then as of a new
+ * one. Who loads them lazily has it at once.
+ */
+function completionOf({ membership, completed }: UserRoom, { since, upTo }: Span, filter: SyncFilter): Completion {
+  if (completed === undefined || membership !== 'join' || filter.state.lazyLoadMembers) return undefined
+  if (completed === 'not yet' || completed > upTo) return 'awaited'
+  return since !== undefined && completed > since ? 'new' : undefined
 }

@@ -6,6 +6,7 @@ import type {
   Fact,
   ReadFact,
   RemoteMembershipFact,
+  RoomCompletedFact,
   ToDeviceFact,
 } from '../storage/facts.ts'
 import { type Membership, membershipOf } from '../storage/room-users.ts'
@@ -29,6 +30,8 @@ export type UserRoom = {
   /** Events that count otherwise for this user: summed up at the time of loading, and one by one since. */
   earlier: { notify: number; highlight: number }
   later: { position: number; userNid: number; notify: number; highlight: number }[]
+  /** Its members are not all known yet, or came to be at a position: who wants all of them is told the room from there. */
+  completed: 'not yet' | number | undefined
   /** Unread threads; undefined until somebody asks. */
   threads: ThreadTally | undefined
 }
@@ -81,6 +84,7 @@ export function roomsOf(rows: readonly SessionRow[]): Map<number, UserRoom> {
       readAt: row.read_position,
       earlier: { notify: row.notify, highlight: row.highlight },
       later: [],
+      completed: row.partial ? 'not yet' : (row.completed_at ?? undefined),
       threads: undefined,
     })
   }
@@ -90,6 +94,7 @@ export function roomsOf(rows: readonly SessionRow[]): Map<number, UserRoom> {
 /** Takes in what the stream tells of the user. Events of others in the user's rooms are in the feeds of the rooms. */
 export function applyFact(session: Session, fact: Fact): void {
   if (fact.kind === 'event') applyEvent(session, fact)
+  else if (fact.kind === 'roomCompleted') applyCompletion(session, fact)
   else if (fact.kind === 'receipt' || fact.kind === 'outgoingToDevice' || fact.kind === 'profile') return
   else if (fact.userNid !== session.userNid) return
   else if (fact.kind === 'read') applyRead(session, fact)
@@ -159,6 +164,7 @@ function applyMembership(
     readAt: known?.readAt ?? 0,
     earlier: starts ? nothing : known.earlier,
     later: starts ? [] : known.later,
+    completed: fact.room.partialState ? 'not yet' : known?.completed,
     threads: starts ? { upTo: fact.position, roots: new Map(), reads: [] } : known.threads,
   })
   session.last = fact.position
@@ -182,9 +188,17 @@ function applyRemoteMembership(session: Session, fact: RemoteMembershipFact): vo
     readAt: position,
     earlier: nothing,
     later: [],
+    completed: undefined,
     threads: { upTo: position, roots: new Map(), reads: [] },
   })
   session.last = position
+}
+
+function applyCompletion(session: Session, fact: RoomCompletedFact): void {
+  const room = session.rooms.get(fact.room)
+  if (!room) return
+  room.completed = fact.position
+  session.last = fact.position
 }
 
 function readUpTo(

@@ -167,6 +167,11 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
           if (fact.exceptions === undefined) session.isStale = true
           woken.add(session)
         }
+      } else if (fact.kind === 'roomCompleted') {
+        for (const session of sharers(fact.room)) {
+          applyFact(session, fact)
+          woken.add(session)
+        }
       } else if (fact.kind === 'receipt') {
         for (const session of sharers(fact.room)) woken.add(session)
       } else if (fact.kind === 'deviceList' && fact.readerNid !== undefined) {

@@ -1,0 +1,132 @@
+import { expect, test } from 'vitest'
+import type { RoomId } from '../../src/matrix/ids.ts'
+import { openDatabase } from '../../src/storage/database.ts'
+import type { Answer, TestClient } from '../../src/testing/test-client.ts'
+import type { TestServer } from '../../src/testing/test-server.ts'
+import { signedRequest, startFederatedServer } from '../federated-server.fixtures.ts'
+import { sees, via } from '../two-servers.fixtures.ts'
+
+const enc = encodeURIComponent
+const lazy = JSON.stringify({ room: { state: { lazy_load_members: true } } })
+
+/** As if another process of the deployment had the job and did nothing. */
+async function holdJob(server: TestServer): Promise<() => Promise<void>> {
+  const database = await openDatabase(server.database)
+  const held = await database.connect()
+  await held.query("select pg_advisory_lock(hashtextextended('chappe owns rooms without members', 0))")
+  return async () => {
+    await held.end()
+    await database.close()
+  }
+}
+
+/** Bob's server, which does not fetch members before it is let to; alice's has a room with many. */
+async function startPair() {
+  const one = await startFederatedServer()
+  const first = await startFederatedServer({}, { kept: true })
+  const port = Number(first.ctx.domains.default.split(':')[1])
+  await first.close()
+  const release = await holdJob(first)
+  const other = await startFederatedServer({}, { like: first, port })
+  const [alice, bob] = [await one.register('alice'), await other.register('bob')]
+  const room = (await alice.createRoom({ preset: 'public_chat', name: 'Many' })) as RoomId
+  const members: TestClient[] = []
+  for (let number = 0; number < 8; number++) {
+    const member = await one.register(`member${number}`)
+    await member.post(`/join/${enc(room)}`)
+    members.push(member)
+  }
+  return {
+    one,
+    other,
+    alice,
+    bob,
+    room,
+    members,
+    release,
+    async [Symbol.asyncDispose]() {
+      await release().catch(() => {})
+      for (const server of [other, one]) await server[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function seesLazily(client: TestClient, room: RoomId, body: string): Promise<void> {
+  for (let since: string | undefined; ; ) {
+    const sync: Answer = await client.sync({ filter: lazy, timeout: 1000, ...(since !== undefined && { since }) })
+    const events: Answer[] = sync.rooms?.join?.[room]?.timeline.events ?? []
+    if (events.some(({ content }) => content.body === body)) return
+    since = sync.next_batch
+  }
+}
+
+const isPartial = async (server: TestServer, room: RoomId): Promise<boolean> =>
+  (await server.ctx.hotRooms.get(room))!.partialState
+
+test('a user of another server reads and writes before the members are there, and has all of them afterwards', async () => {
+  await using servers = await startPair()
+  const { one, other, alice, bob, room, members, release } = servers
+  const beforeJoin = (await bob.sync()).next_batch
+  await bob.post(`/join/${enc(room)}?via=${via(one)}`)
+  expect(await isPartial(other, room)).toBe(true)
+
+  // Who loads members lazily is in the room at once, with the names of those who speak.
+  const early = (await bob.sync({ filter: lazy })).rooms.join[room]
+  expect(early.state.events.map(({ type }: Answer) => type)).toContain('m.room.name')
+  await bob.send(room, 'm.room.message', { msgtype: 'm.text', body: 'already here' })
+  await sees(alice, room, 'already here')
+  const { next_batch: since } = await bob.sync({ filter: lazy })
+  await members[3]!.send(room, 'm.room.message', { msgtype: 'm.text', body: 'welcome' })
+  await seesLazily(bob, room, 'welcome')
+  const later = (await bob.sync({ filter: lazy, since })).rooms.join[room]
+  expect(later.state.events.map(({ state_key: key }: Answer) => key)).toContain(members[3]!.userId)
+
+  // Who wants all members is told nothing of it yet, and what asks for them waits.
+  expect((await bob.sync()).rooms?.join?.[room]).toBeUndefined()
+  const waiting = Promise.all([
+    bob.get(`/rooms/${enc(room)}/members`),
+    bob.get(`/rooms/${enc(room)}/joined_members`),
+    bob.get(`/rooms/${enc(room)}/state`),
+    bob.get(`/rooms/${enc(room)}/state/m.room.member/${enc(members[5]!.userId)}`),
+  ])
+  // Other servers cannot come in through us now.
+  const make = `/_matrix/federation/v1/make_join/${enc(room)}/${enc(`@x:${one.ctx.domains.default}`)}?ver=12`
+  expect((await signedRequest(one, other, 'GET', make)).status).toBe(404)
+
+  await release()
+  const [all, joined, state, single] = await waiting
+  expect(all.chunk).toHaveLength(10)
+  expect(Object.keys(joined.joined)).toHaveLength(10)
+  expect(state.filter(({ type }: Answer) => type === 'm.room.member')).toHaveLength(10)
+  expect(single.membership).toBe('join')
+  expect(await isPartial(other, room)).toBe(false)
+  const eager = (await bob.sync({ since: beforeJoin })).rooms.join[room]
+  const told = [...eager.state.events, ...eager.timeline.events].filter(({ type }: Answer) => type === 'm.room.member')
+  expect(new Set(told.map(({ state_key: key }: Answer) => key)).size).toBe(10)
+  expect(eager.summary['m.joined_member_count']).toBe(10)
+  expect((await signedRequest(one, other, 'GET', make)).status).toBe(200)
+  const at = await bob.get(`/rooms/${enc(room)}/members`, { at: since })
+  expect(at.chunk).toHaveLength(10)
+}, 60_000)
+
+test('what changed meanwhile stays as it is, and who left at once fetches nothing', async () => {
+  await using servers = await startPair()
+  const { one, other, alice, bob, room, members, release } = servers
+  const second = (await alice.createRoom({ preset: 'public_chat' })) as RoomId
+  await members[0]!.post(`/join/${enc(second)}`)
+  await bob.post(`/join/${enc(room)}?via=${via(one)}`)
+  await bob.post(`/join/${enc(second)}?via=${via(one)}`)
+  await bob.post(`/rooms/${enc(second)}/leave`)
+  await alice.post(`/rooms/${enc(room)}/kick`, { user_id: members[1]!.userId })
+  await members[2]!.put(`/profile/${enc(members[2]!.userId)}/displayname`, { displayname: 'New name' })
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'after it' })
+  await seesLazily(bob, room, 'after it')
+  await release()
+  const { joined } = await bob.get(`/rooms/${enc(room)}/joined_members`)
+  expect(Object.keys(joined)).toHaveLength(9)
+  expect(joined[members[1]!.userId]).toBeUndefined()
+  expect(joined[members[2]!.userId].display_name).toBe('New name')
+  expect((await other.ctx.hotRooms.get(room))!.joinedMembers).toBe(9)
+  await expect.poll(() => other.ctx.database.db.selectFrom('partial_rooms').select('room').execute()).toHaveLength(1)
+  expect(await isPartial(other, second)).toBe(false)
+}, 60_000)
