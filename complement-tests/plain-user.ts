@@ -20,7 +20,8 @@ export type PlainUser = {
   synced<Found>(find: (sync: Answer) => Found | undefined): Promise<Found>
 }
 
-const patience = 30_000
+/** Milliseconds: a server that was away may have much to catch up on. */
+const patience = 90_000
 let transactions = 0
 
 export async function registerPlain(url: string, name: string): Promise<PlainUser> {

@@ -196,7 +196,8 @@ async function takeJoin(federation: Federation, call: FederationCall): Promise<u
   const { room, event } = await takeOwn(federation, 'join', call)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
   const common = { origin: call.destination, event: event.pdu }
-  if (call.query.omit_members === true) return { ...common, ...(await joinWithoutMembers(federation, room, stored!)) }
+  if (call.query.omit_members === true && room.joinedMembers > fewMembers)
+    return { ...common, ...(await joinWithoutMembers(federation, room, stored!)) }
   const { state, authChain } = await stateWithChain(federation, room, stored!)
   return { ...common, members_omitted: false, state: pdusOf(state), auth_chain: pdusOf(authChain) }
 }
@@ -229,5 +230,8 @@ async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: Stor
     servers_in_room: servers.map(({ server }) => server),
   }
 }
+
+/** So many members are told at once: the other server is spared to ask for them. */
+const fewMembers = 50
 
 const naming: ReadonlySet<string> = new Set(['m.room.name', 'm.room.canonical_alias'])
