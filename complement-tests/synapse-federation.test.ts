@@ -117,8 +117,14 @@ async function visit(own: PlainUser, other: PlainUser, ownName: string): Promise
   await own.sees(closed, membershipOf(other.userId, 'leave'))
 
   const open = await create({ preset: 'public_chat', visibility: 'public', name: `Square of ${ownName}` })
-  for (let number = 0; number < 30; number++) await own.say(open, `before ${number}`)
+  const said: string[] = []
+  for (let number = 0; number < 30; number++) said.push(await own.say(open, `before ${number}`))
+  const summary = await other.ask('GET', `/_matrix/client/v1/room_summary/${enc(open)}${via}`)
+  expect([summary.name, summary.join_rule]).toEqual([`Square of ${ownName}`, 'public'])
   await other.ask('POST', `/join/${enc(open)}${via}`, {})
+  const { origin_server_ts: ts } = await own.ask('GET', `/rooms/${enc(open)}/event/${enc(said[10]!)}`)
+  const found = await other.ask('GET', `/_matrix/client/v1/rooms/${enc(open)}/timestamp_to_event?ts=${ts}&dir=f`)
+  expect(found.origin_server_ts).toBe(ts)
   const bodies: string[] = []
   for (let from = '', isFirst = true; isFirst || from !== ''; isFirst = false) {
     const page = await other.ask('GET', `/rooms/${enc(open)}/messages?dir=b&limit=20${from}`)
@@ -137,10 +143,15 @@ async function visit(own: PlainUser, other: PlainUser, ownName: string): Promise
   expect(list.chunk.map(({ name }: Answer) => name)).toContain(`Square of ${ownName}`)
 
   const space = await create({ preset: 'public_chat', creation_content: { type: 'm.space' }, name: 'Space' })
-  await own.setState(space, 'm.space.child', { via: [ownName] }, open)
+  const unseen = await create({ preset: 'public_chat', name: 'Not entered yet' })
+  await own.setState(space, 'm.space.child', { via: [ownName], order: 'a' }, open)
+  await own.setState(space, 'm.space.child', { via: [ownName], order: 'b' }, unseen)
+  const outside = `/_matrix/client/v1/room_summary/${enc(space)}${via}`
+  expect((await other.ask('GET', outside)).room_type).toBe('m.space')
   await other.ask('POST', `/join/${enc(space)}${via}`, {})
   const { rooms } = await other.ask('GET', `/_matrix/client/v1/rooms/${enc(space)}/hierarchy`)
-  expect(rooms.map(({ room_id }: Answer) => room_id)).toEqual([space, open])
+  expect(rooms.map(({ room_id }: Answer) => room_id)).toEqual([space, open, unseen])
+  expect(rooms.at(-1).name).toBe('Not entered yet')
 
   const upload = await fetch(`${own.url}/_matrix/media/v3/upload?filename=plan.txt`, {
     method: 'POST',
