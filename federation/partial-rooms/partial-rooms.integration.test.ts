@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../../src/matrix/ids.ts'
 import { openDatabase } from '../../src/storage/database.ts'
+import { administrator } from '../../src/testing/administration.ts'
 import type { Answer, TestClient } from '../../src/testing/test-client.ts'
 import type { TestServer } from '../../src/testing/test-server.ts'
 import { signedRequest, startFederatedServer } from '../federated-server.fixtures.ts'
@@ -21,9 +22,9 @@ async function holdJob(server: TestServer): Promise<() => Promise<void>> {
 }
 
 /** Bob's server, which does not fetch members before it is let to; alice's has a room with many. */
-async function startPair() {
+async function startPair(config: object = {}) {
   const one = await startFederatedServer()
-  const first = await startFederatedServer({}, { kept: true })
+  const first = await startFederatedServer({}, { kept: true, config })
   const port = Number(first.ctx.domains.default.split(':')[1])
   await first.close()
   const release = await holdJob(first)
@@ -132,3 +133,24 @@ test('what changed meanwhile stays as it is, and who left at once fetches nothin
   await expect.poll(() => other.ctx.database.db.selectFrom('partial_rooms').select('room').execute()).toHaveLength(1)
   expect(await isPartial(other, second)).toBe(false)
 }, 60_000)
+
+test('a room that is deleted before the members are there is gone, and can be joined again', async () => {
+  await using servers = await startPair({ admin: { on_client_listener: true } })
+  const { one, other, alice, bob, room, members, release } = servers
+  const root = await administrator(other)
+  await bob.post(`/join/${enc(room)}?via=${via(one)}`)
+  const before = (await other.ctx.hotRooms.get(room))!
+  expect(before.partialState).toBe(true)
+  await root.delete(`/_synapse/admin/v1/rooms/${enc(room)}`, {})
+  await release()
+  const { db } = other.ctx.database
+  expect(await db.selectFrom('partial_rooms').selectAll().execute()).toEqual([])
+  for (const table of ['room_users', 'room_state', 'events'] as const) {
+    expect(await db.selectFrom(table).select('room').where('room', '=', before.room).execute(), table).toEqual([])
+  }
+  await bob.post(`/join/${enc(room)}?via=${via(one)}`)
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'welcome back' })
+  await sees(bob, room, 'welcome back')
+  const all = async () => Object.keys((await bob.get(`/rooms/${enc(room)}/joined_members`)).joined).length
+  await expect.poll(all, { timeout: 15_000 }).toBe(members.length + 2)
+})

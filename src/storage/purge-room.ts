@@ -6,7 +6,6 @@ const tablesOfRooms = [
   'event_relations',
   'receipts',
   'missing_events',
-  'partial_rooms',
   'pending_redactions',
   'state_deltas',
   'thread_subscriptions',
@@ -16,14 +15,21 @@ const tablesOfRooms = [
 /** Of users: our users' rows are found by the users, who are forgotten last. */
 const tablesOfUsers = ['push_exceptions', 'account_data', 'remote_memberships']
 
-/** Small ones, which go at once. */
-const smallTables = ['room_users', 'room_aliases', 'published_rooms', 'network_rooms', 'server_notice_rooms']
+/** What makes a room known, and what is done for it: goes at once. */
+const goesAtOnce = [
+  'room_users',
+  'partial_rooms',
+  'room_aliases',
+  'published_rooms',
+  'network_rooms',
+  'server_notice_rooms',
+]
 
 /** What goes with the events it is about, by itself. */
 const goesWithEvents = ['searchable_events']
 
 /** Every table with something about rooms, but for what stays: the number itself, and reports. */
-export const tablesPurged = [...tablesOfRooms, ...tablesOfUsers, ...smallTables, 'events', ...goesWithEvents]
+export const tablesPurged = [...tablesOfRooms, ...tablesOfUsers, ...goesAtOnce, 'events', ...goesWithEvents]
 
 /**
  * Makes a room unknown at once: its number is nobody's any more, so whoever remembers the number finds nothing, and the room
@@ -41,7 +47,7 @@ export async function retireRoom(query: Query, room: number): Promise<number[]> 
   for (const table of tablesOfUsers) {
     await query(`delete from ${table} where user_nid = any($2::int[]) and room = $1`, [room, nids])
   }
-  for (const table of smallTables) {
+  for (const table of goesAtOnce) {
     await query(`delete from ${table} where room = $1`, [room])
   }
   await query('delete from delayed_events d using rooms r where r.room = $1 and d.room_id = r.room_id', [room])
@@ -87,7 +93,8 @@ const someEvents = ['timeline is not null', 'flags & 1 = 1', 'true']
  * @returns false once nothing is left.
  */
 export async function deleteRemains(query: Query, room: number, some: number): Promise<boolean> {
-  for (const table of tablesOfRooms) {
+  // Members again: somebody may have been writing them.
+  for (const table of [...tablesOfRooms, 'room_users']) {
     if ((await deleteSome(query, table, 'room = $1', room, some)) > 0) return true
   }
   for (const condition of someEvents) {
