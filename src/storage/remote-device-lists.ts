@@ -3,11 +3,13 @@ import { membershipCodes } from './room-users.ts'
 
 /**
  * Devices and keys of other servers' users. Their servers tell of changes only while a room is shared, so what is remembered
- * counts only if one has been shared all the time since.
+ * counts only if one has been shared all the time since. Whoever is told of a change asks at once, so the change itself makes
+ * what was known before it void; the row goes a moment later.
  */
 export const remoteDeviceLists = statement<{ user_nid: number; content: string }>(
   'remote device lists',
   `select l.user_nid, l.content from remote_device_lists l where l.user_nid = any($1::int[])
+   and not exists (select from device_list_changes c where c.user_nid = l.user_nid and c.position > l.position)
    and exists (select from room_users r where r.user_nid = l.user_nid and r.membership = ${membershipCodes.join}
      and r.since <= l.position
      and exists (select from room_users o join accounts a on a.user_nid = o.user_nid
