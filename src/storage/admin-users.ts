@@ -158,17 +158,23 @@ export const accountDataOfUser = statement<{ room_id: string | null; type: strin
    where user_nid = $1 order by room, type`,
 )
 
-/** Events by which somebody invited others since a moment, and rooms joined since. */
+/**
+ * Events by which somebody invited others since a moment, and rooms joined since. Both look into the rooms that the user has had
+ * to do with, whose state has an index.
+ */
 export const invitesSent = statement<{ count: number }>(
   'invites sent',
-  `select count(*) as count from events e join event_kinds k using (kind)
-   where e.sender = $1 and e.origin_server_ts >= $2 and k.type = 'm.room.member'
+  `select count(*) as count from room_users u join events e on e.room = u.room and e.flags & 1 = 1
+     join event_kinds k using (kind)
+   where u.user_nid = $1 and e.sender = $1 and e.origin_server_ts >= $2 and k.type = 'm.room.member'
      and json_text(e.content, 'membership') = 'invite'`,
 )
 export const roomsJoinedSince = statement<{ count: number }>(
   'rooms joined since',
-  `select count(distinct e.room) as count from events e join event_kinds k using (kind) join users u on u.user_nid = e.sender
-   where e.sender = $1 and e.origin_server_ts >= $2 and k.type = 'm.room.member' and k.state_key = u.user_id
+  `select count(distinct s.room) as count from room_users m join users u using (user_nid)
+     join event_kinds k on k.type = 'm.room.member' and k.state_key = u.user_id
+     join room_state s on s.room = m.room and s.kind = k.kind join events e using (event_nid)
+   where m.user_nid = $1 and e.sender = $1 and e.origin_server_ts >= $2
      and json_text(e.content, 'membership') = 'join'`,
 )
 
