@@ -173,7 +173,7 @@ export const roomsJoinedSince = statement<{ count: number }>(
   'rooms joined since',
   `select count(distinct s.room) as count from room_users m join users u using (user_nid)
      join event_kinds k on k.type = 'm.room.member' and k.state_key = u.user_id
-     join room_state s on s.room = m.room and s.kind = k.kind join events e using (event_nid)
+     join room_state s on s.room = m.room and s.kind = k.kind join events e on e.event_nid = s.event_nid
    where m.user_nid = $1 and e.sender = $1 and e.origin_server_ts >= $2
      and json_text(e.content, 'membership') = 'join'`,
 )
