@@ -29,11 +29,18 @@ const isJoined = `membership = ${membershipCodes.join}`
 const sharesRoom = `(select true from room_users b where b.user_nid = one.user_nid and b.${isJoined}
        and (b.room + 0) = any (array(select room from mine)) limit 1) is not null`
 
+/** Known by the text of the event, as the server that made it wrote it. */
+function isPublic(room: string): string {
+  return `exists (
+       select from room_state s join events e using (event_nid)
+       where s.room = ${room} and s.kind = any($6::int[]) and s.to_position is null
+         and (e.content like '%"join_rule":"public"%' or e.content like '%"history_visibility":"world_readable"%'))`
+}
+
 /**
  * Users whose name or id begins so, of whom the searcher may know. Everything is bounded, so that a single letter costs little
- * more than a name; those with whom one shares a room come before anybody is left out.
- *
- * Where join rules and history visibility stand is known by the text of the event, as the server wrote it.
+ * more than a name; those with whom one shares a room come before anybody is left out. Users of other servers have no profile here:
+ * what they are called in a room counts, and is shown, to who is in it too or where it is public.
  */
 const search = `with mine as materialized (
      select room, joined_members > ${largeRoom} as is_large from room_users join rooms using (room)
@@ -45,10 +52,16 @@ const search = `with mine as materialized (
        select from room_users b where b.user_nid = n.user_nid and b.${isJoined}
          and b.room in (select room from mine where not is_large))
      limit ${maxNear}),
+   called as materialized (
+     select user_nid, room from remote_names where words @@ to_tsquery('simple', $2) limit ${maxNamed}),
    by_id as materialized (
      select user_nid from users where user_id >= $3 and user_id < $4 order by user_id limit ${maxById}),
    candidates as (
      select user_nid, true as is_near from near
+     union all
+     (select user_nid, true from called where room in (select room from mine) limit ${maxNear})
+     union all
+     select user_nid, false from (select user_nid, room from called limit ${maxFar}) one where ${isPublic('one.room')}
      union all
      select user_nid, ${sharesRoom} from (select user_nid from named limit ${maxFar}) one
      union all
@@ -60,16 +73,14 @@ const search = `with mine as materialized (
      where a.user_nid is null or (a.deactivated_at is null and not a.is_guest)),
    visible as (
      select * from known k where k.is_near or ($5 and k.is_ours) or exists (
-       select from room_users b join room_state s on s.room = b.room and s.kind = any($6::int[]) and s.to_position is null
-         join events e on e.event_nid = s.event_nid
-       where b.user_nid = k.user_nid and b.${isJoined}
-         and (e.content like '%"join_rule":"public"%' or e.content like '%"history_visibility":"world_readable"%'))
+       select from room_users b where b.user_nid = k.user_nid and b.${isJoined} and ${isPublic('b.room')})
      order by starts_with(k.user_id, $3 || ':') desc, is_near desc, user_id limit ${maxKnown})
    select v.user_id, p.fields, m.member, v.is_near
    from visible v left join profiles p using (user_nid)
    left join lateral (
      select e.content as member from room_users b join events e using (event_nid)
      where p.user_nid is null and b.user_nid = v.user_nid and b.${isJoined}
+       and (b.room in (select room from mine) or ${isPublic('b.room')})
      order by (b.room in (select room from mine)) desc limit 1) m on true`
 
 export type FoundUser = {

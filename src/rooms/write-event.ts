@@ -3,7 +3,7 @@ import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
 import { stickyUntil } from '../matrix/sticky.ts'
-import { searchableWords } from '../search/searchable.ts'
+import { searchableWords, wordsOf } from '../search/searchable.ts'
 import { eventIdBytes, restOf } from '../storage/event-codec.ts'
 import {
   closeGaps,
@@ -22,6 +22,7 @@ import {
   storedState,
 } from '../storage/events.ts'
 import type { Fact, StateChangeFact } from '../storage/facts.ts'
+import { nameWords, saveRemoteNames } from '../storage/remote-names.ts'
 import { closeRoomState, insertRelations, openRoomState } from '../storage/room-state.ts'
 import {
   insertPushExceptions,
@@ -87,7 +88,7 @@ export function writeEvent(
   if (arrival) writeArrival(batch, appended, arrival)
   const changes = appended.changes.map((change) => writeStateChange(batch, appended, change, position, stored))
   const memberships = writeMemberships(ctx, batch, appended, position)
-  if (appended.redacts) writeRedaction(batch, room, appended.redacts, ref.nid)
+  if (appended.redacts) writeRedaction(ctx, batch, room, appended.redacts, ref.nid)
   if (ctx.config.search.enabled) writeSearchable(batch, room, stored)
   const relation = relationOf(ref.event.pdu.content)
   if (relation && ref.event.pdu.state_key === undefined && (appended.flags & EventFlags.outlier) === 0) {
@@ -250,14 +251,24 @@ function writeMemberships(
       notify_index: appended.after.notifyCount,
       highlight_index: appended.after.highlightCount,
     })
-    if (!change.isGiven || ctx.domains.isLocal(serverNameOf(change.stateKey as UserId))) {
-      written.push({ userNid, membership, eventNid })
-    }
+    const isLocal = ctx.domains.isLocal(serverNameOf(change.stateKey as UserId))
+    if (!isLocal) writeRemoteName(batch, appended.room, userNid, change.to?.ref.event.pdu.content)
+    if (!change.isGiven || isLocal) written.push({ userNid, membership, eventNid })
   }
   return written
 }
 
-function writeRedaction(batch: Batch, room: HotRoom, target: StoredEvent, redaction: number): void {
+/** Characters of a name that it is found by. */
+const searchedName = 256
+
+/** What a user of another server is called in a room, while they are in it. */
+function writeRemoteName(batch: Batch, { room }: HotRoom, userNid: number, content: JsonObject | undefined): void {
+  const name = content?.membership === 'join' ? content.displayname : undefined
+  const words = typeof name === 'string' ? wordsOf(name.slice(0, searchedName)) : []
+  batch.add(saveRemoteNames, { user_nid: userNid, room, words: nameWords(words) })
+}
+
+function writeRedaction(ctx: Engine, batch: Batch, room: HotRoom, target: StoredEvent, redaction: number): void {
   const pruned = redact(target.event.pdu, room.rules)
   batch.add(redactEvents, {
     event_nid: target.nid,
@@ -265,4 +276,8 @@ function writeRedaction(batch: Batch, room: HotRoom, target: StoredEvent, redact
     rest: restOf(pruned, target.inColumns),
     redacted_by: redaction,
   })
+  const { type, state_key: member } = target.event.pdu
+  if (type !== 'm.room.member' || ctx.domains.isLocal(serverNameOf(member as UserId))) return
+  const userNid = ctx.dictionaries.cachedUser(member as UserId)
+  if (userNid !== undefined) writeRemoteName(batch, room, userNid, pruned.content)
 }

@@ -10,6 +10,7 @@ import { insertOutgoingToDevice } from './outgoing-to-device.ts'
 import { completeRooms } from './partial-rooms.ts'
 import { saveProfileChanges } from './profile-changes.ts'
 import { saveRemoteMemberships } from './remote-memberships.ts'
+import { saveRemoteNames } from './remote-names.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
 import {
   closeRoomState,
@@ -53,6 +54,7 @@ export const operations = [
   saveRooms,
   saveMemberships,
   saveRemoteMemberships,
+  saveRemoteNames,
   completeRooms,
   saveReadPositions,
   saveThreadsRead,

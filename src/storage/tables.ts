@@ -31,6 +31,7 @@ type PreviewTables = {
 }
 
 type SearchTables = {
+  remote_names: { user_nid: number; room: number; words: string }
   searchable_events: {
     event_nid: number
     key: number
