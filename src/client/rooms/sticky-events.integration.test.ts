@@ -121,8 +121,18 @@ test('sliding sync tells of them in an extension, in portions', async () => {
   const [nothing, ofBob] = await slide(bob)
   expect(nothing).toEqual([])
   await bob.join(room)
-  expect((await slide(bob, ofBob))[0]).toEqual(ids.slice(0, 2))
+  const [all, after] = await slide(bob, ofBob)
+  expect(all).toEqual(ids)
+  expect((await slide(bob, after))[0]).toEqual([])
+  expect((await slide(bob))[0]).toEqual(ids)
   expect((await slide(alice, last))[0]).toEqual([])
+  // What a timeline of the same answer shows is not told again.
+  const lists = { all: { ranges: [[0, 9]], timeline_limit: 2, required_state: [] } }
+  const extensions = { [extension]: { enabled: true } }
+  const whole = await alice.post(slidingSync, { conn_id: 'whole', lists, extensions })
+  expect(whole.rooms[room].timeline).toHaveLength(2)
+  const apart: Answer[] = whole.extensions[extension].rooms[room].events
+  expect(apart.map((event) => event.event_id)).toEqual(ids.slice(0, 2))
   for (const asked of [{ since: 'x' }, { limit: 0 }]) {
     const body = { extensions: { [extension]: { enabled: true, ...asked } } }
     expect((await alice.attempt('post', slidingSync, { body })).status).toBe(400)

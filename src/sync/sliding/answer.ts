@@ -131,6 +131,7 @@ async function build(
           ? roomsOfExtension(plan, part).map((room) => ({ room, after: hasAll ? room.after : undefined }))
           : [],
         timelineStart: async (room) => (await loading).starts.get(room),
+        shownEvents: async () => (await loading).shown,
       })
     }),
   )

@@ -56,6 +56,8 @@ export type RoomsResult = {
   readonly gaps: ReadonlySet<number>
   /** The position before the first event that is told of each room's timeline. */
   readonly starts: ReadonlyMap<number, number>
+  /** The numbers of the events that are told in each room's timeline. */
+  readonly shown: ReadonlyMap<number, ReadonlySet<number>>
 }
 
 /**
@@ -70,7 +72,7 @@ export async function loadRoomData(
   told: ToldMembersOfConnection,
   since: number | undefined,
 ): Promise<RoomsResult> {
-  if (rooms.length === 0) return { rooms: [], members: new Map(), gaps: new Set(), starts: new Map() }
+  if (rooms.length === 0) return { rooms: [], members: new Map(), gaps: new Set(), starts: new Map(), shown: new Map() }
   const open = rooms.filter(({ plan }) => plan.section === 'join' || plan.section === 'leave')
   const timelines = await loadSlidingTimelines(ctx, session, open)
   const joined = open.filter(({ plan }) => plan.section === 'join').map((room) => timelines.get(room)!)
@@ -97,6 +99,7 @@ export async function loadRoomData(
   const members = new Map<number, readonly string[]>()
   const gaps = new Set<number>()
   const starts = new Map<number, number>()
+  const shownNids = new Map<number, ReadonlySet<number>>()
   const requests = new Map(stateRequests.map((one) => [one.room, one]))
   const results = rooms.flatMap((room): RoomResult[] => {
     const nid = room.plan.userRoom.room
@@ -114,11 +117,12 @@ export async function loadRoomData(
     const shown = leave === undefined ? (described.timeline.get(nid) ?? []) : [leave]
     const texts = { timeline: shown, required: described.state.get(nid) ?? [] }
     starts.set(nid, timeline.start)
+    shownNids.set(nid, new Set(timeline.events.map((event) => event.nid)))
     const around = { counts: counts.get(nid), bump, heroes: told.heroes, since }
     const result = openResult(room, timeline, state, texts, around)
     return isEmpty(room, result) ? [] : [result]
   })
-  return { rooms: results, members, gaps, starts }
+  return { rooms: results, members, gaps, starts, shown: shownNids }
 }
 
 /** Rooms have limits of their own; those with the same one are read together. */

@@ -19,6 +19,8 @@ export type ExtensionCall = {
   readonly rooms: readonly { readonly room: WantedRoom; readonly after: number | undefined }[]
   /** The position before the oldest event of its timeline that is told of a room, where the client has nothing of it yet. */
   timelineStart(room: number): Promise<number | undefined>
+  /** The numbers of the events that the answer tells in the timelines, by room. */
+  shownEvents(): Promise<ReadonlyMap<number, ReadonlySet<number>>>
 }
 
 /** What an extension tells: JSON text; `isNews` when it is worth ending a wait for. */

@@ -3,37 +3,43 @@ import { MAX_STICKY_EVENTS } from '../../../matrix/limits.ts'
 import { describeSticky } from '../../../rooms/sticky-events.ts'
 import type { Extension } from './extension.ts'
 
-/** Spec: MSC4354. The client comes back with `since`; those that are in a timeline are told here too. */
+/** Spec: MSC4354. The client comes back with `since`. */
 export const stickyEvents: Extension = {
   name: 'org.matrix.msc4354.sticky_events',
   ofRooms: false,
-  async answer(ctx, { session, asked, upTo }) {
+  async answer(ctx, { session, asked, upTo, shownEvents }) {
     if (!ctx.stickyEvents) return undefined
     const after = Math.min(sinceOf(asked.since), upTo)
     const found = [...session.rooms.values()]
       .filter(({ membership }) => membership === 'join')
-      // Who came into a room since gets all that last.
+      // Who comes into a room gets all that last, as if it had been said then.
       .flatMap(({ room, roomId, since }) =>
-        ctx.stickyEvents!.in(room, since > after ? 0 : after, upTo).map((entry) => ({ roomId, entry })),
+        ctx
+          .stickyEvents!.in(room, 0, upTo)
+          .map((entry) => ({ room, roomId, entry, at: Math.max(entry.position, since) })),
       )
-      .sort((one, other) => one.entry.position - other.entry.position)
-    const limit = limitOf(asked.limit)
-    const told = found.slice(0, limit)
+      .filter(({ at }) => at > after && at <= upTo)
+      .sort((one, other) => one.at - other.at || one.entry.position - other.entry.position)
+    // What came at once is told at once: a token names a position.
+    const last = found[limitOf(asked.limit) - 1]?.at ?? upTo
+    const told = found.filter(({ at }) => at <= last)
+    const shown = told.length === 0 ? new Map<number, ReadonlySet<number>>() : await shownEvents()
+    const apart = told.filter(({ room, entry }) => shown.get(room)?.has(entry.nid) !== true)
     const texts = await describeSticky(
       ctx,
-      told.map(({ entry }) => entry),
+      apart.map(({ entry }) => entry),
       session.ignored,
     )
     const rooms = Map.groupBy(
-      told.filter(({ entry }) => texts.has(entry.nid)),
+      apart.filter(({ entry }) => texts.has(entry.nid)),
       ({ roomId }) => roomId,
     )
-    const shown = [...rooms].map(([roomId, list]) => {
+    const sections = [...rooms].map(([roomId, list]) => {
       const events = list.map(({ entry }) => texts.get(entry.nid)!)
       return `${JSON.stringify(roomId)}:{"events":[${events.join(',')}]}`
     })
-    const next = found.length > limit ? told.at(-1)!.entry.position : upTo
-    return { text: `{"next_batch":"sticky_${next}","rooms":{${shown.join(',')}}}`, isNews: shown.length > 0 }
+    const next = told.length < found.length ? last : upTo
+    return { text: `{"next_batch":"sticky_${next}","rooms":{${sections.join(',')}}}`, isNews: sections.length > 0 }
   },
 }
 
