@@ -44,8 +44,9 @@ export type FoundEvents = {
 const maxWords = 20
 /** Milliseconds that the database may look for them. */
 const maxTime = 10_000
-/** Hits that are looked at for one page whose filter lets few through. */
+/** How often, and how many hits at once, are looked at for one page whose filter lets few through. */
 const maxRounds = 5
+const filteredAtOnce = 500
 const queryCanceled = '57014'
 
 /**
@@ -69,38 +70,28 @@ export async function searchMessages(ctx: SearchEngine, reader: Reader, search: 
     spans,
     byRank: search.byRank,
     sender: group?.key === 'sender' ? group.number : undefined,
-    limit: limit + 1,
+    limit: search.filter.allows ? filteredAtOnce : limit + 1,
   }
   const events: FoundEvent[] = []
   let after: SearchQuery['after'] = search.from
   let total = 0
-  for (let round = 0; round < maxRounds; round++) {
+  let isEnd = false
+  for (let round = 0; round < maxRounds && events.length < limit && !isEnd; round++) {
     const found = await look(ctx, { ...query, after })
-    total = found.total
     const page = await shown(ctx, reader, search, views, found.hits)
     events.push(...page.slice(0, limit - events.length))
     const last = events.length === limit ? events.at(-1)!.hit : found.hits.at(-1)
-    after = last && placeOf(last)
-    if (events.length === limit || found.hits.length < query.limit) {
-      const hasMore = events.length === limit
-      return {
-        words,
-        total,
-        events,
-        views,
-        next: hasMore ? formatSearchToken({ ...after!, ...groupOf(group) }) : undefined,
-      }
-    }
+    after = last ? placeOf(last) : after
+    isEnd = found.hits.length < query.limit
+    total = found.total
   }
-  return { words, total, events, views, next: formatSearchToken({ ...after!, ...groupOf(group) }) }
+  const hasMore = after !== undefined && (events.length === limit || !isEnd)
+  const next = hasMore ? formatSearchToken({ ...after!, ...(group && { group }) }) : undefined
+  return { words, total, events, views, next }
 }
 
 export function placeOf(hit: SearchHit) {
   return { rank: hit.rank, ts: hit.origin_server_ts, nid: hit.event_nid }
-}
-
-function groupOf(group: SearchToken['group']) {
-  return group === undefined ? {} : { group }
 }
 
 /** What the user may see of each of the rooms that are to be searched. */
