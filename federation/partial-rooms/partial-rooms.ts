@@ -21,9 +21,12 @@ export type PartialRooms = {
 }
 
 /** Rooms that are worked on at a time. */
-const roomsAtOnce = 3
-/** Milliseconds between two looks when nothing is heard, and after which a room that could not be completed is tried again. */
+const roomsAtOnce = 10
+/** Milliseconds between two looks when nothing is heard. */
 const pause = 2_000
+/** Milliseconds before a room is tried again that could not be completed: twice as long each time. */
+const firstPatience = 1_000
+const longestPatience = 10 * 60_000
 const mostServers = 10
 
 export function createPartialRooms(federation: Federation): PartialRooms {
@@ -45,10 +48,16 @@ export function createPartialRooms(federation: Federation): PartialRooms {
       wake = done
     })
 
+  /** When rooms that could not be completed are tried again. */
+  const later = new Map<number, { at: number; patience: number }>()
+
   const tryRoom = async (row: PartialRoomRow): Promise<void> => {
     try {
       await completeFromOthers(federation, row)
+      later.delete(row.room)
     } catch (error) {
+      const patience = Math.min(longestPatience, 2 * (later.get(row.room)?.patience ?? firstPatience / 2))
+      later.set(row.room, { at: ctx.clock.monotonic() + patience, patience })
       ctx.log.warn({ err: error, roomId: row.room_id }, 'The members of a room could not be fetched yet')
     }
   }
@@ -60,7 +69,8 @@ export function createPartialRooms(federation: Federation): PartialRooms {
     while (!ended.aborted) {
       const rows = await ctx.database.read(partialRooms, []).catch(() => [])
       for (const row of rows) {
-        if (underWay.size >= roomsAtOnce || underWay.has(row.room)) continue
+        const isLater = (later.get(row.room)?.at ?? 0) > ctx.clock.monotonic()
+        if (underWay.size >= roomsAtOnce || underWay.has(row.room) || isLater) continue
         const work = tryRoom(row).finally(() => {
           underWay.delete(row.room)
           // Others may wait for their turn; one that failed waits for the next look.
@@ -114,8 +124,9 @@ async function stateBeforeJoin(
   join: StoredEvent,
 ): Promise<readonly EventId[] | undefined> {
   const [previous, ...others] = join.event.prevEvents
-  if (previous === undefined || others.length > 0) return fetchState(federation, server, room, join.event.eventId)
-  const state = await fetchState(federation, server, room, previous)
+  if (previous === undefined || others.length > 0)
+    return fetchState(federation, server, room, join.event.eventId, { idsFirst: true })
+  const state = await fetchState(federation, server, room, previous, { idsFirst: true })
   if (!state) return undefined
   const [before] = await federation.ctx.events.byIds([previous])
   const [event] = before ? [before.event] : await eventsById(federation, server, room, [previous])

@@ -11,8 +11,8 @@ import {
 } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { RemotePresence } from '../../src/presence/presence.ts'
-import { setReceipt } from '../../src/receipts/set-receipt.ts'
-import { isJoined } from '../../src/rooms/room-access.ts'
+import { setReceiptIn } from '../../src/receipts/set-receipt.ts'
+import { mayBeJoined } from '../../src/rooms/room-access.ts'
 import { forgetRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
 import { insertDeviceListChanges } from '../../src/storage/user-data.ts'
 import type { Federation } from '../federation.ts'
@@ -55,7 +55,7 @@ async function receiveTyping({ ctx }: Federation, origin: ServerName, content: J
   const userId = userOf(content.user_id, origin)
   const roomId = typeof content.room_id === 'string' ? parseRoomId(content.room_id) : undefined
   const room = roomId && (await ctx.hotRooms.get(roomId))
-  if (!userId || !room || !isAllowedByAcl(room, origin) || !(await isJoined(ctx, room, userId))) return
+  if (!userId || !room || !isAllowedByAcl(room, origin) || !(await mayBeJoined(ctx, room, userId))) return
   ctx.typing.set(room.room, userId, content.typing === true ? ctx.clock.now() + typingFor : undefined)
 }
 
@@ -73,9 +73,9 @@ async function receiveReceipts({ ctx }: Federation, origin: ServerName, content:
       const userNid = (await ctx.dictionaries.findUsers([userId])).get(userId)
       const { thread_id: thread } = objectOf(data)
       const threadId = typeof thread === 'string' && fitsAnId(thread) && !thread.includes('\0') ? thread : ''
-      if (userNid === undefined) continue
-      // Who is not in the room, or names an event we do not have, is passed over.
-      await setReceipt(ctx, { userId, userNid }, room.roomId, { type: 'm.read', eventId, threadId }).catch(
+      if (userNid === undefined || !(await mayBeJoined(ctx, room, userId))) continue
+      // An event that we do not have is passed over.
+      await setReceiptIn(ctx, { userId, userNid }, room, { type: 'm.read', eventId, threadId }).catch(
         (error: unknown) => {
           if (!(error instanceof MatrixError)) throw error
         },

@@ -10,14 +10,20 @@ import { eventAuth, eventsById, stateBefore, stateIdsBefore } from './history.ts
 /** Missing events that are asked for one by one: for more, the whole state is less work for everybody. */
 const mostSingleEvents = 50
 
-/** Stores the state before an event with its auth chain, and says which events it has. */
+/**
+ * Stores the state before an event with its auth chain, and says which events it has.
+ *
+ * @param idsFirst Whether a server that does not tell the ids is not asked for the whole either: others may know better.
+ */
 export async function fetchState(
   federation: Federation,
   origin: ServerName,
   room: HotRoom,
   eventId: EventId,
+  { idsFirst = false } = {},
 ): Promise<readonly EventId[] | undefined> {
   const ids = await stateIdsBefore(federation, origin, room, eventId)
+  if (!ids && idsFirst) return undefined
   if (ids && ids.state.length > 0) {
     const named = [...new Set([...ids.authChain, ...ids.state])]
     const known = await storedOf(federation, room, named)

@@ -121,6 +121,7 @@ export async function stateWithChain(
   room: HotRoom,
   stored: StoredEvent,
 ): Promise<{ state: StoredEvent[]; authChain: StoredEvent[] }> {
+  if (room.partialState) throw new MatrixError('M_FORBIDDEN', 'The members of the room are not known here yet')
   const before = await stateAt(ctx, stored, 'before')
   const whole = before.known ? await wholeState(ctx, room, before.value) : before
   if (!whole.known) throw notFound()

@@ -2,6 +2,7 @@ import { accountDataUnit } from '../account-data/account-data.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import type { HotRoom } from '../rooms/hot-room.ts'
 import { joinedRoom } from '../rooms/room-access.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
@@ -67,6 +68,16 @@ export async function setReceipt(
   receipt: { readonly type: ReceiptType; readonly eventId: EventId; readonly threadId: string },
 ): Promise<void> {
   const room = await joinedRoom(ctx, roomId, user.userId)
+  await setReceiptIn(ctx, user, room, receipt)
+}
+
+/** The same, for who is known to be in the room, or may be. */
+export async function setReceiptIn(
+  ctx: Pick<Context, 'database' | 'writer' | 'clock'>,
+  user: User,
+  room: Pick<HotRoom, 'room'>,
+  receipt: { readonly type: ReceiptType; readonly eventId: EventId; readonly threadId: string },
+): Promise<void> {
   const [place] = await ctx.database.read(selectPlace, [
     eventIdBytes(receipt.eventId),
     user.userNid,

@@ -68,8 +68,8 @@ export async function readJoinedMembers(
   for (const row of await ctx.database.read(joinedMembers, [view.room.room])) {
     const { displayname, avatar_url: avatarUrl } = JSON.parse(row.content) as JsonObject
     joined[row.user_id] = {
-      ...(typeof displayname === 'string' && { display_name: displayname }),
-      // Beside the specification, which leaves it out: clients know it as null from other servers.
+      // Beside the specification, which leaves them out: clients know them as null from other servers.
+      display_name: typeof displayname === 'string' ? displayname : null,
       avatar_url: typeof avatarUrl === 'string' ? avatarUrl : null,
     }
   }

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { type RoomAlias, type RoomId, type ServerName, serverNameOf } from '../matrix/ids.ts'
 import { statement } from '../storage/database.ts'
+import { serversIn } from '../storage/remote-memberships.ts'
 
 const roomOfAlias = statement<{ room_id: RoomId; room: number }>(
   'room of an alias',
@@ -25,7 +26,10 @@ export async function resolveRoom(
   const alias = idOrAlias as RoomAlias
   if (ctx.domains.isLocal(serverNameOf(alias))) {
     const [row] = await ctx.database.read(roomOfAlias, [alias])
-    if (row) return { roomId: row.room_id, servers: [serverNameOf(alias)] }
+    if (row) {
+      const rows = await ctx.database.read(serversIn, [row.room])
+      return { roomId: row.room_id, servers: [...new Set([serverNameOf(alias), ...rows.map(({ server }) => server)])] }
+    }
   } else {
     const found = await ctx.remoteServers.current.resolveAlias(alias, asker)
     if (found) return found

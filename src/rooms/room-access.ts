@@ -55,6 +55,11 @@ export async function isJoined(ctx: Pick<Context, 'hotRooms'>, room: HotRoom, us
   return room.get('m.room.member', userId)?.pdu.content.membership === 'join'
 }
 
+/** The same, with the benefit of the doubt in a room whose members are not all known yet. */
+export async function mayBeJoined(ctx: Pick<Context, 'hotRooms'>, room: HotRoom, userId: UserId): Promise<boolean> {
+  return (await isJoined(ctx, room, userId)) || (room.partialState && !room.entry('m.room.member', userId))
+}
+
 /**
  * The room, for one of its joined members.
  *

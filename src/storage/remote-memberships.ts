@@ -75,7 +75,8 @@ export const localMemberOf = statement<{ user_id: UserId }>(
 export const serversIn = statement<{ server: ServerName }>(
   'servers in a room',
   `select distinct substr(user_id, position(':' in user_id) + 1) as server from room_users join users using (user_nid)
-   where room = $1 and membership = ${membershipCodes.join} limit 50`,
+   where room = $1 and membership = ${membershipCodes.join}
+   union select unnest(servers) from partial_rooms where room = $1 and completed_at is null limit 50`,
 )
 
 /** The membership event of a row. */

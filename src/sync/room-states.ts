@@ -134,7 +134,9 @@ function lazyMembers(
     // Who never was in the room is told nothing of its members.
     if (plan.section === 'leave' && !wanted.has(timeline)) continue
     const span = wanted.get(timeline)
-    const position = span?.start ?? (options.after ? plan.upTo : timeline.start)
+    // Members of a room that was joined without them become known one by one, whom the timeline is from.
+    const isLearning = plan.userRoom.completed === 'not yet'
+    const position = isLearning ? plan.upTo : (span?.start ?? (options.after ? plan.upTo : timeline.start))
     const shown = new Set(options.after ? [] : timeline.events.map((event) => event.nid))
     const users = new Map(timeline.events.map((event) => [event.senderNid, event.event.pdu.sender]))
     if (plan.full) users.set(options.reader.userNid, options.reader.userId)

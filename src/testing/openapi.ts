@@ -75,9 +75,9 @@ function isRefusedService({ operationId }: Operation, status: number, body: unkn
   )
 }
 
-/** `avatar_url` is null for members without a picture: clients know it so, and look for the key. */
+/** Null for members without a name or a picture: clients know it so, and look for the key. */
 function isKnownNull({ operationId }: Operation, path: string | undefined): boolean {
-  return operationId === 'getJoinedMembersByRoom' && path?.endsWith('/avatar_url') === true
+  return operationId === 'getJoinedMembersByRoom' && /\/(avatar_url|display_name)$/.test(path ?? '')
 }
 
 function findOperation(method: string, path: string): Operation | undefined {
