@@ -4,7 +4,7 @@ import { startTestServer } from '../../testing/index.ts'
 
 const retention = '/_matrix/client/unstable/org.matrix.msc1763/retention/configuration'
 const transports = '/_matrix/client/unstable/org.matrix.msc4143/rtc/transports'
-const policy = '/_matrix/client/v3/password_policy'
+const policy = '/_matrix/client/r0/password_policy'
 
 test('clients are told how long messages are kept, where calls are carried and what a password must be', async () => {
   const livekit = { type: 'livekit', livekit_service_url: 'https://rtc.a.test/jwt' }

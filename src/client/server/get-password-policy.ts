@@ -3,7 +3,7 @@ import { endpoint } from '../../http/endpoint.ts'
 /** Spec: MSC2000, `GET /password_policy`; Synapse and the clients made for it have the policy itself as the answer. */
 export const getPasswordPolicy = endpoint({
   method: 'get',
-  path: ['/_matrix/client/v3/password_policy', '/_matrix/client/r0/password_policy'],
+  path: '/_matrix/client/r0/password_policy',
   auth: 'none',
   when: (config) => config.experimental.msc2000,
   handle(ctx) {
