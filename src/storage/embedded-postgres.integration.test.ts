@@ -56,7 +56,7 @@ test('what was written is there after a stop, and nothing runs in between', asyn
   await second.stop()
 })
 
-test('PostgreSQL that is killed comes back by itself with what was committed', async () => {
+test('PostgreSQL that is killed comes back by itself with what was committed', { timeout: 200_000 }, async () => {
   const postgres = await start()
   await query(postgres.urlOf(), 'create table t (x integer)')
   for (let round = 1; round <= 3; round++) {
@@ -64,7 +64,7 @@ test('PostgreSQL that is killed comes back by itself with what was committed', a
     process.kill(postmasterPid(), 'SIGKILL')
     await expect
       .poll(() => query(postgres.urlOf(), 'select count(*)::int as n from t').catch(() => undefined), {
-        timeout: 20_000,
+        timeout: 60_000,
       })
       .toEqual([{ n: round }])
   }

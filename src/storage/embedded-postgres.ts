@@ -40,6 +40,9 @@ const ownerLock = 4_011_794
 /** A socket's path must fit into sockaddr_un. */
 const maxSocketPath = 100
 
+/** Milliseconds before PostgreSQL is started again that could not be. */
+const retryAfter = 1_000
+
 /**
  * Starts the cluster, or takes over the one that a killed process left running. PostgreSQL is started again when it ends
  * by itself.
@@ -67,8 +70,15 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   function onExit(): void {
     if (stopping) return
     options.log.error('PostgreSQL ended by itself and is started again')
+    comeBack()
+  }
+
+  function comeBack(): void {
+    if (stopping) return
     start().catch((error: unknown) => {
-      options.log.fatal({ err: error }, 'PostgreSQL cannot be started again')
+      options.log.fatal({ err: error }, 'PostgreSQL cannot be started again yet')
+      // A full disk may be emptied, and a slow machine finish its recovery: nobody else would start it.
+      setTimeout(comeBack, retryAfter).unref()
     })
   }
 
