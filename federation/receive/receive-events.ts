@@ -75,8 +75,8 @@ async function acceptBeyondGap(
     const [previous] = await eventsById(federation, origin, room, event.prevEvents)
     if (previous) {
       await acceptWithState(federation, origin, room, previous)
-      const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event])
-      if (outcome!.outcome !== 'missing') return
+      await acceptEvents(federation.ctx, room.roomId, [event])
+      return
     }
   }
   await acceptWithState(federation, origin, room, event)
