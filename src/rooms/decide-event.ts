@@ -39,7 +39,7 @@ export type Acceptance =
   | { readonly outcome: 'softFailed'; readonly reason: string }
   /** Never part of the state. Stored, so that what follows it can be understood. */
   | { readonly outcome: 'rejected'; readonly reason: string }
-  /** It was here before. */
+  /** It was here before, and is accepted. */
   | { readonly outcome: 'known' }
   /** It cannot be judged without these, so nothing was stored. */
   | { readonly outcome: 'missing'; readonly prevEvents: readonly EventId[]; readonly authEvents: readonly EventId[] }
@@ -76,7 +76,7 @@ export async function decideEvent(
   const known = cited.get(arrived.eventId)
   if (known && known.room !== room.room) return refused('Another room has an event with this id')
   const promotes = known && (known.flags & EventFlags.outlier) !== 0 ? known : undefined
-  if (known && !promotes) return { acceptance: { outcome: 'known' } }
+  if (known && !promotes) return { acceptance: toldAgain(known.flags) }
 
   const named = namedEvents(arrived, room, cited)
   if (named.missingAuth.length > 0 || (named.missingPrev.length > 0 && !options.stateBefore)) {
@@ -105,6 +105,14 @@ async function lastChangeOf(ctx: DecisionEngine, room: HotRoom): Promise<number>
 
 function refused(reason: string): Decision {
   return { acceptance: { outcome: 'rejected', reason } }
+}
+
+/** What was not accepted does not become so by being sent again. */
+function toldAgain(flags: number): Acceptance {
+  if ((flags & EventFlags.rejected) !== 0) return { outcome: 'rejected', reason: 'The event was rejected before' }
+  if ((flags & EventFlags.softFailed) !== 0)
+    return { outcome: 'softFailed', reason: 'The event was not allowed before' }
+  return { outcome: 'known' }
 }
 
 function missing(prevEvents: readonly EventId[], authEvents: readonly EventId[]): Decision {
