@@ -2,6 +2,7 @@ import type { LRUCache } from 'lru-cache'
 import type { Context } from '../src/context.ts'
 import type { EventId, ServerName } from '../src/matrix/ids.ts'
 import type { AllowList } from './allow-list.ts'
+import type { FederationMetrics } from './federation-metrics.ts'
 import type { Joining } from './joining.ts'
 import type { ServerKeys } from './keys/server-keys.ts'
 import type { RemoteClient } from './remote/client.ts'
@@ -11,6 +12,7 @@ export type Federation = {
   readonly ctx: Context
   readonly allowList: AllowList
   readonly client: RemoteClient
+  readonly metrics: FederationMetrics
   readonly keys: ServerKeys
   readonly joining: Joining
   /** Events that came in through a domain of ours alone, lately, and which one that is. */

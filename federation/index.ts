@@ -3,6 +3,7 @@ import type { Context } from '../src/context.ts'
 import type { Endpoint } from '../src/http/endpoint.ts'
 import { createAllowList } from './allow-list.ts'
 import type { Federation } from './federation.ts'
+import { createFederationMetrics } from './federation-metrics.ts'
 import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createPartialRooms } from './partial-rooms/partial-rooms.ts'
@@ -36,12 +37,14 @@ const relayedMax = 10_000
 export function createFederation(ctx: Context): RunningFederation | undefined {
   if (ctx.config.federation.allow.length === 0) return undefined
   const allowList = createAllowList(ctx.config.federation)
-  const client = createRemoteClient(ctx, allowList)
+  const metrics = createFederationMetrics(ctx.metrics.registry)
+  const client = createRemoteClient(ctx, allowList, metrics)
   const keys = createServerKeys(ctx, client)
   const federation: Federation = {
     ctx,
     allowList,
     client,
+    metrics,
     keys,
     joining: createJoining(),
     relayed: new LRUCache({ max: relayedMax }),

@@ -62,6 +62,11 @@ export const configSchema = section({
       ],
       { default: 'info' },
     ),
+    requests: Type.Boolean({ default: false }),
+    addresses: Type.Union([Type.Literal('none'), Type.Literal('network'), Type.Literal('full')], { default: 'none' }),
+  }),
+  metrics: section({
+    token: Type.Optional(Type.String({ minLength: 8, ...secret })),
   }),
   registration: section({
     mode: Type.Union([Type.Literal('closed'), Type.Literal('token'), Type.Literal('open')], { default: 'closed' }),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { createMissingAccounts } from './accounts/create-account.ts'
 import { createRequesters, type Requesters } from './accounts/requesters.ts'
 import { createJobs, type Jobs } from './admin/jobs.ts'
@@ -17,10 +17,13 @@ import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createIdentityServers, type IdentityServers } from './identity-servers/identity-servers.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
+import { createLog } from './log.ts'
 import { createMail, type Mail } from './mail/mail.ts'
 import type { RoomId } from './matrix/ids.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import { watchState } from './metrics/state-metrics.ts'
 import { createPresence, type Presence } from './presence/presence.ts'
 import { createUrlPreviews, type UrlPreviews } from './previews/url-previews.ts'
 import { createProfileUpdates, type ProfileUpdates } from './profiles/profile-updates.ts'
@@ -63,6 +66,8 @@ export type Context = {
   /** For commands; they fail at once while Redis is away. Absent in a deployment of one process. */
   readonly redis: Redis | undefined
   readonly log: Logger
+  /** What operators can watch. */
+  readonly metrics: Metrics
   readonly clock: Clock
   readonly random: Random
   /** Distinguishes the processes of one deployment; new at every start. */
@@ -134,9 +139,6 @@ export type Surroundings = {
 /** What closing a context takes, and nobody else needs. */
 const closers = new WeakMap<Context, { stop: AbortController; disconnect(): void }>()
 
-/** Secrets that a logged object could carry. */
-const redacted = ['*.password', '*.access_token', '*.refresh_token', '*.token', '*.authorization']
-
 /**
  * Opens the database, Redis and the signing keys.
  *
@@ -160,7 +162,19 @@ export async function createContext(
   const redis = config.redis.url === undefined ? undefined : openRedis(config.redis.url, log)
   const invalidations = createInvalidations({ prefix: config.redis.prefix, processId, log, ...(redis && { redis }) })
   const stop = new AbortController()
-  const base = { config, domains, database, log, clock, random, processId, invalidations, closing: stop.signal }
+  const metrics = createMetrics()
+  const base = {
+    config,
+    domains,
+    database,
+    log,
+    metrics,
+    clock,
+    random,
+    processId,
+    invalidations,
+    closing: stop.signal,
+  }
   const storage = await openStorage(base, redis)
   const hotRooms = createHotRooms({ database, ...storage })
   invalidations.subscribe('room', (roomId) => {
@@ -234,6 +248,7 @@ export async function createContext(
     requesters: createRequesters(base),
     lastSeen: createLastSeen(base),
   }
+  watchState(context)
   closers.set(context, {
     stop,
     disconnect() {
@@ -246,7 +261,7 @@ export async function createContext(
 }
 
 async function openStorage(
-  base: Pick<Context, 'config' | 'database' | 'log' | 'processId'>,
+  base: Pick<Context, 'config' | 'database' | 'log' | 'metrics' | 'processId'>,
   redis: { publisher: Redis; subscriber: Redis } | undefined,
 ): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream' | 'readFacts'>> {
   const { database, log, processId } = base
@@ -267,6 +282,7 @@ async function openStorage(
     order: operations,
     onCommit: (commit) => stream.committed(commit),
     onError: (error) => log.error({ err: error }, 'A batch could not be written'),
+    watch: base.metrics.writer,
   })
   return { dictionaries, events, writer, stream, readFacts }
 }
@@ -298,12 +314,9 @@ export async function closeContext(context: Context): Promise<void> {
   await context.stickyEvents?.close()
   await context.transactionPruning.close()
   await context.invalidations.close()
+  context.metrics.close()
   closers.get(context)?.disconnect()
   await context.database.close()
-}
-
-export function createLog(config: Pick<Config, 'log'>): Logger {
-  return pino({ level: config.log.level, redact: redacted })
 }
 
 function openRedis(url: string, log: Logger): { publisher: Redis; subscriber: Redis } {

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
+import { getMetrics } from './admin/get-metrics.ts'
 import { adminEndpoints } from './admin/index.ts'
 import { endpoints } from './client/index.ts'
 import { beginClosing, type Context } from './context.ts'
@@ -80,7 +81,7 @@ function publicEndpoints(ctx: Context): readonly Endpoint[] {
 /** Listens for administrators, on a port of their own. */
 export function startAdminServer(ctx: Context, options: { host?: string; port?: number } = {}): Promise<RunningServer> {
   const { host, port = 0 } = ctx.config.admin
-  return startServer(ctx, { host, port, ...options, endpoints: adminEndpoints })
+  return startServer(ctx, { host, port, ...options, endpoints: [...adminEndpoints, getMetrics] })
 }
 
 function listen(server: Server, port: number, host: string): Promise<void> {

@@ -52,6 +52,8 @@ async function receiveOnce(
   const [before] = await database.read(selectAnswer, [origin, txnId])
   if (before) return JSON.parse(before.answer) as JsonObject
   const answer = { pdus: await receivePdus(federation, origin, pdus) }
+  const refused = Object.values(answer.pdus).filter((result) => (result as JsonObject).error !== undefined).length
+  federation.metrics.received({ accepted: pdus.length - refused, refused }, edus.length)
   const changed = new Set<UserId>()
   for (const edu of edus) {
     await receiveEdu(federation, origin, edu, changed).catch((error: unknown) =>

@@ -12,6 +12,7 @@ import { signJson } from '../../src/matrix/signatures.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
 import { type AddressPolicy, createAddressPolicy, refuseAddress } from '../../src/net/addresses.ts'
 import type { AllowList } from '../allow-list.ts'
+import type { FederationMetrics } from '../federation-metrics.ts'
 import { createDiscovery, type Endpoint, type WellKnown } from './discovery.ts'
 
 export type RemoteRequest = {
@@ -76,6 +77,7 @@ const longestAnswer = 15 * 60_000
 export function createRemoteClient(
   ctx: Pick<Context, 'config' | 'domains' | 'clock' | 'log'>,
   allowList: AllowList,
+  metrics: Pick<FederationMetrics, 'asked'>,
 ): RemoteClient {
   const config = ctx.config.federation
   const policy = createAddressPolicy(config.allow_addresses)
@@ -122,9 +124,15 @@ export function createRemoteClient(
   return {
     async send(server, asked) {
       if (!allowList.allows(server)) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+      const begun = performance.now()
+      const note = (outcome: 'answered' | 'refused' | 'unreachable') =>
+        metrics.asked(outcome, (performance.now() - begun) / 1000)
       try {
-        return await exchange(await discover(server), server, asked)
+        const answer = await exchange(await discover(server), server, asked)
+        note('answered')
+        return answer
       } catch (error) {
+        note(error instanceof RemoteRefusal ? 'refused' : 'unreachable')
         if (error instanceof RemoteRefusal) throw error
         ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
         throw unreachable()

@@ -37,6 +37,8 @@ export class Destination {
   mayHaveMessages: boolean
   /** Receipts and typing: told if it can be done soon. */
   passing: JsonObject[] = []
+  /** Since when there is something to tell and nothing was taken, by the monotonic clock. */
+  behindSince: number | undefined
   running: Promise<void> | undefined
   timer: NodeJS.Timeout | undefined
 
@@ -103,6 +105,7 @@ export class Destination {
   start(federation: Federation, stop: AbortSignal): void {
     if (this.running || this.timer || stop.aborted || !this.hasWork) return
     const { clock, log } = federation.ctx
+    this.behindSince ??= clock.monotonic()
     const wait = this.retryAt - clock.now()
     if (wait > 0) {
       this.#startLater(federation, stop, wait)
@@ -116,7 +119,10 @@ export class Destination {
       })
       .then((delay) => {
         this.running = undefined
-        if (!this.hasWork) return
+        if (!this.hasWork) {
+          this.behindSince = undefined
+          return
+        }
         if (delay > 0) this.#startLater(federation, stop, delay)
         else this.start(federation, stop)
       })
@@ -174,6 +180,7 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
       }
       to.failures = 0
       to.retryAt = 0
+      to.behindSince = federation.ctx.clock.monotonic()
       await save(federation, to, ownedFor)
     }
     return true
@@ -188,7 +195,7 @@ function save({ ctx }: Federation, to: Destination, owned: number): Promise<read
 }
 
 async function send(
-  { ctx, client }: Federation,
+  { ctx, client, metrics }: Federation,
   to: Destination,
   transaction: Transaction,
   stop: AbortSignal,
@@ -202,6 +209,7 @@ async function send(
   try {
     const uri = `/_matrix/federation/v1/send/${txnId}`
     await client.send(server, { method: 'PUT', uri, body, origin, timeout: sendTimeout })
+    metrics.sent(pdus.length, edus.length)
     return true
   } catch (error) {
     // The connections were closed here: that says nothing about the server.

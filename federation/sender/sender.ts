@@ -7,6 +7,7 @@ import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/sto
 import type { Federation } from '../federation.ts'
 import { Destination, type Followed } from './destination.ts'
 import { createRoomServers } from './room-servers.ts'
+import { watchDestinations } from './watch-destinations.ts'
 
 /** Tells other servers what happened here. */
 export type Sender = {
@@ -40,6 +41,7 @@ export function createSender(federation: Federation): Sender {
   const roomServers = createRoomServers(ctx)
   const stop = new AbortController()
   const followed: Followed = { position: ctx.stream.position }
+  watchDestinations(ctx, destinations)
 
   const wake = (origin: ServerName, server: ServerName, news: News): void => {
     if (ctx.domains.isLocal(server) || !allowList.allows(server)) return

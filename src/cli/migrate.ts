@@ -1,5 +1,5 @@
 import { loadConfig } from '../config.ts'
-import { createLog } from '../context.ts'
+import { createLog } from '../log.ts'
 import type { Command } from './arguments.ts'
 import { openDeployment } from './deployment.ts'
 

@@ -1,5 +1,6 @@
 import { loadConfig } from '../config.ts'
-import { type Context, closeContext, createContext, createLog } from '../context.ts'
+import { type Context, closeContext, createContext } from '../context.ts'
+import { createLog } from '../log.ts'
 import type { Command } from './arguments.ts'
 import { openDeployment } from './deployment.ts'
 

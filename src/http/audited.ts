@@ -25,7 +25,7 @@ const longestDetails = 4000
  * M_LIMIT_EXCEEDED.
  */
 export function audited(endpoint: Endpoint): Endpoint {
-  const operation = operationOf(endpoint)
+  const { operation } = endpoint
   const identify = clientAuthentication({ auth: 'userOrGuest', method: endpoint.method, whileSuspended: true })
   return {
     ...endpoint,
@@ -72,7 +72,7 @@ export function auditedForAdministrators(
     async handle(ctx, call) {
       const requester = call.requester as Requester
       if (!requester.isAdmin || isOwn(call)) return endpoint.handle(ctx, call)
-      const act = { ...actOf(call), actor: requester.userId, operation: operationOf(endpoint) }
+      const act = { ...actOf(call), actor: requester.userId, operation: endpoint.operation }
       return auditAct(ctx, act, async () => endpoint.handle(ctx, call))
     },
   }
@@ -104,10 +104,6 @@ export async function auditAct<Result>(
     await noteOutcome(ctx, entry, failureOf(error))
     throw error
   }
-}
-
-function operationOf(endpoint: Endpoint): string {
-  return `${endpoint.method.toUpperCase()} ${endpoint.paths[0]}`
 }
 
 function actOf(call: AnyCall): Pick<Act, 'address' | 'target' | 'details'> {

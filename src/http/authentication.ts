@@ -101,7 +101,8 @@ function accessTokenOf(ctx: Context, request: IncomingMessage, query: QueryTexts
   return ctx.config.sessions.allow_query_access_token ? inQuery[0] : undefined
 }
 
-function bearerToken(request: IncomingMessage): string | undefined {
+/** The token of the Authorization header. @throws MatrixError M_UNKNOWN_TOKEN, M_MISSING_TOKEN */
+export function bearerToken(request: IncomingMessage): string | undefined {
   const header = request.headers.authorization
   if (header === undefined) return undefined
   // Node keeps the first of several, so the raw headers must be counted.

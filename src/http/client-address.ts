@@ -6,6 +6,8 @@ import { ConfigError } from '../config.ts'
 export type Origins = {
   addressOf(request: IncomingMessage): string
   hostOf(request: IncomingMessage): string | undefined
+  /** Whether it comes by a trusted proxy. */
+  isProxied(request: IncomingMessage): boolean
 }
 
 /**
@@ -14,12 +16,17 @@ export type Origins = {
  */
 export function createOrigins(trusted: readonly string[]): Origins {
   if (trusted.length === 0) {
-    return { addressOf: (request) => plain(request.socket.remoteAddress), hostOf: (request) => request.headers.host }
+    return {
+      addressOf: (request) => plain(request.socket.remoteAddress),
+      hostOf: (request) => request.headers.host,
+      isProxied: () => false,
+    }
   }
   const proxies = networks(trusted)
   const isTrusted = (address: string): boolean =>
     isIP(address) !== 0 && proxies.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return {
+    isProxied: (request) => isTrusted(plain(request.socket.remoteAddress)),
     addressOf(request) {
       const peer = plain(request.socket.remoteAddress)
       const forwarded = request.headers['x-forwarded-for']

@@ -89,6 +89,8 @@ type Parsed<Parser> = Parser extends (text: string) => infer Result ? Exclude<Re
 
 /** An endpoint as the router sees it: its types are erased, its checks compiled. */
 export type Endpoint = Options & {
+  /** The method and the first of the paths: how logs, metrics and the audit trail call it. */
+  readonly operation: string
   readonly paths: readonly string[]
   /** The parameters of all the paths. */
   readonly paramNames: readonly string[]
@@ -131,6 +133,7 @@ export function defineEndpoint(
   const paths = typeof path === 'string' ? [path] : path
   return {
     ...options,
+    operation: `${options.method.toUpperCase()} ${paths[0]}`,
     paths,
     paramNames: [...new Set(paths.flatMap((one) => [...one.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!)))],
     authenticate,

@@ -8,7 +8,9 @@ import { MAX_EVENT_BYTES } from '../matrix/limits.ts'
 import { jsonOf, RequestAborted, readBody, refuseForeignTypes } from './body.ts'
 import { createOrigins } from './client-address.ts'
 import type { AnyCall, Endpoint } from './endpoint.ts'
+import { type Observed, observeRequest } from './observe-request.ts'
 import { parseQueryString } from './query-string.ts'
+import { createRequestIds, currentRequestId, withRequestId } from './request-id.ts'
 import { answer, sendError, sendPreflight } from './response.ts'
 
 /** Room for the largest event, and what surrounds it in a request. */
@@ -37,11 +39,12 @@ export function createRouter(
   const elsewhere = routesOf(options.elsewhere ?? [])
   const routes = routesOf(endpoints.filter((endpoint) => endpoint.when?.(ctx.config) !== false))
   const origins = createOrigins(ctx.config.trusted_proxies)
+  const requestIdOf = createRequestIds(ctx, origins.isProxied)
 
-  async function serve(request: Request, response: Response): Promise<void> {
+  async function serve(request: Request, response: Response, observed: Observed, address: string): Promise<void> {
     const found = findEndpoint(routes, elsewhere, request)
-    const { around } = found.endpoint
-    const address = origins.addressOf(request)
+    const { around, operation } = found.endpoint
+    observed.begin(operation)
     const work = () => run(found, address, request, response)
     answer(response, await (around === undefined ? work() : around(ctx, { request, address }, work)))
   }
@@ -79,7 +82,11 @@ export function createRouter(
       return
     }
     if (ctx.closing.aborted) response.shouldKeepAlive = false
-    serve(request, response).catch((error: unknown) => answerError(ctx, request, response, error))
+    withRequestId(requestIdOf(request), () => {
+      const address = origins.addressOf(request)
+      const observed = observeRequest(ctx, { response, address })
+      serve(request, response, observed, address).catch((error: unknown) => answerError(ctx, request, response, error))
+    })
   }
 }
 
@@ -155,9 +162,8 @@ function answerError(ctx: Context, request: Request, response: Response, error: 
     else sendError(response, error, unread)
     return
   }
-  const requestId = ctx.random.token(9)
-  const path = request.url.split('?')[0]
-  ctx.log.error({ err: error, requestId, method: request.method, path }, 'A request failed')
+  const requestId = currentRequestId()!
+  ctx.log.error({ err: error }, 'A request failed')
   if (response.headersSent) response.destroy()
   else
     sendError(response, new MatrixError('M_UNKNOWN', 'Internal server error'), ['X-Request-Id', requestId, ...unread])

@@ -11,6 +11,8 @@ export type Mail = {
   send<Name extends MailName>(to: string, name: Name, language: Language, values: MailValues<Name>): Promise<void>
   /** As `send`, in the background. */
   post<Name extends MailName>(to: string, name: Name, language: Language, values: MailValues<Name>): void
+  /** Messages that are to be sent. */
+  readonly waiting: number
   close(): Promise<void>
 }
 
@@ -31,6 +33,9 @@ export function createMail(ctx: { readonly config: Config; readonly log: Logger 
   return {
     page: templates.page,
     send: (to, name, language, values) => mailer.send(message(to, name, language, values)),
+    get waiting() {
+      return mailer.waiting
+    },
     post: (to, name, language, values) => mailer.post(message(to, name, language, values)),
     close: mailer.close,
   }

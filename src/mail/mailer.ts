@@ -18,6 +18,8 @@ export type Mailer = {
   send(message: Message): Promise<void>
   /** As `send`, without waiting; what becomes of it is only logged. Nobody sees from it how long that took. */
   post(message: Message): void
+  /** Messages that were posted and are neither taken nor given up. */
+  readonly waiting: number
   /** Resolves when everything that was posted is sent, or was not taken, or has had its time. */
   close(): Promise<void>
 }
@@ -76,6 +78,9 @@ export function createMailer(config: Config, log: Logger): Mailer {
 
   return {
     send,
+    get waiting() {
+      return waiting.size
+    },
     post(message) {
       if (waiting.size >= mostWaiting) {
         log.warn('A mail is not sent: too many are waiting')

@@ -17,6 +17,8 @@ export type Pushing = {
   kind(name: string): PusherKind | undefined
   /** Adds a kind of pushers. */
   use(name: string, kind: PusherKind): void
+  /** Pushers that are to be told something, by this process. */
+  readonly waiting: number
   /** Begins to push, once this process is the one that does. */
   start(): void
   close(): Promise<void>
@@ -44,6 +46,9 @@ export function createPushing(ctx: Engine): Pushing {
   return {
     kind: (name) => kinds.get(name),
     use: (name, kind) => kinds.set(name, kind),
+    get waiting() {
+      return running?.waiting ?? 0
+    },
     start() {
       if (started) return
       started = true
@@ -92,6 +97,10 @@ class PushRun {
     this.#ctx = ctx
     this.#kindOf = kindOf
     this.#stop = stop
+  }
+
+  get waiting(): number {
+    return this.#jobs.size
   }
 
   begin(): void {

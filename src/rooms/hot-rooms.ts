@@ -31,6 +31,8 @@ export type HotRooms = {
   adopt(room: HotRoom): void
   /** Whether the room in memory is what the database holds; asked before a refusal that another process may have made void. */
   isCurrent(room: HotRoom): Promise<boolean>
+  /** How many there are. */
+  readonly size: number
   readonly authGraphs: AuthGraphs
   readonly stateDeltas: StateDeltaIds
 }
@@ -144,6 +146,9 @@ export function createHotRooms(ctx: {
 
   return {
     get,
+    get size() {
+      return rooms.size
+    },
     async getByNid(nid) {
       const known = byNid.get(nid)
       if (known !== undefined) return get(known)

@@ -22,6 +22,8 @@ export type Database = {
   connect(): Promise<pg.Client>
   /** What ran so far, for the tests that hold the budgets: statements sent and rows returned, and reads under way. */
   readonly cost: { statements: number; rows: number; underWay: number; log: string[] | undefined }
+  /** The connections for transactions: busy, idle, and how many callers wait for one. */
+  pool(): { readonly busy: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
 }
 
@@ -116,6 +118,7 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
       await client.connect()
       return client
     },
+    pool: () => ({ busy: pool.totalCount - pool.idleCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     async close() {
       await Promise.all(pipelines.map((pipeline) => pipeline.end()))
       await db.destroy()

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type pg from 'pg'
 import type { Database } from './database.ts'
 
@@ -14,6 +15,8 @@ export type Writer = {
   write<Result>(unit: Unit<Result>): Promise<Outcome<Result>>
   /** Resolves when everything handed in so far has ended. */
   drain(): Promise<void>
+  /** Units that wait for their batch. */
+  readonly waiting: number
   close(): Promise<void>
 }
 
@@ -115,6 +118,7 @@ const advanceRooms = {
 
 type Pending = {
   readonly unit: Unit<unknown>
+  readonly handedIn: number
   resolve(outcome: Outcome<unknown>): void
   reject(error: unknown): void
 }
@@ -160,13 +164,16 @@ export async function createWriter(
     order: readonly Operation<never>[]
     onCommit(commit: Commit): void
     onError?(error: unknown): void
-    observe?(batch: { units: number; seconds: number }): void
+    /** Who watches: told of every batch, and how long each of its units waited for it. */
+    watch?: { wrote(batch: { units: number; seconds: number }): void; waited(seconds: number): void }
   },
 ): Promise<Writer> {
   let connection: pg.Client | undefined
   let queue: Pending[] = []
   let running: Promise<void> | undefined
   let closed = false
+  // What is done for all is not done in the course of the request that came first, for the log.
+  const ofNobody = AsyncLocalStorage.snapshot()
 
   const connected = async (): Promise<pg.Client> => {
     if (connection) return connection
@@ -294,6 +301,7 @@ export async function createWriter(
    */
   const writeBatch = async (units: readonly Pending[]): Promise<void> => {
     const started = performance.now()
+    for (const { handedIn } of units) options.watch?.waited((started - handedIn) / 1000)
     const alive = stillBuilt(units)
     const groups = groupByRoom(alive)
     if (groups.length === 1) {
@@ -306,7 +314,7 @@ export async function createWriter(
       if (done === 'moved') for (const group of groups) await writeGroup(group)
       else if (done) finish(alive, done)
     }
-    options.observe?.({ units: units.length, seconds: (performance.now() - started) / 1000 })
+    options.watch?.wrote({ units: units.length, seconds: (performance.now() - started) / 1000 })
   }
 
   const run = async (): Promise<void> => {
@@ -323,10 +331,13 @@ export async function createWriter(
     write<Result>(unit: Unit<Result>) {
       if (closed) return Promise.reject(new Error('the writer is closed'))
       return new Promise<Outcome<Result>>((resolve, reject) => {
-        queue.push({ unit, resolve: resolve as Pending['resolve'], reject })
+        queue.push({ unit, handedIn: performance.now(), resolve: resolve as Pending['resolve'], reject })
         // Deferred by a microtask turn of the event loop, so that requests read in the same turn share the batch.
-        running ??= new Promise<void>((start) => setImmediate(start)).then(run)
+        running ??= new Promise<void>((start) => setImmediate(start)).then(() => ofNobody(run))
       })
+    },
+    get waiting() {
+      return queue.length
     },
     async drain() {
       while (running) await running

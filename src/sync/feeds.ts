@@ -31,6 +31,8 @@ export type RoomFeed = {
 /** The feeds of the rooms in which something happened since this process started, the active ones. */
 export type Feeds = {
   of(room: number): RoomFeed | undefined
+  /** How many there are. */
+  readonly size: number
   /** Rooms without a feed have had nothing after this position. */
   readonly completeAfter: number
   /** Forgets what a room's events said: it is no longer what the database has. Without a room, of all of them. */
@@ -89,6 +91,9 @@ export function createFeeds(stream: Stream): Feeds {
 
   return {
     of: (room) => feeds.get(room),
+    get size() {
+      return feeds.size
+    },
     get completeAfter() {
       return completeAfter
     },

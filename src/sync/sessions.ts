@@ -12,6 +12,8 @@ export type { Session, UserRoom } from './session.ts'
 export type Sessions = {
   of(user: { userId: UserId; userNid: number }): Promise<Session>
   peek(userNid: number): Session | undefined
+  /** How many there are. */
+  readonly size: number
   /** Sessions of users who are joined to a room. */
   inRoom(room: number): Iterable<Session>
   wakeRoom(room: number): void
@@ -207,6 +209,9 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
   })
 
   return {
+    get size() {
+      return sessions.size
+    },
     async of(user) {
       const known = sessions.get(user.userNid)
       if (known && !known.isStale) return known
