@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { inject } from 'vitest'
+import type { Clock } from '../src/clock.ts'
 import { checkConfig } from '../src/config.ts'
 import { createContext } from '../src/context.ts'
 import type { ServerName } from '../src/matrix/ids.ts'
@@ -33,6 +34,7 @@ export type FederatedServerOptions = {
   /** How many domains the deployment has: each is an address of its own. */
   readonly domains?: 1 | 2
   readonly redis?: boolean
+  readonly clock?: Clock
   /** Further sections of the configuration. */
   readonly config?: object
   /** Another process of that server's deployment, which nobody reaches by its names; or the same one again, later. */
@@ -53,7 +55,10 @@ export async function startFederatedServer(
   const database = like?.database ?? (await createTestDatabase())
   const tree = like?.tree ?? treeOf(port, federation, options)
   const log = pino({ level: process.env.CHAPPE_TEST_LOG ?? 'silent' })
-  const ctx = await createContext(checkConfig(tree), database.url, { log })
+  const ctx = await createContext(checkConfig(tree), database.url, {
+    log,
+    ...(options.clock && { clock: options.clock }),
+  })
   const running = createFederation(ctx)
   const server = await startServer(ctx, { port, also: running?.endpoints ?? [] })
   const close = async (): Promise<void> => {

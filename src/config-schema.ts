@@ -182,6 +182,7 @@ export const configSchema = section({
     search: rate(1, 20),
     url_previews: rate(1, 20),
     key_query: rate(5, 50),
+    federation: rate(50, 500),
     admin_refused: rate(0.1, 10),
     mail_address: rate(0.003, 5),
     mail_requests: rate(0.02, 5),

@@ -35,7 +35,11 @@ export type FederationDeclaration = {
 
 const defaultBodyLimit = 512 * 1024
 
-/** An operation that only servers we federate with may call. Its body is part of what they sign. */
+/**
+ * An operation that only servers we federate with may call. Its body is part of what they sign.
+ *
+ * Errors: M_UNAUTHORIZED, M_FORBIDDEN, M_LIMIT_EXCEEDED for a server that asks too much.
+ */
 export function federationEndpoint(federation: Federation, declaration: FederationDeclaration): Endpoint {
   const { handle, bodyLimit, ...rest } = declaration
   return defineEndpoint(
@@ -59,6 +63,7 @@ export function federationEndpoint(federation: Federation, declaration: Federati
         const content = body as JsonObject | undefined
         const asked = { method: request.method, uri: request.url, ...(content && { content }) }
         const parties = await authenticate(federation, header, asked)
+        await federation.ctx.rateLimits.take('federation', parties.origin)
         return handle({ ...parties, params, query, body: content ?? {}, request, response })
       },
     },
