@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createFederation } from '../federation/index.ts'
+import { createAccount } from '../src/accounts/create-account.ts'
+import { openDeployment } from '../src/cli/deployment.ts'
+import { loadConfig } from '../src/config.ts'
+import { closeContext, createContext, createLog } from '../src/context.ts'
+import type { UserId } from '../src/matrix/ids.ts'
+import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
+import { joinRoom } from '../src/rooms/join-room.ts'
+import { startServer } from '../src/server.ts'
+
+/**
+ * What it takes to come into a large room of another server: until the join is answered, until a message is sent, until all
+ * members are known; and the memory that the joining server took at most.
+ *
+ *   node bench/remote-join.ts [MEMBERS]
+ */
+const members = Number(process.argv[2] ?? 10_000)
+const [homePort, awayPort] = [18_448, 18_449]
+const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'chappe-remote-join-')))
+
+const environment = (port: number, other: number, folder: string): Record<string, string> => ({
+  CHAPPE_DATA_DIR: folder,
+  CHAPPE_PORT: String(port),
+  CHAPPE_SERVER_NAMES: `127.0.0.1:${port}`,
+  CHAPPE_FEDERATION_ALLOW: `127.0.0.1:${other}`,
+  CHAPPE_FEDERATION_ALLOW_ADDRESSES: '127.0.0.0/8',
+  CHAPPE_FEDERATION_INSECURE_HTTP: 'true',
+  CHAPPE_LOG_LEVEL: 'error',
+  CHAPPE_RATE_LIMITS: 'off',
+  CHAPPE_REGISTRATION: 'open',
+})
+
+const config = loadConfig({ env: environment(homePort, awayPort, folders[0]!) })
+const log = createLog(config)
+const deployment = await openDeployment(config, log, { exclusive: true })
+const ctx = await createContext(config, deployment.databaseUrl, { log })
+const federation = createFederation(ctx)!
+const server = await startServer(ctx, { port: homePort, host: '127.0.0.1', also: federation.endpoints })
+
+async function account(name: string): Promise<{ userId: UserId; userNid: number }> {
+  const userId: UserId = `@${name}:127.0.0.1:${homePort}`
+  const { userNid } = await createAccount(ctx, { userId } as never)
+  return { userId, userNid }
+}
+
+const owner = { ...(await account('owner')), domain: `127.0.0.1:${homePort}`, isAdmin: false }
+const roomId = await createRoomAsAsked(ctx, owner as never, { preset: 'public_chat', name: 'Large' })
+for (let first = 1; first < members; first += 200) {
+  const names = Array.from({ length: Math.min(200, members - first) }, (_, index) => `member${first + index}`)
+  const users = await Promise.all(names.map(account))
+  await Promise.all(users.map(({ userId }) => joinRoom(ctx, roomId, userId)))
+}
+console.log(`a room of ${members} members`)
+
+const child = spawn(process.execPath, ['src/main.ts', 'start'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+  env: { ...process.env, ...environment(awayPort, homePort, folders[1]!) },
+})
+const url = `http://127.0.0.1:${awayPort}/_matrix/client/v3`
+while (!(await fetch(`${url}/login`).catch(() => undefined))?.ok) {
+  await new Promise((resolve) => setTimeout(resolve, 50))
+}
+
+async function ask(method: string, path: string, token?: string, body?: object): Promise<Record<string, unknown>> {
+  const answer = await fetch(url + path, {
+    method,
+    headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+    ...(body && { body: JSON.stringify(body) }),
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 500)}`)
+  return JSON.parse(text)
+}
+
+const peak = (): number =>
+  Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
+
+try {
+  const session = await ask('POST', '/register', undefined, {
+    username: 'visitor',
+    password: 'password of a visitor',
+    auth: { type: 'm.login.dummy' },
+  })
+  const token = session.access_token as string
+  const before = peak()
+  const started = performance.now()
+  const since = (label: string): void =>
+    console.log(`  ${label}: ${((performance.now() - started) / 1000).toFixed(2)} s, at most ${peak().toFixed(0)} MiB`)
+  console.log(`  before the join: at most ${before.toFixed(0)} MiB`)
+  await ask('POST', `/join/${encodeURIComponent(roomId)}?via=127.0.0.1:${homePort}`, token, {})
+  since('the join is answered')
+  await ask('PUT', `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/1`, token, {
+    msgtype: 'm.text',
+    body: 'hello',
+  })
+  since('a message is sent')
+  const { joined } = await ask('GET', `/rooms/${encodeURIComponent(roomId)}/joined_members`, token)
+  since(`${Object.keys(joined as object).length} members are known`)
+} finally {
+  child.kill('SIGTERM')
+  await new Promise((resolve) => child.once('exit', resolve))
+  await server.close()
+  await federation.close()
+  await closeContext(ctx)
+  await deployment.close()
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+}
