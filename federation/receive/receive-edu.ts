@@ -70,7 +70,11 @@ async function receiveReceipts({ ctx }: Federation, origin: ServerName, content:
       const last = Array.isArray(eventIds) ? eventIds.at(-1) : undefined
       const eventId = typeof last === 'string' ? parseEventId(last) : undefined
       if (!userId || !eventId) continue
-      const userNid = (await ctx.dictionaries.findUsers([userId])).get(userId)
+      // In a room whose members are not all known, one may be heard of so for the first time.
+      const users = await (room.partialState
+        ? ctx.dictionaries.internUsers([userId])
+        : ctx.dictionaries.findUsers([userId]))
+      const userNid = users.get(userId)
       const { thread_id: thread } = objectOf(data)
       const threadId = typeof thread === 'string' && fitsAnId(thread) && !thread.includes('\0') ? thread : ''
       if (userNid === undefined || !(await mayBeJoined(ctx, room, userId))) continue
