@@ -9,7 +9,12 @@ import { type RoomRules, roomRules } from '../src/matrix/room-versions.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
 import type { TestServer } from '../src/testing/test-server.ts'
 import { type FederatedServerOptions, startFederatedServer } from './federated-server.fixtures.ts'
-import { type HostileServer, startHostileServer } from './hostile-server.fixtures.ts'
+import {
+  type AskedOfHostile,
+  type HostileAnswer,
+  type HostileServer,
+  startHostileServer,
+} from './hostile-server.fixtures.ts'
 import { sees, via } from './two-servers.fixtures.ts'
 
 export type Forged = {
@@ -180,4 +185,60 @@ export async function attackedRoom(
       await hostile[Symbol.asyncDispose]()
     },
   }
+}
+
+/** A room of the hostile server's own, with everything a room needs, and what it answers to who wants to join it. */
+export class HostedRoom extends HostileRoom {
+  /** What is told instead of the answer to the named operation; changes of it. */
+  changes: { make_join?: (answer: Answer) => unknown; send_join?: (answer: Answer) => unknown } = {}
+  /** All its events, in order. */
+  readonly events: RoomEvent[] = []
+
+  /** Adds an event to the room. */
+  add(forged: Forged): RoomEvent {
+    const event = this.build(forged)
+    this.take([event])
+    this.ends = [event]
+    this.events.push(event)
+    return event
+  }
+
+  answerTo({ path, body }: AskedOfHostile): HostileAnswer | undefined {
+    const operation = /^\/_matrix\/federation\/v\d\/(make_join|send_join)\//.exec(path)?.[1]
+    if (operation === 'make_join') {
+      const userId = decodeURIComponent(path.split('?')[0]!.split('/').at(-1)!) as UserId
+      const template = this.build({
+        type: 'm.room.member',
+        stateKey: userId,
+        content: { membership: 'join' },
+        over: { sender: userId },
+      })
+      const { signatures: _signatures, hashes: _hashes, ...event } = template.pdu
+      const auth = this.#joinAuth().map((one) => one.eventId)
+      const answer = { room_version: this.rules.version, event: { ...event, auth_events: auth } }
+      return { body: this.changes.make_join?.(answer) ?? answer }
+    }
+    if (operation !== 'send_join') return undefined
+    const state = [...this.state.values()].map(({ pdu }) => pdu)
+    const answer = { state, auth_chain: state, event: body, members_omitted: false, origin: this.hostile.name }
+    const joined = this.eventOf(body)
+    this.take([joined])
+    this.ends = [joined]
+    return { body: this.changes.send_join?.(answer) ?? answer }
+  }
+
+  #joinAuth(): RoomEvent[] {
+    return [this.at('m.room.create'), this.at('m.room.power_levels'), this.at('m.room.join_rules')]
+  }
+}
+
+/** A public room of version 10 on the hostile server alone. */
+export function hostRoom(hostile: HostileServer, localpart = 'room'): HostedRoom {
+  const room = new HostedRoom(hostile, `!${localpart}:${hostile.name}`, roomRules('10')!)
+  const owner = room.user()
+  room.add({ type: 'm.room.create', stateKey: '', content: { creator: owner, room_version: '10' } })
+  room.add({ type: 'm.room.member', stateKey: owner, content: { membership: 'join' } })
+  room.add({ type: 'm.room.power_levels', stateKey: '', content: { users: { [owner]: 100 } } })
+  room.add({ type: 'm.room.join_rules', stateKey: '', content: { join_rule: 'public' } })
+  return room
 }
