@@ -15,7 +15,7 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   'src/testing': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   federation: ['src/matrix', 'src/storage', 'src/net', 'src/http', ...domains()],
   // Benchmarks drive any part by itself.
-  bench: ['src/matrix', 'src/storage', 'src/testing', 'src/http', 'src/cli', 'federation', ...domains()],
+  bench: ['src/matrix', 'src/storage', 'src/testing', 'src/http', 'src/client', 'src/cli', 'federation', ...domains()],
   'complement-tests': [],
   '.': [
     'src/matrix',

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { parse } from 'yaml'
 import { type Answer, passwordOf, startTestServer, type TestClient, type TestServer } from '../testing/index.ts'
+import { oddParams, oddQueries, oddValues } from '../testing/odd-values.ts'
 import { type Operation, operationsOf } from '../testing/openapi.ts'
+import { exampleOf, queryNamesOf, shapeOf } from '../testing/openapi-requests.ts'
 import { endpoints } from './index.ts'
 
 /** Every operation that is served, with the specification's own example of a request, spoiled in one place at a time. */
@@ -11,52 +10,7 @@ import { endpoints } from './index.ts'
 type Json = Answer
 type Path = readonly (string | number)[]
 
-/** As JSON texts: some of them no `JSON.stringify` would write. */
-const oddValues = [
-  'null',
-  'true',
-  '7',
-  '-1',
-  '1.5',
-  '1e400',
-  '9007199254740991',
-  '9007199254740993',
-  '-0',
-  '""',
-  '"\\u0000"',
-  '"@a\\u0000:a.test"',
-  '"#\\u0000:a.test"',
-  '"\\ud800"',
-  `"${'x'.repeat(300)}"`,
-  `"${'é'.repeat(5000)}"`,
-  '[]',
-  '{}',
-  '[null]',
-  '["\\u0000"]',
-  '[[[[{}]]]]',
-  '{"\\u0000":"\\u0000"}',
-  '{"__proto__":{"constructor":1}}',
-  '{"a":1,"a":2}',
-  `${'['.repeat(90)}${']'.repeat(90)}`,
-  `${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}`,
-]
 const valuesPerPlace = 6
-
-const oddQueries = ['', '0', '-1', '99999999999999999999', '9007199254740991', 'x', '\0', '{', '[]', '{"a":"\\u0000"}']
-const oddParams = [
-  '',
-  '%00',
-  'x',
-  '%F0%9F%92%A9',
-  '__proto__',
-  '%22',
-  "'",
-  '%5C',
-  `${'x'.repeat(256)}`,
-  '@x:',
-  '!:',
-  '-1',
-]
 
 /** These end the session that asks, so they are asked last and by a session of their own. */
 const endsSession = /\/(logout|logout\/all|account\/deactivate|account\/password|delete_devices)$/
@@ -102,8 +56,8 @@ beforeAll(async () => {
     ['serverName', 'a.test'],
     ['mediaId', 'media'],
   ])
-  const served = new Set(endpoints.flatMap(({ method, paths }) => paths.map((path) => `${method} ${shape(path)}`)))
-  operations = operationsOf('client-server').filter(({ method, path }) => served.has(`${method} ${shape(path)}`))
+  const served = new Set(endpoints.flatMap(({ method, paths }) => paths.map((path) => `${method} ${shapeOf(path)}`)))
+  operations = operationsOf('client-server').filter(({ method, path }) => served.has(`${method} ${shapeOf(path)}`))
 })
 afterAll(() => server.close())
 
@@ -207,10 +161,6 @@ function withOdd(example: Json, path: Path, odd: string): string {
   return JSON.stringify(copy).replace(JSON.stringify(mark), () => odd)
 }
 
-function shape(path: string): string {
-  return path.replaceAll(/\{\w+\}/g, '{}').replace(/\/$/, '')
-}
-
 function pathOf(operation: Operation, values: ReadonlyMap<string, string>, txn: number): string {
   const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
     encodeURIComponent(name === 'txnId' ? `txn${txn}` : (values.get(name) ?? 'x')),
@@ -220,58 +170,4 @@ function pathOf(operation: Operation, values: ReadonlyMap<string, string>, txn: 
 
 function decodeOrKeep(text: string): string {
   return text.startsWith('%') ? decodeURIComponent(text) : text
-}
-
-const files = new Map<string, Json>()
-
-function readYaml(file: string): Json {
-  let content = files.get(file)
-  if (content === undefined) files.set(file, (content = parse(readFileSync(file, 'utf8'))))
-  return content
-}
-
-function declarationOf({ file, pointer }: Operation): Json {
-  const keys = pointer.slice(1).split('/')
-  return keys.reduce((node, key) => node[key.replaceAll('~1', '/').replaceAll('~0', '~')], readYaml(file))
-}
-
-function queryNamesOf(operation: Operation): string[] {
-  const parameters: Json[] = declarationOf(operation).parameters ?? []
-  return parameters.filter((one) => one.in === 'query').map((one) => one.name)
-}
-
-/** A body that the specification shows, or one made after its schema. */
-function exampleOf(operation: Operation): Json {
-  const media = declarationOf(operation).requestBody?.content?.['application/json']
-  if (media === undefined) return undefined
-  const [shown] = Object.values<Json>(media.examples ?? {})
-  const example = shown?.value ?? media.example
-  return merged(exampleOfSchema(media.schema, operation.file), example)
-}
-
-function exampleOfSchema(schema: Json, file: string, depth = 0): Json {
-  if (schema === undefined || depth > 6) return {}
-  if (typeof schema.$ref === 'string' && !schema.$ref.startsWith('#')) {
-    const target = join(dirname(file), schema.$ref)
-    return exampleOfSchema(readYaml(target), target, depth + 1)
-  }
-  const parts = [...(schema.allOf ?? []), ...(schema.oneOf ?? []).slice(0, 1)]
-  const made = parts.reduce((value, part) => merged(value, exampleOfSchema(part, file, depth + 1)), undefined)
-  if (schema.properties === undefined) return merged(made, schema.example ?? plainOf(schema, file, depth))
-  const members = Object.entries(schema.properties).map(([name, one]) => [name, exampleOfSchema(one, file, depth + 1)])
-  return merged(merged(made, Object.fromEntries(members)), schema.example)
-}
-
-function plainOf(schema: Json, file: string, depth: number): Json {
-  const type = Array.isArray(schema.type) ? schema.type[0] : schema.type
-  if (type === 'array') return [exampleOfSchema(schema.items, file, depth + 1)]
-  if (type === 'integer' || type === 'number') return 1
-  if (type === 'boolean') return true
-  return type === 'string' ? (schema.enum?.[0] ?? 'text') : {}
-}
-
-/** The members of both; what `over` says counts. */
-function merged(base: Json, over: Json): Json {
-  const areObjects = [base, over].every((one) => typeof one === 'object' && one !== null && !Array.isArray(one))
-  return areObjects ? { ...base, ...over } : (over ?? base)
 }

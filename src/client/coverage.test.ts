@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { operationsOf } from '../testing/openapi.ts'
+import { shapeOf } from '../testing/openapi-requests.ts'
 import { endpoints } from './index.ts'
 
 /** What is served although the specification lists no such operation for clients, and why. */
@@ -14,12 +15,8 @@ const beyond = [
 
 const operations = operationsOf('client-server')
 
-function shape(path: string): string {
-  return path.replaceAll(/\{\w+\}/g, '{}').replace(/\/$/, '')
-}
-
-const served = new Set(endpoints.flatMap(({ method, paths }) => paths.map((path) => `${method} ${shape(path)}`)))
-const specified = new Set(operations.map(({ method, path }) => `${method} ${shape(path)}`))
+const served = new Set(endpoints.flatMap(({ method, paths }) => paths.map((path) => `${method} ${shapeOf(path)}`)))
+const specified = new Set(operations.map(({ method, path }) => `${method} ${shapeOf(path)}`))
 
 test('every path is the specification’s, or is accounted for', () => {
   const unknown = [...served].filter((route) => !specified.has(route))
@@ -29,13 +26,13 @@ test('every path is the specification’s, or is accounted for', () => {
 test('an endpoint with a path of the current version has one that the specification knows', () => {
   const strays = endpoints.filter(({ method, paths }) => {
     const current = paths.filter((path) => /^\/_matrix\/client\/(v[1-3])\//.test(path))
-    return current.length > 0 && !current.some((path) => specified.has(`${method} ${shape(path)}`))
+    return current.length > 0 && !current.some((path) => specified.has(`${method} ${shapeOf(path)}`))
   })
   expect(strays.map(({ method, paths }) => `${method} ${paths.join(' ')}`)).toEqual([])
 })
 
 test('what is still missing', () => {
-  const missing = operations.filter(({ method, path }) => !served.has(`${method} ${shape(path)}`))
+  const missing = operations.filter(({ method, path }) => !served.has(`${method} ${shapeOf(path)}`))
   const done = operations.length - missing.length
   console.log(`${done} of ${operations.length} client-server operations; without an endpoint:`)
   console.log(missing.map(({ operationId }) => operationId).join(', '))
