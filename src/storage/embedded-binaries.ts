@@ -1,5 +1,7 @@
-import { accessSync, chmodSync, constants } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { accessSync, chmodSync, constants, cpSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { arch, platform } from 'node:os'
+import { basename, dirname, join, relative } from 'node:path'
 
 export type Binaries = { readonly postgres: string; readonly initdb: string }
 
@@ -18,6 +20,45 @@ export async function findBinaries(): Promise<Binaries> {
   }
   for (const file of [binaries.postgres, binaries.initdb]) ensureExecutable(file)
   return binaries
+}
+
+/** Where copies are kept: for whoever is root alone to write. */
+const copiesFolder = '/var/lib/chappe-postgres'
+
+/**
+ * The binaries where every user gets at them: as they are, or copied once. PostgreSQL looks beside itself for its own parts in
+ * a way that no capability helps with.
+ *
+ * @param isReachable Whether everybody may pass through a folder.
+ */
+export function reachableBinaries(
+  binaries: Binaries,
+  isReachable: (folder: string) => boolean,
+  copies = copiesFolder,
+): Binaries {
+  const bin = dirname(binaries.postgres)
+  if (isReachable(bin)) return binaries
+  const whole = dirname(bin)
+  const { mtimeMs, size } = statSync(binaries.postgres)
+  const name = createHash('sha256').update(`${whole} ${mtimeMs} ${size}`).digest('hex').slice(0, 16)
+  const copy = join(copies, name)
+  if (!existsSync(copy)) copyWhole(whole, copy)
+  const at = (file: string): string => join(copy, relative(whole, file))
+  return { postgres: at(binaries.postgres), initdb: at(binaries.initdb) }
+}
+
+/** All or nothing: what is there under its name is complete. */
+function copyWhole(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true, mode: 0o755 })
+  const making = join(dirname(to), `.${basename(to)}-${process.pid}`)
+  cpSync(from, making, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true })
+  try {
+    renameSync(making, to)
+  } catch (error) {
+    // Another process was faster.
+    rmSync(making, { recursive: true, force: true })
+    if (!existsSync(to)) throw error
+  }
 }
 
 function ensureExecutable(file: string): void {

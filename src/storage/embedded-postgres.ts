@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { type Binaries, findBinaries } from './embedded-binaries.ts'
+import { type Binaries, findBinaries, reachableBinaries } from './embedded-binaries.ts'
 import { postgresSettings } from './embedded-settings.ts'
-import { type DatabaseUser, userForPostgres } from './embedded-user.ts'
+import { type DatabaseUser, isReachable, userForPostgres } from './embedded-user.ts'
 
 /**
  * PostgreSQL as a part of the program: its own cluster in a folder, reached through a socket that only its owner can
@@ -115,7 +115,8 @@ type Cluster = {
 
 async function openCluster(options: EmbeddedOptions): Promise<Cluster> {
   const folder = resolve(options.folder)
-  const binaries = await findBinaries()
+  const found = await findBinaries()
+  const binaries = process.getuid?.() === 0 ? reachableBinaries(found, isReachable) : found
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   const user = userForPostgres(folder, binaries)
   const cluster = { folder, binaries, user, socketFolder: socketFolderOf(folder) }

@@ -64,7 +64,7 @@ function createUser(): { uid: number; gid: number } | undefined {
 }
 
 /** Whether everybody may pass through the folder and all those above it. */
-function isReachable(folder: string): boolean {
+export function isReachable(folder: string): boolean {
   for (let path = folder; ; path = dirname(path)) {
     if ((statSync(path).mode & 0o001) === 0) return false
     if (path === dirname(path)) return true
