@@ -12,7 +12,7 @@ import type { ServerName } from '../src/matrix/ids.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
 import { signJson } from '../src/matrix/signatures.ts'
 import { startServer } from '../src/server.ts'
-import { createTestDatabase } from '../src/testing/database.ts'
+import { createTestDatabase, type TestDatabase } from '../src/testing/database.ts'
 import { TestServer } from '../src/testing/test-server.ts'
 import { createFederation } from './index.ts'
 
@@ -41,6 +41,10 @@ export type FederatedServerOptions = {
   readonly like?: TestServer
   /** Where it listens; `like` itself may be gone by now. */
   readonly port?: number
+  /** Its database, where that is not one of the run's. */
+  readonly database?: TestDatabase
+  /** Its data, where they are not those of `like`. */
+  readonly dataDir?: string
   /** Leaves the database and the keys where they are. */
   readonly kept?: boolean
 }
@@ -52,8 +56,9 @@ export async function startFederatedServer(
 ): Promise<TestServer> {
   const { like } = options
   const port = options.port ?? (await freePort())
-  const database = like?.database ?? (await createTestDatabase())
-  const tree = like?.tree ?? treeOf(port, federation, options)
+  const database = options.database ?? like?.database ?? (await createTestDatabase())
+  const given = like?.tree ?? treeOf(port, federation, options)
+  const tree = options.dataDir === undefined ? given : { ...given, data_dir: options.dataDir }
   const log = pino({ level: process.env.CHAPPE_TEST_LOG ?? 'silent' })
   const ctx = await createContext(checkConfig(tree), database.url, {
     log,

@@ -23,6 +23,7 @@ const commands: { readonly [name in Command['name']]: () => Promise<Run> } = {
   'generate-signing-key': async () => (await import('./cli/generate-signing-key.ts')).generateSigningKey,
   'create-user': async () => (await import('./cli/create-user.ts')).createUser,
   audit: async () => (await import('./cli/export-audit.ts')).exportAudit,
+  'after-restore': async () => (await import('./cli/after-restore.ts')).afterRestore,
   'set-password': async () => (await import('./cli/set-password.ts')).setPassword,
 }
 

@@ -9,6 +9,7 @@ export type Command = {
     | 'create-user'
     | 'set-password'
     | 'audit'
+    | 'after-restore'
   readonly config: string | undefined
   /** What follows the command's name. */
   readonly operands: readonly string[]
@@ -33,6 +34,7 @@ Commands:
   create-user NAME               Create a user; NAME is a localpart or a whole user id.
   set-password USER              Set a user's password and end all their sessions.
   audit export                   Write what administrators did, as lines of JSON.
+  after-restore                  Make a database that was restored from a back-up ready to go on.
 
 Options:
   --config FILE       The configuration, YAML; config.sample.yaml shows every key.
@@ -52,6 +54,7 @@ const operandCounts: { readonly [name in Command['name']]: number } = {
   'create-user': 1,
   'set-password': 1,
   audit: 1,
+  'after-restore': 0,
 }
 
 /** @throws CommandError */
