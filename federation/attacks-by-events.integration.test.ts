@@ -295,3 +295,16 @@ test('F58: joins vouched for by nobody who may', async () => {
   expect(Object.keys(joined)).not.toContain(other)
   await scene.stillWorks()
 })
+
+test('events with members that they need not have reach the honest server as they came', async () => {
+  for (const version of ['6', '12']) {
+    await using scene = await attackedRoom({ room_version: version })
+    const { room, home, carol, roomId } = scene
+    for (const name of ['event_id', 'origin', 'membership', 'prev_state', 'redacts', 'age', 'constructor']) {
+      const content = { msgtype: 'm.text', body: name }
+      await room.push(home, room.build({ content, over: { [name]: '$more' } }))
+      await scene.stillWorks()
+      await sees(carol, roomId, name)
+    }
+  }
+})

@@ -112,20 +112,12 @@ export function decodeProof(proof: Buffer, signer: string): Pick<Pdu, 'hashes' |
   }
 }
 
-const columnKeys = new Set([
-  'type',
-  'state_key',
-  'sender',
-  'depth',
-  'origin_server_ts',
-  'content',
-  'room_id',
-  'event_id',
-])
+const columnKeys = new Set(['type', 'state_key', 'sender', 'depth', 'origin_server_ts', 'content', 'room_id'])
 
 /**
  * What of a PDU the columns do not hold, as JSON text, or null when nothing is left. `unsigned` is not stored: what a
- * remote put there is not signed, and our own is made for each reader.
+ * remote put there is not signed, and our own is made for each reader. An `event_id` is kept, although from room version 3
+ * on none should be there: where a server has put one, the reference hash covers it.
  */
 export function restOf(pdu: Pdu, inColumns: { edges: boolean; proof: boolean }): string | null {
   const rest: Record<string, Json> = Object.create(null)
