@@ -54,3 +54,9 @@ test('an event is known as unwritten until its unit has ended', () => {
   endWrite()
   expect(room.unwritten.size).toBe(0)
 })
+
+test('a room sets no memory aside for state that it does not have', () => {
+  const before = process.memoryUsage().arrayBuffers
+  const rooms = Array.from({ length: 1000 }, emptyRoom)
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(rooms.length * 1024)
+})

@@ -54,7 +54,11 @@ export class HotRoom implements AuthState {
   #whenWritten: (() => void)[] = []
   #holders = 0
   #lane: Promise<void> = Promise.resolve()
-  readonly #state = new LRUCache<string, { entry: StateEntry | undefined }>({ max: entriesPerRoom })
+  /** Bounded by size, since `max` sets 110 KB aside, and most rooms have a dozen entries. */
+  readonly #state = new LRUCache<string, { entry: StateEntry | undefined }>({
+    maxSize: entriesPerRoom,
+    sizeCalculation: () => 1,
+  })
   /** A room that is being created: what it does not know does not exist. */
   readonly #complete: boolean
 

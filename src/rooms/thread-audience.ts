@@ -59,7 +59,9 @@ export function createThreadAudiences(
     const rows = await ctx.database.read(subscribersOfThread, [room.room, eventIdBytes(root)])
     const subscribers = new Map(rows.map((row) => [row.user_nid, row.user_id]))
     for (const change of changes) apply(subscribers, change)
-    const known = threads.get(room) ?? new LRUCache<EventId, Map<number, UserId>>({ max: threadsPerRoom })
+    // `max` would set the whole of it aside for a room's first thread.
+    const bounds = { maxSize: threadsPerRoom, sizeCalculation: () => 1 }
+    const known = threads.get(room) ?? new LRUCache<EventId, Map<number, UserId>>(bounds)
     threads.set(room, known)
     known.set(root, subscribers)
   }

@@ -1,5 +1,4 @@
 import { configSchema } from '../config-schema.ts'
-import { parseJson } from '../matrix/strict-json.ts'
 import { answerProblem } from './openapi.ts'
 import { createRequestFuzz, type FuzzedRequest, type Route } from './request-fuzz.ts'
 import type { Known } from './schema-fuzz.ts'
@@ -89,7 +88,12 @@ async function send(url: string, token: string, request: FuzzedRequest): Promise
       milliseconds: performance.now() - started,
     }
   } catch (error) {
-    return { status: 0, problem: String(error), isSignedOut: false, milliseconds: performance.now() - started }
+    return {
+      status: 0,
+      problem: `${error} ${(error as Error).cause ?? ''}`,
+      isSignedOut: false,
+      milliseconds: performance.now() - started,
+    }
   }
 }
 
@@ -108,9 +112,7 @@ async function answerTo(url: string, token: string, request: FuzzedRequest): Pro
   const text = await response.text()
   if (status >= 500) return { status, problem: 'an internal error', text }
   const isJson = response.headers.get('content-type')?.startsWith('application/json') === true
-  const problem = isJson
-    ? await answerProblem(method, target.split('?')[0]!, status, parseJson(text, { integers: 'any' }))
-    : undefined
+  const problem = isJson ? await answerProblem(method, target.split('?')[0]!, status, JSON.parse(text)) : undefined
   return { status, problem, text }
 }
 
