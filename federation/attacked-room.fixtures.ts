@@ -39,7 +39,6 @@ export class HostileRoom {
   readonly state = new Map<string, RoomEvent>()
   /** What the next event follows. */
   ends: readonly RoomEvent[] = []
-  #built = 0
 
   constructor(hostile: HostileServer, roomId: RoomId, rules: RoomRules) {
     this.hostile = hostile
@@ -81,7 +80,7 @@ export class HostileRoom {
       prevEvents: prev.map(({ eventId }) => eventId),
       authEvents: auth.map(({ eventId }) => eventId),
       ...(this.rules.eventFormat === 'v1' && {
-        eventIdLocalpart: `hostile${++this.#built}`,
+        eventIdLocalpart: this.hostile.localpart(),
         hashesOf: new Map([...prev, ...auth].map((one) => [one.eventId, referenceHash(one.pdu, this.rules)] as const)),
       }),
     }
@@ -122,7 +121,7 @@ export async function joinHostile(
   expect(made.status, JSON.stringify(made.body)).toBe(200)
   const rules = roomRules(made.body.room_version)!
   const template = { ...made.body.event, origin_server_ts: Date.now() }
-  if (rules.eventFormat === 'v1') template.event_id = `$join-${localpart}:${hostile.name}`
+  if (rules.eventFormat === 'v1') template.event_id = `$${hostile.localpart()}:${hostile.name}`
   const join = hostile.stamp(template, rules)
   const send = `/_matrix/federation/v2/send_join/${place}/${encodeURIComponent(join.eventId)}`
   const joined = await hostile.request(to, 'PUT', send, { body: join.pdu })

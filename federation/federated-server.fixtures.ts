@@ -14,7 +14,8 @@ import { signJson } from '../src/matrix/signatures.ts'
 import { startServer } from '../src/server.ts'
 import { createTestDatabase, type TestDatabase } from '../src/testing/database.ts'
 import { TestServer } from '../src/testing/test-server.ts'
-import { createFederation } from './index.ts'
+import type { AllowRules } from './allow-list.ts'
+import { createFederation, type RunningFederation } from './index.ts'
 
 /** Below the ports that the system gives to connections, so that none of those takes it meanwhile. */
 async function freePort(): Promise<number> {
@@ -75,7 +76,17 @@ export async function startFederatedServer(
     rmSync(tree.data_dir as string, { recursive: true, force: true })
     await database[Symbol.asyncDispose]()
   }
-  return new TestServer({ ctx, server: { port: server.port, close }, database, tree, cleanUp })
+  const started = new TestServer({ ctx, server: { port: server.port, close }, database, tree, cleanUp })
+  if (running) runningIn.set(started, running)
+  return started
+}
+
+const runningIn = new WeakMap<TestServer, RunningFederation>()
+
+/** From here on a server federates with others than before, as if its configuration had been read again. */
+export function reloadFederation(server: TestServer, changes: Partial<AllowRules>): void {
+  const { config } = server.ctx
+  runningIn.get(server)!.reload({ federation: { ...config.federation, ...changes } })
 }
 
 function treeOf(port: number, federation: object, options: FederatedServerOptions): { [key: string]: unknown } {

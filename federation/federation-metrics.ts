@@ -1,10 +1,13 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
+import type { Edge } from './allow-list.ts'
 
 /** What is counted about other servers. Which server it was is no label: there may be thousands. */
 export type FederationMetrics = {
   asked(outcome: 'answered' | 'refused' | 'unreachable', seconds: number): void
   sent(pdus: number, edus: number): void
   received(pdus: { readonly accepted: number; readonly refused: number }, edus: number): void
+  /** A server that is not allowed, or is denied: refused, or let through in a dry run. */
+  barred(rule: 'allow' | 'deny', edge: Edge, isDryRun: boolean): void
 }
 
 export function createFederationMetrics(registry: Registry): FederationMetrics {
@@ -28,7 +31,14 @@ export function createFederationMetrics(registry: Registry): FederationMetrics {
     labelNames: ['kind', 'outcome'],
     registers,
   })
+  const barred = new Counter({
+    name: 'chappe_federation_barred_total',
+    help: 'Servers that federation.allow does not name or federation.deny names: refused, or let through in a dry run',
+    labelNames: ['rule', 'edge', 'outcome'],
+    registers,
+  })
   return {
+    barred: (rule, edge, isDryRun) => barred.inc({ rule, edge, outcome: isDryRun ? 'let_through' : 'refused' }),
     asked: (outcome, seconds) => requests.observe({ outcome }, seconds),
     sent(pdus, edus) {
       sent.inc({ kind: 'pdu' }, pdus)

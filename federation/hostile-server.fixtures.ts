@@ -44,6 +44,7 @@ export class HostileServer {
   answer: (asked: AskedOfHostile) => HostileAnswer | undefined | Promise<HostileAnswer | undefined> = () => undefined
   readonly #server: Server
   #transaction = 0
+  #names = 0
 
   constructor(server: Server) {
     this.#server = server
@@ -51,21 +52,31 @@ export class HostileServer {
     this.url = `http://${this.name}`
   }
 
+  /** What makes an event id of room versions 1 and 2 one that no other event has. */
+  localpart(): string {
+    return `hostile${++this.#names}`
+  }
+
   /** A request that is signed as told; a body is signed as JSON, and sent like that or as `sent`. */
   request(to: TestServer, method: string, uri: string, request: HostileRequest = {}): Promise<TestResponse> {
-    const { body, sent, origin = this.name, destination = to.ctx.domains.default, key = this.key } = request
+    const { body, sent, destination = to.ctx.domains.default } = request
+    const content = sent ?? body
+    return to.request(method, uri, {
+      headers: { authorization: this.authorization(destination, method, uri, request) },
+      ...(content !== undefined && { body: typeof content === 'string' ? content : (content as object) }),
+    })
+  }
+
+  /** The header that proves a request to be of this server. */
+  authorization(destination: ServerName, method: string, uri: string, request: HostileRequest = {}): string {
+    const { body, origin = this.name, key = this.key } = request
     const signed = signJson(
       { method, uri, origin, destination, ...(body !== undefined && { content: body as JsonObject }) },
       this.name,
       key,
     )
     const sig = signed.signatures[this.name]![key.keyId]!
-    const authorization = `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${sig}"`
-    const content = sent ?? body
-    return to.request(method, uri, {
-      headers: { authorization },
-      ...(content !== undefined && { body: typeof content === 'string' ? content : (content as object) }),
-    })
+    return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${sig}"`
   }
 
   /** Sends events in a transaction. Returns what is said of each, by its id. */

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { Config } from '../src/config.ts'
 import type { Context } from '../src/context.ts'
 import type { Endpoint } from '../src/http/endpoint.ts'
 import { createAllowList } from './allow-list.ts'
@@ -28,6 +29,8 @@ import { sendTransaction } from './server/send-transaction.ts'
 /** The server-server API of a deployment: what it serves to others, and what it does by itself. */
 export type RunningFederation = {
   readonly endpoints: readonly Endpoint[]
+  /** Takes over who is federated with; everything else stays as it was at the start. */
+  reload(config: Pick<Config, 'federation'>): void
   close(): Promise<void>
 }
 
@@ -36,8 +39,8 @@ const relayedMax = 10_000
 /** @returns undefined while nobody is allowed: there is no federation then. */
 export function createFederation(ctx: Context): RunningFederation | undefined {
   if (ctx.config.federation.allow.length === 0) return undefined
-  const allowList = createAllowList(ctx.config.federation)
   const metrics = createFederationMetrics(ctx.metrics.registry)
+  const allowList = createAllowList(ctx, metrics, ctx.config.federation)
   const client = createRemoteClient(ctx, allowList, metrics)
   const keys = createServerKeys(ctx, client)
   const federation: Federation = {
@@ -72,6 +75,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...notary(federation),
       ...endToEndKeys(federation),
     ],
+    reload: ({ federation: rules }) => allowList.replace(rules),
     async close() {
       await client.close()
       await Promise.all([sender.close(), partial.close()])

@@ -192,6 +192,7 @@ export const configSchema = section({
   federation: section({
     allow: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     deny: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    dry_run: Type.Boolean({ default: false }),
     allow_addresses: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
     tls_cert_file: Type.Optional(Type.String({ minLength: 1 })),

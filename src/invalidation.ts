@@ -15,6 +15,8 @@ export type InvalidationKind =
   | 'admin-jobs'
   | 'blocked-rooms'
   | 'destinations'
+  /** The file or the environment that every process is configured by. */
+  | 'configuration'
 
 /** The key of what changed; `undefined` when any of that kind may have changed unheard. */
 export type Invalidated = string | undefined

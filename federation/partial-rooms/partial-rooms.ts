@@ -108,7 +108,9 @@ async function completeFromOthers(federation: Federation, row: PartialRoomRow): 
     ctx.invalidations.publish('room', row.room_id)
     return
   }
-  const servers = [row.told_by, ...row.servers].filter((name) => !ctx.domains.isLocal(name) && allowList.allows(name))
+  const servers = [row.told_by, ...row.servers].filter(
+    (name) => !ctx.domains.isLocal(name) && allowList.allows(name, 'members'),
+  )
   for (const server of [...new Set(servers)].slice(0, mostServers)) {
     const state = await stateBeforeJoin(federation, server, room, join)
     if (state) return completeRoom(ctx, room, state, join.timeline)

@@ -54,7 +54,7 @@ export async function checkPdus(
 }
 
 function isFederated({ allowList }: Federation, event: RoomEvent): boolean {
-  return allowList.allows(serverNameOf(event.pdu.sender))
+  return allowList.allows(serverNameOf(event.pdu.sender), 'event')
 }
 
 /** Whether a server's own key signed the event, and was valid then where the room version asks for that. */

@@ -123,7 +123,8 @@ export function createRemoteClient(
 
   return {
     async send(server, asked) {
-      if (!allowList.allows(server)) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+      if (!allowList.allows(server, 'outbound'))
+        throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
       const begun = performance.now()
       const note = (outcome: 'answered' | 'refused' | 'unreachable') =>
         metrics.asked(outcome, (performance.now() - begun) / 1000)
@@ -139,7 +140,7 @@ export function createRemoteClient(
       }
     },
     async stream(server, asked) {
-      if (!allowList.allows(server)) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+      if (!allowList.allows(server, 'media')) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
       try {
         const to = await discover(server)
         return await begun(asked.timeout ?? defaultTimeout, (signal) => open(to, server, asked, signal))

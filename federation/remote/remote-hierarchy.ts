@@ -58,7 +58,9 @@ export function createRemoteHierarchy(federation: Federation): RemoteServers['hi
   }
 
   return async (roomId, via, asker, suggestedOnly) => {
-    const others = [...new Set(via)].filter((server) => !ctx.domains.isLocal(server) && allowList.allows(server))
+    const others = [...new Set(via)].filter(
+      (server) => !ctx.domains.isLocal(server) && allowList.allows(server, 'hierarchy'),
+    )
     for (const server of others.slice(0, mostServers)) {
       const key = `${asker} ${server} ${roomId} ${suggestedOnly}`
       const known = remembered.get(key)

@@ -16,5 +16,5 @@ export async function serversToAsk(
     (server) => server !== undefined && inRoom.has(server),
   )
   const servers = new Set([...(first as ServerName[]), ...inRoom])
-  return [...servers].filter((server) => !ctx.domains.isLocal(server) && allowList.allows(server))
+  return [...servers].filter((server) => !ctx.domains.isLocal(server) && allowList.allows(server, 'history'))
 }

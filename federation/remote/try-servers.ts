@@ -17,7 +17,7 @@ export async function tryServers<Answer>(
   ask: (server: ServerName) => Promise<Answer>,
 ): Promise<Answer> {
   const others = [...new Set(via)].filter((server) => !ctx.domains.isLocal(server))
-  const servers = others.filter((server) => allowList.allows(server)).slice(0, mostServers)
+  const servers = others.filter((server) => allowList.allows(server, 'join')).slice(0, mostServers)
   let refusal =
     servers.length < others.length
       ? new MatrixError('M_FORBIDDEN', 'The servers of this room are not federated with')

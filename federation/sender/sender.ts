@@ -44,7 +44,7 @@ export function createSender(federation: Federation): Sender {
   watchDestinations(ctx, destinations)
 
   const wake = (origin: ServerName, server: ServerName, news: News): void => {
-    if (ctx.domains.isLocal(server) || !allowList.allows(server)) return
+    if (ctx.domains.isLocal(server) || !allowList.allows(server, 'sending')) return
     const key = `${origin} ${server}`
     let to = destinations.get(key)
     if (!to) {
@@ -154,7 +154,7 @@ export function createSender(federation: Federation): Sender {
   // Facts are taken one after the other, so that a later one never overtakes.
   let following: Promise<void> = ctx.database.read(allDestinations, []).then((rows) => {
     for (const row of rows) {
-      if (!ctx.domains.isLocal(row.origin) || !allowList.allows(row.server_name)) continue
+      if (!ctx.domains.isLocal(row.origin) || !allowList.allows(row.server_name, 'sending')) continue
       const to = new Destination(row, false, followed)
       destinations.set(`${row.origin} ${row.server_name}`, to)
       to.start(federation, stop.signal)

@@ -92,7 +92,7 @@ async function authenticate(
 ): Promise<{ origin: ServerName; destination: ServerName }> {
   const origin = parseServerName(header.origin)
   if (origin === undefined || ctx.domains.isLocal(origin)) throw unauthorized()
-  if (!allowList.allows(origin)) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+  if (!allowList.allows(origin, 'request')) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
   const destination = header.destination ?? ctx.domains.default
   if (!ctx.domains.isLocal(destination)) throw unauthorized()
   const key = await keys.find(origin, header.key, ctx.clock.now())

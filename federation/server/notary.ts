@@ -65,7 +65,7 @@ async function answer(
     for (let next = open.shift(); next; next = open.shift()) {
       const [server, until = ctx.clock.now()] = next
       if (ctx.domains.isLocal(server)) found.push(publishedKeys(server, ctx.domains.keysOf(server), ctx.clock.now()))
-      else if (allowList.allows(server)) {
+      else if (allowList.allows(server, 'keys')) {
         const published = await keys.published(server, until)
         if (published) found.push(signedByAll(domain, ctx.domains.keysOf(domain), published))
       }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { finishDeactivations } from '../accounts/leave-all-rooms.ts'
-import { loadConfig } from '../config.ts'
+import { type Config, loadConfig } from '../config.ts'
 import { beginClosing, type Context, closeContext, createContext } from '../context.ts'
 import type { Endpoint } from '../http/endpoint.ts'
 import { createLog } from '../log.ts'
@@ -8,15 +8,20 @@ import { alwaysForServers, type RunningServer, startAdminServer, startServer } f
 import type { Command } from './arguments.ts'
 import { openDeployment } from './deployment.ts'
 
-type Federation = { readonly endpoints: readonly Endpoint[]; close(): Promise<void> }
+type Federation = {
+  readonly endpoints: readonly Endpoint[]
+  reload(config: Config): void
+  close(): Promise<void>
+}
 
-/** Serves until SIGTERM or SIGINT. */
+/** Serves until SIGTERM or SIGINT. On SIGHUP every process of the deployment reads again who is federated with. */
 export async function start(
   command: Command,
   env: NodeJS.ProcessEnv,
   createFederation: (context: Context) => Federation | undefined,
 ): Promise<void> {
-  const config = loadConfig({ env, ...(command.config !== undefined && { file: command.config }) })
+  const load = (): Config => loadConfig({ env, ...(command.config !== undefined && { file: command.config }) })
+  const config = load()
   const log = createLog(config)
   const stopRequested = onStopSignal()
   process.on('uncaughtException', (error) => {
@@ -28,6 +33,7 @@ export async function start(
     const context = await createContext(config, deployment.databaseUrl, { log })
     try {
       const federation = createFederation(context)
+      reloadOnHangup(context, federation, load)
       const servers = await listen(context, federation?.endpoints ?? [])
       const server = servers[0]!
       log.info({ host: config.host, port: server.port, serverNames: config.server_names }, 'Listening')
@@ -46,6 +52,19 @@ export async function start(
   } finally {
     await deployment.close()
   }
+}
+
+/** What cannot be read leaves everything as it is. */
+function reloadOnHangup(context: Context, federation: Federation | undefined, load: () => Config): void {
+  context.invalidations.subscribe('configuration', () => {
+    try {
+      federation?.reload(load())
+      context.log.info('Who is federated with was read again')
+    } catch (error) {
+      context.log.error({ err: error }, 'The configuration cannot be read again; what was read before stays in force')
+    }
+  })
+  process.on('SIGHUP', () => context.invalidations.publish('configuration', ''))
 }
 
 /** The listener of clients, and that of other servers where it has a port of its own. */
