@@ -95,9 +95,12 @@ export function createRemoteClient(
   const scheme = config.insecure_http ? 'http' : 'https'
 
   const open = (to: Endpoint, server: ServerName, asked: RemoteRequest, signal: AbortSignal) => {
-    if (isIP(to.host) !== 0 && !policy(to.host)) refuseAddress()
     const host = to.host.includes(':') ? `[${to.host}]` : to.host
-    return request(`${scheme}://${host}:${to.port}${asked.uri}`, {
+    const url = `${scheme}://${host}:${to.port}${asked.uri}`
+    // As it will be connected to: names such as 127.1 are addresses, and are never looked up.
+    const literal = literalIn(new URL(url))
+    if (isIP(literal) !== 0 && !policy(literal)) refuseAddress()
+    return request(url, {
       method: asked.method,
       dispatcher: agent,
       signal,
@@ -150,7 +153,7 @@ export function createRemoteClient(
       }
     },
     async streamFrom(url, timeout) {
-      const literal = url.hostname.replace(/^\[|\]$/g, '')
+      const literal = literalIn(url)
       try {
         if (url.protocol !== `${scheme}:` || (isIP(literal) !== 0 && !policy(literal))) refuseAddress()
         return await begun(timeout, (signal) => request(url, { dispatcher: agent, signal }))
@@ -194,6 +197,11 @@ function authorization(
   return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${signature}"`
 }
 
+/** The host, without the brackets that an IPv6 address has. */
+function literalIn(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '')
+}
+
 /** Names are resolved once, checked, and connected to by what was checked. */
 function checkedLookup(policy: AddressPolicy): LookupFunction {
   return (hostname, options, callback) => {
@@ -235,7 +243,7 @@ async function fetchWellKnown(agent: Agent, policy: AddressPolicy, host: string)
   let url = new URL(`https://${host}/.well-known/matrix/server`)
   try {
     for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-      const literal = url.hostname.replace(/^\[|\]$/g, '')
+      const literal = literalIn(url)
       if (url.protocol !== 'https:' || (isIP(literal) !== 0 && !policy(literal))) return undefined
       const options = {
         dispatcher: agent,
