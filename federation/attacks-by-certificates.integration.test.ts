@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { startFederatedServer } from './federated-server.fixtures.ts'
+
+/** A certificate that has signed itself. */
+function certify(folder: string, name: string, alternative: string) {
+  const [keyFile, file] = [join(folder, `${name}.key`), join(folder, `${name}.crt`)]
+  const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=${alternative}`]
+  const made = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
+  execFileSync('openssl', [...made, ...subject, '-keyout', keyFile, '-out', file], { stdio: 'ignore' })
+  return { file, key: readFileSync(keyFile), cert: readFileSync(file) }
+}
+
+test('O10: servers that prove nothing, or another name, are told nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'chappe-certificates-'))
+  const trusted = certify(folder, 'trusted', 'IP:127.0.0.1')
+  const stranger = certify(folder, 'stranger', 'IP:127.0.0.1')
+  const otherName = certify(folder, 'other', 'DNS:other.test')
+  try {
+    for (const [shown, authority, isAsked] of [
+      [trusted, trusted, true],
+      [stranger, trusted, false],
+      [stranger, undefined, false],
+      [otherName, otherName, false],
+    ] as const) {
+      const asked: string[] = []
+      const peer = createServer({ key: shown.key, cert: shown.cert }, (request, response) => {
+        asked.push(request.url!)
+        response.end('{"displayname":"X"}')
+      })
+      await new Promise<void>((resolve) => peer.listen(0, '127.0.0.1', resolve))
+      const server = `127.0.0.1:${(peer.address() as AddressInfo).port}`
+      const trust = authority && { ca_file: authority.file }
+      await using home = await startFederatedServer({ insecure_http: false, ...trust })
+      const alice = await home.register('alice')
+      const { status } = await alice.attempt('get', `/profile/${encodeURIComponent(`@x:${server}`)}`)
+      expect([status === 200, asked.length > 0]).toEqual([isAsked, isAsked])
+      peer.closeAllConnections()
+      await new Promise((resolve) => peer.close(resolve))
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
