@@ -1,17 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createAccount } from '../src/accounts/create-account.ts'
-import { openDeployment } from '../src/cli/deployment.ts'
-import { loadConfig } from '../src/config.ts'
-import { type Context, closeContext, createContext } from '../src/context.ts'
-import { createLog } from '../src/log.ts'
+import type { Context } from '../src/context.ts'
 import type { RoomId, UserId } from '../src/matrix/ids.ts'
 import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
 import { joinRoom } from '../src/rooms/join-room.ts'
 import { sendEvent } from '../src/rooms/send-event.ts'
 import { compileFilter } from '../src/sync/filter.ts'
 import { waitForSync } from '../src/sync/wait-for-sync.ts'
+import { openBench } from './deployment.ts'
 import { latenciesOf } from './measure.ts'
 
 /**
@@ -21,18 +16,7 @@ import { latenciesOf } from './measure.ts'
  *   node bench/large-room.ts [MEMBERS]
  */
 const large = Number(process.argv[2] ?? 10_000)
-const folder = mkdtempSync(join(tmpdir(), 'chappe-large-room-'))
-const config = loadConfig({
-  env: {
-    CHAPPE_DATA_DIR: folder,
-    CHAPPE_SERVER_NAMES: 'bench.test',
-    CHAPPE_LOG_LEVEL: 'error',
-    CHAPPE_RATE_LIMITS: 'off',
-  },
-})
-const log = createLog(config)
-const deployment = await openDeployment(config, log, { exclusive: true })
-const ctx = await createContext(config, deployment.databaseUrl, { log })
+const { ctx, close } = await openBench('large-room')
 
 async function account(name: string): Promise<{ userId: UserId; userNid: number }> {
   const userId: UserId = `@${name}:bench.test`
@@ -109,7 +93,5 @@ try {
     await compare(ctx, roomId, name)
   }
 } finally {
-  await closeContext(ctx)
-  await deployment.close()
-  rmSync(folder, { recursive: true, force: true })
+  await close()
 }

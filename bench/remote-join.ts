@@ -4,14 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createFederation } from '../federation/index.ts'
 import { createAccount } from '../src/accounts/create-account.ts'
-import { openDeployment } from '../src/cli/deployment.ts'
-import { loadConfig } from '../src/config.ts'
-import { closeContext, createContext } from '../src/context.ts'
-import { createLog } from '../src/log.ts'
 import type { UserId } from '../src/matrix/ids.ts'
 import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
 import { joinRoom } from '../src/rooms/join-room.ts'
 import { startServer } from '../src/server.ts'
+import { openBench } from './deployment.ts'
 
 /**
  * What it takes to come into a large room of another server: until the join is answered, until a message is sent, until all
@@ -21,10 +18,9 @@ import { startServer } from '../src/server.ts'
  */
 const members = Number(process.argv[2] ?? 10_000)
 const [homePort, awayPort] = [18_448, 18_449]
-const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'chappe-remote-join-')))
+const awayFolder = mkdtempSync(join(tmpdir(), 'chappe-remote-join-'))
 
-const environment = (port: number, other: number, folder: string): Record<string, string> => ({
-  CHAPPE_DATA_DIR: folder,
+const environment = (port: number, other: number): Record<string, string> => ({
   CHAPPE_PORT: String(port),
   CHAPPE_SERVER_NAMES: `127.0.0.1:${port}`,
   CHAPPE_FEDERATION_ALLOW: `127.0.0.1:${other}`,
@@ -35,10 +31,8 @@ const environment = (port: number, other: number, folder: string): Record<string
   CHAPPE_REGISTRATION: 'open',
 })
 
-const config = loadConfig({ env: environment(homePort, awayPort, folders[0]!) })
-const log = createLog(config)
-const deployment = await openDeployment(config, log, { exclusive: true })
-const ctx = await createContext(config, deployment.databaseUrl, { log })
+const home = await openBench('remote-join', environment(homePort, awayPort))
+const { ctx } = home
 const federation = createFederation(ctx)!
 const server = await startServer(ctx, { port: homePort, host: '127.0.0.1', also: federation.endpoints })
 
@@ -59,7 +53,7 @@ console.log(`a room of ${members} members`)
 
 const child = spawn(process.execPath, ['src/main.ts', 'start'], {
   stdio: ['ignore', 'ignore', 'inherit'],
-  env: { ...process.env, ...environment(awayPort, homePort, folders[1]!) },
+  env: { ...process.env, CHAPPE_DATA_DIR: awayFolder, ...environment(awayPort, homePort) },
 })
 const url = `http://127.0.0.1:${awayPort}/_matrix/client/v3`
 while (!(await fetch(`${url}/login`).catch(() => undefined))?.ok) {
@@ -106,7 +100,6 @@ try {
   await new Promise((resolve) => child.once('exit', resolve))
   await server.close()
   await federation.close()
-  await closeContext(ctx)
-  await deployment.close()
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  await home.close()
+  rmSync(awayFolder, { recursive: true, force: true })
 }

@@ -1,15 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createAccount } from '../src/accounts/create-account.ts'
-import { openDeployment } from '../src/cli/deployment.ts'
-import { loadConfig } from '../src/config.ts'
-import { closeContext, createContext } from '../src/context.ts'
-import { createLog } from '../src/log.ts'
 import type { UserId } from '../src/matrix/ids.ts'
 import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
 import { searchMessages } from '../src/search/search-messages.ts'
 import { compileEventFilter } from '../src/sync/filter.ts'
+import { openBench } from './deployment.ts'
 import { cpuSeconds, latenciesOf } from './measure.ts'
 
 /**
@@ -21,18 +15,7 @@ import { cpuSeconds, latenciesOf } from './measure.ts'
 const messages = Number(process.argv[2] ?? 1_000_000)
 const [rooms, own, rounds] = [1000, 200, 10]
 
-const folder = mkdtempSync(join(tmpdir(), 'chappe-search-'))
-const config = loadConfig({
-  env: {
-    CHAPPE_DATA_DIR: folder,
-    CHAPPE_SERVER_NAMES: 'bench.test',
-    CHAPPE_LOG_LEVEL: 'error',
-    CHAPPE_RATE_LIMITS: 'off',
-  },
-})
-const log = createLog(config)
-const deployment = await openDeployment(config, log, { exclusive: true })
-const ctx = await createContext(config, deployment.databaseUrl, { log })
+const { ctx, close } = await openBench('search')
 
 /** Rooms are copies of one room of the searcher's, and messages copies of one event. */
 async function fill(searcher: number, room: number): Promise<void> {
@@ -114,7 +97,5 @@ try {
     for (const byRank of [true, false]) await measure(searcher, term, byRank)
   }
 } finally {
-  await closeContext(ctx)
-  await deployment.close()
-  rmSync(folder, { recursive: true, force: true })
+  await close()
 }

@@ -1,11 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createAccount } from '../src/accounts/create-account.ts'
-import { openDeployment } from '../src/cli/deployment.ts'
-import { loadConfig } from '../src/config.ts'
-import { closeContext, createContext } from '../src/context.ts'
-import { createLog } from '../src/log.ts'
 import type { RoomId, UserId } from '../src/matrix/ids.ts'
 import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
 import { sendEvent } from '../src/rooms/send-event.ts'
@@ -14,6 +7,7 @@ import type { SlidingRequest } from '../src/sync/sliding/request.ts'
 import { requiredStateOfPairs } from '../src/sync/sliding/required-state.ts'
 import { unstableForm } from '../src/sync/sliding/unstable-form.ts'
 import { formatSyncToken } from '../src/sync/token.ts'
+import { openBench } from './deployment.ts'
 import { latenciesOf } from './measure.ts'
 
 /**
@@ -23,18 +17,7 @@ import { latenciesOf } from './measure.ts'
  *   node bench/sliding-sync.ts [ROOMS]
  */
 const large = Number(process.argv[2] ?? 5000)
-const folder = mkdtempSync(join(tmpdir(), 'chappe-sliding-sync-'))
-const config = loadConfig({
-  env: {
-    CHAPPE_DATA_DIR: folder,
-    CHAPPE_SERVER_NAMES: 'bench.test',
-    CHAPPE_LOG_LEVEL: 'fatal',
-    CHAPPE_RATE_LIMITS: 'off',
-  },
-})
-const log = createLog(config)
-const deployment = await openDeployment(config, log, { exclusive: true })
-const ctx = await createContext(config, deployment.databaseUrl, { log })
+const { ctx, close } = await openBench('sliding-sync', { CHAPPE_LOG_LEVEL: 'fatal' })
 const never = new AbortController().signal
 
 async function measure(label: string, rounds: number, work: (round: number) => Promise<unknown>): Promise<void> {
@@ -124,6 +107,4 @@ async function compare(count: number): Promise<void> {
 
 await compare(50)
 await compare(large)
-await closeContext(ctx)
-await deployment.close()
-rmSync(folder, { recursive: true, force: true })
+await close()

@@ -1,14 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createAccount } from '../src/accounts/create-account.ts'
-import { openDeployment } from '../src/cli/deployment.ts'
-import { loadConfig } from '../src/config.ts'
-import { closeContext, createContext } from '../src/context.ts'
-import { createLog } from '../src/log.ts'
 import type { UserId } from '../src/matrix/ids.ts'
 import { searchUsers } from '../src/profiles/user-directory.ts'
 import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
+import { openBench } from './deployment.ts'
 import { cpuSeconds, latenciesOf } from './measure.ts'
 
 /**
@@ -25,18 +19,7 @@ const roomsPerUser = 10
 const membersOfPublicRoom = Math.floor(users / 10)
 const rounds = 20
 
-const folder = mkdtempSync(join(tmpdir(), 'chappe-user-directory-'))
-const config = loadConfig({
-  env: {
-    CHAPPE_DATA_DIR: folder,
-    CHAPPE_SERVER_NAMES: 'bench.test',
-    CHAPPE_LOG_LEVEL: 'error',
-    CHAPPE_RATE_LIMITS: 'off',
-  },
-})
-const log = createLog(config)
-const deployment = await openDeployment(config, log, { exclusive: true })
-const ctx = await createContext(config, deployment.databaseUrl, { log })
+const { ctx, close } = await openBench('user-directory')
 
 const first =
   'Claude Hélène Ignace Marie Jean Chloé Noël Zoé André Lucie René Anaïs Paul Inès Luc Léa Hugo Eva Max Élise'
@@ -92,7 +75,7 @@ async function fill(searcher: number, publicRoom: number): Promise<void> {
 }
 
 async function measure(searcher: { userNid: number }, all: boolean, term: string): Promise<void> {
-  const asked = { ...ctx, config: { ...config, user_directory: { search_all_users: all } } }
+  const asked = { ...ctx, config: { ...ctx.config, user_directory: { search_all_users: all } } }
   const samples: number[] = []
   let [found, cpu] = [0, 0]
   for (let round = -3; round < rounds; round++) {
@@ -122,7 +105,5 @@ try {
   const terms = ['c', 'cl', 'claude', 'claude chap', 'helene', 'chappe.29', '@chappe.150', 'lefevre 1234', 'nobody']
   for (const all of [true, false]) for (const term of terms) await measure({ userNid }, all, term)
 } finally {
-  await closeContext(ctx)
-  await deployment.close()
-  rmSync(folder, { recursive: true, force: true })
+  await close()
 }

@@ -1,4 +1,5 @@
 import type { EventId, ServerName } from '../../src/matrix/ids.ts'
+import { createAlarm } from '../../src/pause.ts'
 import { completeRoom } from '../../src/rooms/complete-room.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
@@ -33,20 +34,8 @@ export function createPartialRooms(federation: Federation): PartialRooms {
   const { ctx } = federation
   const stop = new AbortController()
   let running: Promise<void> = Promise.resolve()
-  let wake: (() => void) | undefined
-  ctx.invalidations.subscribe('partial-rooms', () => wake?.())
-
-  const rest = (): Promise<void> =>
-    new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer)
-        wake = undefined
-        resolve()
-      }
-      const timer = setTimeout(done, pause)
-      timer.unref()
-      wake = done
-    })
+  const alarm = createAlarm()
+  ctx.invalidations.subscribe('partial-rooms', () => alarm.ring())
 
   /** When rooms that could not be completed are tried again. */
   const later = new Map<number, { at: number; patience: number }>()
@@ -64,7 +53,6 @@ export function createPartialRooms(federation: Federation): PartialRooms {
 
   const run = async (lost: AbortSignal): Promise<void> => {
     const ended = AbortSignal.any([lost, stop.signal])
-    ended.addEventListener('abort', () => wake?.(), { once: true })
     const underWay = new Map<number, Promise<void>>()
     while (!ended.aborted) {
       const rows = await ctx.database.read(partialRooms, []).catch(() => [])
@@ -74,11 +62,11 @@ export function createPartialRooms(federation: Federation): PartialRooms {
         const work = tryRoom(row).finally(() => {
           underWay.delete(row.room)
           // Others may wait for their turn; one that failed waits for the next look.
-          if (rows.length > roomsAtOnce) wake?.()
+          if (rows.length > roomsAtOnce) alarm.ring()
         })
         underWay.set(row.room, work)
       }
-      if (!ended.aborted) await rest()
+      await alarm.rest(pause, ended)
     }
     await Promise.all(underWay.values())
   }
@@ -89,7 +77,6 @@ export function createPartialRooms(federation: Federation): PartialRooms {
   return {
     async close() {
       stop.abort()
-      wake?.()
       await running
     },
   }
@@ -134,9 +121,10 @@ async function stateBeforeJoin(
   const [event] = before ? [before.event] : await eventsById(federation, server, room, [previous])
   if (event?.pdu.state_key === undefined) return state
   if (!before) await storeOutliers(federation.ctx, room.roomId, [event])
-  const [own] = await federation.ctx.database.read(eventNumbers, [[eventIdBytes(event.eventId)]])
-  const rows = await federation.ctx.database.read(eventNumbers, [state.map(eventIdBytes)])
-  const replaced = rows.find(({ kind }) => kind === own?.kind)
+  const own = eventIdBytes(event.eventId)
+  const rows = await federation.ctx.database.read(eventNumbers, [[own, ...state.map(eventIdBytes)]])
+  const kind = rows.find((row) => row.event_id.equals(own))?.kind
+  const replaced = rows.find((row) => row.kind === kind && !row.event_id.equals(own))
   const replacedId = replaced && eventIdText(replaced.event_id, room.rules.eventFormat)
   return [...state.filter((eventId) => eventId !== replacedId), event.eventId]
 }

@@ -4,7 +4,7 @@ import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import type { Federation } from '../federation.ts'
-import { fetchAuth, fetchState, storedOf } from '../remote/fetch-state.ts'
+import { fetchAuth, fetchState } from '../remote/fetch-state.ts'
 import { eventsById, missingEvents } from '../remote/history.ts'
 
 type Outcome = Acceptance | Failure
@@ -88,10 +88,8 @@ async function acceptWithState(
   room: HotRoom,
   event: RoomEvent,
 ): Promise<Outcome> {
-  const told = await fetchState(federation, origin, room, event.eventId)
-  if (!told) return { outcome: 'missing', prevEvents: event.prevEvents, authEvents: [] }
-  const known = await storedOf(federation, room, told)
-  const stateBefore = told.filter((eventId) => known.has(eventId))
+  const stateBefore = await fetchState(federation, origin, room, event.eventId)
+  if (!stateBefore) return { outcome: 'missing', prevEvents: event.prevEvents, authEvents: [] }
   const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event], { stateBefore })
   return outcome!
 }

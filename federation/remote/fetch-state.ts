@@ -4,6 +4,7 @@ import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
 import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
 import { eventNumbers } from '../../src/storage/event-graph.ts'
+import { EventFlags } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { eventAuth, eventsById, stateBefore, stateIdsBefore } from './history.ts'
 
@@ -11,7 +12,7 @@ import { eventAuth, eventsById, stateBefore, stateIdsBefore } from './history.ts
 const mostSingleEvents = 50
 
 /**
- * Stores the state before an event with its auth chain, and says which events it has.
+ * Stores the state before an event with its auth chain, and says which events it has: those of them that are stored here now.
  *
  * @param idsFirst Whether a server that does not tell the ids is not asked for the whole either: others may know better.
  */
@@ -31,23 +32,38 @@ export async function fetchState(
     if (lacking.length <= Math.max(mostSingleEvents, named.length / 10)) {
       const events = await eventsById(federation, origin, room, lacking)
       if (events.length > 0) await storeOutliers(federation.ctx, room.roomId, events)
-      return ids.state
+      return storedAmong(federation, room, ids.state)
     }
   }
   const told = await stateBefore(federation, origin, room, eventId)
   if (!told) return undefined
   await storeOutliers(federation.ctx, room.roomId, [...told.authChain, ...told.state])
-  return told.state.map((event) => event.eventId)
+  return storedAmong(
+    federation,
+    room,
+    told.state.map((event) => event.eventId),
+  )
 }
 
-/** Which of some events are stored here, as events of the room. */
+async function storedAmong(federation: Federation, room: HotRoom, eventIds: readonly EventId[]): Promise<EventId[]> {
+  const stored = await storedOf(federation, room, eventIds)
+  return eventIds.filter((eventId) => stored.has(eventId))
+}
+
+/**
+ * Which of some events are stored here, as events of the room.
+ *
+ * @param placed Whether they must have their place in its graph, and not only be known because others name them.
+ */
 export async function storedOf(
   { ctx }: Federation,
   room: HotRoom,
   eventIds: readonly EventId[],
+  { placed = false } = {},
 ): Promise<ReadonlySet<EventId>> {
+  if (eventIds.length === 0) return new Set()
   const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
-  const here = rows.filter((row) => row.room === room.room)
+  const here = rows.filter((row) => row.room === room.room && !(placed && (row.flags & EventFlags.outlier) !== 0))
   return new Set(here.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
 }
 

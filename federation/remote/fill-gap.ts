@@ -4,9 +4,7 @@ import { type EventId, type ServerName, serverNameOf } from '../../src/matrix/id
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeHistory } from '../../src/rooms/store-history.ts'
-import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
-import { eventNumbers } from '../../src/storage/event-graph.ts'
-import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
+import type { StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { fetchState, storedOf } from './fetch-state.ts'
 import { backfill } from './history.ts'
@@ -52,7 +50,7 @@ async function fillFromSomebody(federation: Federation, room: HotRoom, after: St
   // A timeline is loaded without the predecessors, which tell what belongs to the gap.
   const [whole] = await federation.ctx.events.byNids([after.nid], { edges: true })
   if (!whole) return false
-  const placed = await placedOf(federation, room, whole.event.prevEvents)
+  const placed = await storedOf(federation, room, whole.event.prevEvents, { placed: true })
   const missing = whole.event.prevEvents.filter((eventId) => !placed.has(eventId)).slice(0, MAX_MISSING_EVENTS)
   if (missing.length === 0) return false
   // The sender's has what it built on.
@@ -60,11 +58,8 @@ async function fillFromSomebody(federation: Federation, room: HotRoom, after: St
   for (const server of (await serversToAsk(federation, room, first)).slice(0, mostServers)) {
     const told = await backfill(federation, server, room, missing)
     // What has its place in the timeline already ends the gap: what is behind it belongs to another one.
-    const here = await placedOf(
-      federation,
-      room,
-      told.map(({ eventId }) => eventId),
-    )
+    const ids = told.map(({ eventId }) => eventId)
+    const here = await storedOf(federation, room, ids, { placed: true })
     const events = connected(
       missing,
       told.filter(({ eventId }) => !here.has(eventId)),
@@ -72,17 +67,6 @@ async function fillFromSomebody(federation: Federation, room: HotRoom, after: St
     if (events.length > 0 && (await fillWith(federation, server, room, after, events))) return true
   }
   return false
-}
-
-/** Which of some events have their place in the room's graph. */
-async function placedOf(
-  { ctx }: Federation,
-  room: HotRoom,
-  eventIds: readonly EventId[],
-): Promise<ReadonlySet<EventId>> {
-  const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
-  const placed = rows.filter((row) => row.room === room.room && (row.flags & EventFlags.outlier) === 0)
-  return new Set(placed.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
 }
 
 /** What can be reached from some events along prev_events, with them, the newest first. */
@@ -110,12 +94,11 @@ async function fillWith(
 ): Promise<boolean> {
   const oldest = events.at(-1)!
   await storeLackingAuth(federation, server, room, events)
-  const told = oldest.prevEvents.length === 0 ? undefined : await fetchState(federation, server, room, oldest.eventId)
-  const known = await storedOf(federation, room, told ?? [])
-  const stateBefore = (told ?? []).filter((eventId) => known.has(eventId))
+  const stateBefore =
+    oldest.prevEvents.length === 0 ? undefined : await fetchState(federation, server, room, oldest.eventId)
   const outcomes = await storeHistory(federation.ctx, room.roomId, events, {
     before: after.timeline!,
-    ...(stateBefore.length > 0 && { statesBefore: new Map([[oldest.eventId, stateBefore]]) }),
+    ...(stateBefore && stateBefore.length > 0 && { statesBefore: new Map([[oldest.eventId, stateBefore]]) }),
   })
   return outcomes.some(({ outcome }) => outcome === 'accepted' || outcome === 'known')
 }

@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { JsonObject } from '../matrix/json.ts'
+import { createAlarm, pause } from '../pause.ts'
 import {
   countAttempt,
   deleteOldJobs,
@@ -58,17 +59,14 @@ export function createJobs(
   kinds: { readonly [kind: string]: RunJob },
 ): Jobs {
   let started = false
-  let wake = (): void => {}
+  const alarm = createAlarm()
   let running: Promise<void> = Promise.resolve()
 
   async function work(ctx: Context, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      const woken = new Promise<void>((resolve) => {
-        wake = resolve
-      })
       const [row] = await base.database.read(nextJob, [])
       if (row) await attempt(ctx, row, stop)
-      else await Promise.race([woken, aborted(stop)])
+      else await alarm.rest(Number.POSITIVE_INFINITY, stop)
     }
   }
 
@@ -135,7 +133,7 @@ export function createJobs(
     start(ctx) {
       if (started) return
       started = true
-      base.invalidations.subscribe('admin-jobs', () => wake())
+      base.invalidations.subscribe('admin-jobs', () => alarm.ring())
       base.ownership.claim(ownedName, (lost) => {
         running = keepWorking(ctx, AbortSignal.any([lost, base.closing]))
       })
@@ -146,15 +144,4 @@ export function createJobs(
 
 function unknownKind(): never {
   throw new MatrixError('M_UNKNOWN', 'Nothing here does such work')
-}
-
-function pause(milliseconds: number, stop: AbortSignal): Promise<unknown> {
-  return Promise.race([new Promise((resolve) => setTimeout(resolve, milliseconds).unref()), aborted(stop)])
-}
-
-function aborted(stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (stop.aborted) resolve()
-    else stop.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

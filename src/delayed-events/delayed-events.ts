@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { JsonObject } from '../matrix/json.ts'
+import { createAlarm } from '../pause.ts'
 import type { EventDraft } from '../rooms/append-event.ts'
 import { sendEvent } from '../rooms/send-event.ts'
 import { setState } from '../rooms/set-state.ts'
@@ -37,7 +38,7 @@ export function createDelayedEvents(
   ctx: Pick<Context, 'invalidations' | 'ownership' | 'log' | 'stream' | 'database' | 'clock'>,
   rooms: () => Engine,
 ): DelayedEvents {
-  let wake: (() => void) | undefined
+  const alarm = createAlarm()
   let running: Promise<void> = Promise.resolve()
   let started = false
   const stop = new AbortController()
@@ -47,7 +48,7 @@ export function createDelayedEvents(
 
   const changed = (): void => {
     mayHaveAny = true
-    wake?.()
+    alarm.ring()
   }
 
   const fire = async (delayId: string): Promise<boolean> => {
@@ -64,21 +65,8 @@ export function createDelayedEvents(
     return true
   }
 
-  const pause = (milliseconds: number): Promise<void> =>
-    new Promise((resolve) => {
-      const done = (): void => {
-        clearTimeout(timer)
-        wake = undefined
-        resolve()
-      }
-      const timer = setTimeout(done, milliseconds)
-      timer.unref()
-      wake = done
-    })
-
   const run = async (lost: AbortSignal): Promise<void> => {
     const ended = AbortSignal.any([lost, stop.signal])
-    ended.addEventListener('abort', () => wake?.(), { once: true })
     while (!ended.aborted) {
       let wait: number
       try {
@@ -90,7 +78,7 @@ export function createDelayedEvents(
         ctx.log.warn({ err: error }, 'Delayed events are not sent yet')
         wait = retryAfterError
       }
-      if (!ended.aborted) await pause(wait)
+      await alarm.rest(wait, ended)
     }
   }
 
@@ -133,7 +121,6 @@ export function createDelayedEvents(
     },
     async close() {
       stop.abort()
-      wake?.()
       await running
       await Promise.all(overtaking)
     },

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import { languageOf } from '../mail/languages.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { serverNameOf } from '../matrix/ids.ts'
+import { createAlarm } from '../pause.ts'
 import {
   addToDigest,
   type DigestRow,
@@ -64,7 +65,7 @@ export function createMailDigests(ctx: Engine): MailDigests {
   const { include_content: isTold, digest_delay_seconds: delay } = ctx.config.mail
   let started = false
   let running = Promise.resolve()
-  let wake = (): void => {}
+  const alarm = createAlarm()
 
   const kind: PusherKind = {
     async check({ appId, pushkey }, user) {
@@ -78,21 +79,18 @@ export function createMailDigests(ctx: Engine): MailDigests {
       const now = ctx.clock.now()
       const item = JSON.stringify(itemOf(pushed, isTold)).replaceAll('\\u0000', '')
       await ctx.database.read(addToDigest, [pusher.pusher, now, now + delay * 1000, item, mostBytes])
-      wake()
+      alarm.ring()
       return 'sent'
     },
   }
 
   async function run(stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
-      const changed = new Promise<void>((resolve) => {
-        wake = resolve
-      })
       const wait = await sendDue(stop).catch((error: unknown) => {
         ctx.log.warn({ err: error }, 'Mails about unread messages wait')
         return retryAfterError
       })
-      if (wait > 0) await Promise.race([changed, pause(wait, stop)])
+      if (wait > 0) await alarm.rest(wait, stop)
     }
   }
 
@@ -193,17 +191,4 @@ async function nameOf(ctx: Pick<Engine, 'hotRooms'>, nid: number, told: readonly
   const alias = room?.get('m.room.canonical_alias', '')?.pdu.content.alias
   if (typeof alias === 'string' && alias !== '') return alias
   return [...new Set(told.map((item) => item.sender))].slice(0, 3).join(', ')
-}
-
-function pause(milliseconds: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer)
-      resolve()
-    }
-    const timer = setTimeout(done, milliseconds)
-    timer.unref()
-    if (stop.aborted) done()
-    else stop.addEventListener('abort', done, { once: true })
-  })
 }

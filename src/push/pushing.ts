@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import { pause } from '../pause.ts'
 import type { Fact } from '../storage/facts.ts'
 import { enabledPushers, type PusherState, pushersToldOf } from '../storage/pushers.ts'
 import { openFollower, saveFollower } from '../storage/stream-followers.ts'
@@ -300,18 +301,4 @@ function both(one: Errand, other: Errand): Errand {
     rooms: one.rooms && other.rooms && one.rooms.union(other.rooms),
     badge: one.badge || other.badge,
   }
-}
-
-function pause(milliseconds: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds)
-    stop.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
 }

@@ -62,7 +62,7 @@ export async function paginate(ctx: Engine, roomId: RoomId, reader: Reader, requ
 }
 
 async function scan(
-  ctx: Pick<Context, 'database' | 'dictionaries' | 'events' | 'sessions' | 'remoteServers'>,
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'events' | 'sessions' | 'remoteServers' | 'stream'>,
   view: RoomView,
   reader: Reader,
   request: PageRequest & { from: number },
@@ -104,12 +104,13 @@ function isAfterGap({ flags }: StoredEvent): boolean {
 
 /** A sync ends its timeline where there is a gap, and from there clients go on: the number of gaps that were filled. */
 async function fillAbove(
-  ctx: Pick<Context, 'events' | 'remoteServers'>,
+  ctx: Pick<Context, 'events' | 'remoteServers' | 'stream'>,
   view: RoomView,
   position: number,
 ): Promise<number> {
   const { current } = ctx.remoteServers
-  if (!current.isOn) return 0
+  // From the end on there is nothing above.
+  if (!current.isOn || position >= ctx.stream.position) return 0
   const [above] = await ctx.events.forward(view.room.room, position, position + 1, 1)
   if (!above || !isAfterGap(above)) return 0
   await current.fillGap(view.room, above)

@@ -12,15 +12,8 @@ import {
   insertPendingRedactions,
   promoteEvents,
 } from '../storage/event-graph.ts'
-import {
-  EventFlags,
-  eventRow,
-  insertEvents,
-  insertMissingEvents,
-  redactEvents,
-  type StoredEvent,
-  storedState,
-} from '../storage/events.ts'
+import { eventRow, insertEvents, insertMissingEvents, redactEvents } from '../storage/event-rows.ts'
+import { EventFlags, type StoredEvent, storedState } from '../storage/events.ts'
 import type { Fact, StateChangeFact } from '../storage/facts.ts'
 import { nameWords, saveRemoteNames } from '../storage/remote-names.ts'
 import { closeRoomState, insertRelations, openRoomState } from '../storage/room-state.ts'

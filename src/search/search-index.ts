@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import type { JsonObject } from '../matrix/json.ts'
+import { pause } from '../pause.ts'
 import {
   beginIndexing,
   dropSearchIndex,
@@ -42,7 +43,7 @@ export function createSearchIndex(ctx: Engine): SearchIndex {
       } catch (error) {
         if (stop.aborted) return
         ctx.log.warn({ err: error }, 'The search index waits for the database')
-        await waited(stop)
+        await pause(retryAfter, stop)
       }
     }
   }
@@ -73,15 +74,4 @@ async function bringIn(ctx: Engine, stop: AbortSignal): Promise<void> {
     below = events.length < portion ? 0 : events.at(-1)!.event_nid
     await ctx.database.read(noteIndexed, [below])
   }
-}
-
-function waited(stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer)
-      resolve()
-    }
-    const timer = setTimeout(end, retryAfter)
-    stop.addEventListener('abort', end, { once: true })
-  })
 }

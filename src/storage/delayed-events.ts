@@ -1,25 +1,12 @@
-import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
+import type { RoomId, UserId } from '../matrix/ids.ts'
 import { statement } from './database.ts'
+import type { Tables } from './tables.ts'
 
 /** An event that waits. Times in milliseconds since the epoch, `delay` in milliseconds. */
-export type DelayedEventRow = {
-  delay_id: string
-  user_nid: number
+export type DelayedEventRow = Omit<Tables['delayed_events'], 'is_sending' | 'room_id'> & {
   user_id: UserId
-  device_id: string
-  request: string
   room_id: RoomId
-  type: string
-  state_key: string | null
-  content: string
-  origin_server_ts: number | null
-  sticky_ms: number | null
-  delay: number
-  running_since: number
-  send_at: number
 }
-
-export type { EventId }
 
 const columns = `delay_id, user_nid, user_id, device_id, request, room_id, type, state_key, content, origin_server_ts,
   sticky_ms, delay, running_since, send_at`

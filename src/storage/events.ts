@@ -1,11 +1,31 @@
-import type { Pdu, RoomEvent } from '../matrix/event.ts'
-import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
-import type { Json, JsonObject } from '../matrix/json.ts'
+import type { RoomEvent } from '../matrix/event.ts'
+import type { EventId, UserId } from '../matrix/ids.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
-import { type Database, statement } from './database.ts'
+import type { Database } from './database.ts'
 import type { Dictionaries } from './dictionaries.ts'
-import { decodeEdges, decodeProof, encodeEdges, encodeProof, eventIdBytes, eventIdText, restOf } from './event-codec.ts'
-import { insertInto, operation } from './writer.ts'
+import { decodeEdges, eventIdBytes } from './event-codec.ts'
+import {
+  type LoadedRow,
+  selectAllState,
+  selectBackward,
+  selectById,
+  selectByNid,
+  selectChanges,
+  selectEntriesAt,
+  selectForward,
+  selectHistory,
+  selectIds,
+  selectMembers,
+  selectNewest,
+  selectReplaced,
+  selectState,
+  selectStateAt,
+  selectStateSpans,
+  selectStatesAt,
+  selectTimelines,
+  selectWanted,
+} from './event-queries.ts'
+import { decodeEvent } from './event-rows.ts'
 
 /** Bits of `events.flags`. */
 export const EventFlags = {
@@ -56,211 +76,6 @@ export function storedState(room: number, ref: Pick<StoredEvent, 'nid' | 'kind' 
   }
 }
 
-export type EventRow = {
-  event_nid: number
-  room: number
-  timeline: number | null
-  event_id: Buffer
-  kind: number
-  sender: number
-  depth: number
-  origin_server_ts: number
-  flags: number
-  notify_index: number
-  highlight_index: number
-  state_delta: number | null
-  edges: Buffer | null
-  proof: Buffer | null
-  content: string
-  rest: string | null
-}
-
-export const insertEvents = insertInto<EventRow>('events', {
-  event_nid: 'int8',
-  room: 'int4',
-  timeline: 'int8',
-  event_id: 'bytea',
-  kind: 'int4',
-  sender: 'int4',
-  depth: 'int8',
-  origin_server_ts: 'int8',
-  flags: 'int2',
-  notify_index: 'int4',
-  highlight_index: 'int4',
-  state_delta: 'int8',
-  edges: 'bytea',
-  proof: 'bytea',
-  content: 'text',
-  rest: 'text',
-})
-
-/** Prunes a redacted event where it lies: what was redacted is gone from the database too. */
-export const redactEvents = operation<{ event_nid: number; content: string; rest: string | null; redacted_by: number }>(
-  'redact events',
-  { event_nid: 'int8', content: 'text', rest: 'text', redacted_by: 'int8' },
-  `update events set content = r.content, rest = r.rest, redacted_by = r.redacted_by
-   from $rows where events.event_nid = r.event_nid`,
-)
-
-export const insertMissingEvents = insertInto<{ room: number; event_id: Buffer; referenced_by: number }>(
-  'missing_events',
-  { room: 'int4', event_id: 'bytea', referenced_by: 'int8' },
-  { tail: 'on conflict do nothing' },
-)
-
-/**
- * The row of an event.
- *
- * @param place.prev The numbers of its prev_events, undefined where one is not known here.
- * @param place.auth Likewise of its auth_events.
- */
-export function eventRow(
-  event: RoomEvent,
-  rules: RoomRules,
-  place: {
-    nid: number
-    room: number
-    timeline: number | null
-    kind: number
-    sender: number
-    flags: number
-    notifyIndex: number
-    highlightIndex: number
-    stateDelta: number | null
-    prev: readonly (number | undefined)[]
-    auth: readonly (number | undefined)[]
-    signer: string
-  },
-): EventRow {
-  const known = (nid: number | undefined): nid is number => nid !== undefined
-  const prev = place.prev.filter(known)
-  const auth = place.auth.filter(known)
-  const complete = prev.length === place.prev.length && auth.length === place.auth.length
-  const proof = encodeProof(event.pdu, place.signer)
-  return {
-    event_nid: place.nid,
-    room: place.room,
-    timeline: place.timeline,
-    event_id: eventIdBytes(event.eventId),
-    kind: place.kind,
-    sender: place.sender,
-    depth: event.pdu.depth,
-    origin_server_ts: event.pdu.origin_server_ts,
-    flags: place.flags,
-    notify_index: place.notifyIndex,
-    highlight_index: place.highlightIndex,
-    state_delta: place.stateDelta,
-    edges: encodeEdges(place.nid, prev, auth),
-    proof: proof ?? null,
-    content: JSON.stringify(event.pdu.content),
-    // Room versions 1 and 2 write hashes beside the ids, which numbers cannot bring back.
-    rest: restOf(event.pdu, { edges: complete && rules.eventFormat !== 'v1', proof: proof !== undefined }),
-  }
-}
-
-type LoadedRow = EventRow & { redacted_by: number | null; room_id: RoomId; room_version: string }
-
-const columns = `e.event_nid, e.room, e.timeline, e.event_id, e.kind, e.sender, e.depth, e.origin_server_ts, e.flags,
-  e.notify_index, e.highlight_index, e.state_delta, e.edges, e.proof, e.content, e.rest, e.redacted_by, r.room_id, r.room_version`
-
-const selectByNid = statement<LoadedRow>(
-  'events by nid',
-  `select ${columns} from events e join rooms r using (room) where e.event_nid = any($1::int8[])`,
-)
-const selectById = statement<LoadedRow>(
-  'events by id',
-  `select ${columns} from events e join rooms r using (room) where e.event_id = any($1::bytea[])`,
-)
-const selectState = statement<LoadedRow & { from_position: number }>(
-  'current state by kind',
-  `select ${columns}, s.from_position from room_state s
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where s.room = $1 and s.kind = any($2::int[]) and s.to_position is null`,
-)
-const selectAllState = statement<LoadedRow & { from_position: number }>(
-  'current state',
-  `select ${columns}, s.from_position from room_state s
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where s.room = $1 and s.to_position is null`,
-)
-const selectStateAt = statement<LoadedRow & { from_position: number }>(
-  'state at a position',
-  `select ${columns}, s.from_position from room_state s
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where s.room = $1 and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)
-     and ($3::int[] is null or s.kind = any($3::int[]))`,
-)
-const selectMembers = statement<LoadedRow & { from_position: number }>(
-  'members of a room',
-  `select ${columns}, s.from_position from room_state s
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where s.room = $1 and s.is_member and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)`,
-)
-const selectStatesAt = statement<LoadedRow & { from_position: number }>(
-  'states of rooms',
-  `select ${columns}, s.from_position from unnest($1::int[], $2::int8[]) as w(room, position)
-   join room_state s on s.room = w.room and s.from_position <= w.position
-     and (s.to_position is null or s.to_position > w.position) and (not s.is_member or $3)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
-)
-const selectEntriesAt = statement<LoadedRow & { from_position: number }>(
-  'entries of states',
-  `select ${columns}, s.from_position from unnest($1::int[], $2::int[], $3::int8[]) as w(room, kind, position)
-   join room_state s on s.room = w.room and s.kind = w.kind and s.from_position <= w.position
-     and (s.to_position is null or s.to_position > w.position)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
-)
-const selectChanges = statement<LoadedRow & { from_position: number }>(
-  'changes of states',
-  `select ${columns}, s.from_position from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, after, up_to)
-   join room_state s on s.room = w.room and s.from_position > w.after and s.from_position <= w.up_to
-     and (s.to_position is null or s.to_position > w.up_to)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
-)
-const selectHistory = statement<LoadedRow & { from_position: number; to_position: number | null }>(
-  'history of entries',
-  `select ${columns}, s.from_position, s.to_position from room_state s
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where s.room = any($1::int[]) and s.kind = any($2::int[]) order by s.from_position`,
-)
-const selectReplaced = statement<LoadedRow & { replaced_at: number }>(
-  'replaced entries',
-  `select ${columns}, s.to_position as replaced_at from unnest($1::int[], $2::int[], $3::int8[]) as w(room, kind, position)
-   join room_state s on s.room = w.room and s.kind = w.kind and s.to_position = w.position
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
-)
-const selectForward = statement<LoadedRow>(
-  'timeline forwards',
-  `select ${columns} from events e join rooms r using (room)
-   where e.room = $1 and e.timeline > $2 and e.timeline <= $3 order by e.timeline limit $4`,
-)
-const selectBackward = statement<LoadedRow>(
-  'timeline backwards',
-  `select ${columns} from events e join rooms r using (room)
-   where e.room = $1 and e.timeline <= $2 and e.timeline > $3 order by e.timeline desc limit $4`,
-)
-const selectNewest = statement<LoadedRow>(
-  'newest timelines',
-  `select ${columns} from unnest($1::int[]) as w(room) join rooms r using (room)
-   cross join lateral (
-     select * from events where events.room = w.room and events.timeline > $2 and events.timeline <= $3
-     order by timeline desc limit $4) e`,
-)
-// With `from_position` an entry of the state, else an event of a timeline.
-const selectTimelines = statement<LoadedRow & { from_position: number | null; to_position: number | null }>(
-  'timelines and what decides about seeing them',
-  `select ${columns}, null as from_position, null as to_position
-   from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, after, up_to) join rooms r using (room)
-   cross join lateral (
-     select * from events where events.room = w.room and events.timeline > w.after and events.timeline <= w.up_to
-     order by timeline desc limit $4) e
-   union all
-   select ${columns}, s.from_position, s.to_position from event_kinds k
-   join room_state s on s.room = any($5::int[]) and s.kind = k.kind
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where k.type = 'm.room.history_visibility' and k.state_key = '' or k.type = 'm.room.member' and k.state_key = $6`,
-)
-
 /** What of the state of a room is read with a timeline, which begins after `start`. */
 export type StateWanted = {
   readonly room: number
@@ -271,58 +86,6 @@ export type StateWanted = {
 }
 
 export type StateRow = { readonly stored: StoredEvent; readonly from: number; readonly to: number | null }
-
-// Entries that were in force at the start of the timeline, or came to be in it and still are at its end.
-const selectStateSpans = statement<LoadedRow & { from_position: number; to_position: number | null; part: string }>(
-  'states around timelines',
-  `select ${columns}, s.from_position, s.to_position, 'whole' as part
-   from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, start, up_to)
-   join room_state s on s.room = w.room and s.from_position <= w.up_to and (not s.is_member or $4)
-     and (s.to_position is null or s.to_position > case when s.from_position <= w.start then w.start else w.up_to end)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   union all
-   select ${columns}, s.from_position, s.to_position, 'changed'
-   from unnest($5::int[], $6::int8[], $7::int8[], $8::int8[]) as w(room, after, start, up_to)
-   join room_state s on s.room = w.room and s.from_position > w.after and s.from_position <= w.up_to
-     and (s.to_position is null or s.to_position > case when s.from_position <= w.start then w.start else w.up_to end)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   union all
-   select ${columns}, s.from_position, s.to_position, 'member'
-   from unnest($9::int[], $10::text[], $11::int8[]) as w(room, user_id, position)
-   join event_kinds k on k.type = 'm.room.member' and k.state_key = w.user_id
-   join room_state s on s.room = w.room and s.kind = k.kind and s.from_position <= w.position
-     and (s.to_position is null or s.to_position > w.position)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   union all
-   select ${columns}, s.from_position, s.to_position, 'replaced'
-   from unnest($12::int[], $13::int[], $14::int8[]) as w(room, kind, position)
-   join room_state s on s.room = w.room and s.kind = w.kind and s.to_position = w.position
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
-)
-const selectWanted = statement<LoadedRow>(
-  'wanted state',
-  `select ${columns} from unnest($1::int[], $2::text[], $3::text[], $4::int8[], $5::int8[])
-     as w(room, type, state_key, after, up_to)
-   join event_kinds k on k.type = w.type and k.state_key = w.state_key
-   join room_state s on s.room = w.room and s.kind = k.kind and s.from_position > w.after
-     and s.from_position <= w.up_to and (s.to_position is null or s.to_position > w.up_to)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   union all
-   select ${columns} from unnest($6::int[], $7::text[], $8::int8[], $9::int8[]) as w(room, type, after, up_to)
-   join room_state s on s.room = w.room and not s.is_member and s.from_position > w.after
-     and s.from_position <= w.up_to and (s.to_position is null or s.to_position > w.up_to)
-   join event_kinds k on k.kind = s.kind and (w.type is null or k.type = w.type)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   union all
-   select ${columns} from unnest($10::int[], $11::int8[], $12::int8[]) as w(room, after, up_to)
-   join room_state s on s.room = w.room and s.is_member and s.from_position > w.after
-     and s.from_position <= w.up_to and (s.to_position is null or s.to_position > w.up_to)
-   join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room`,
-)
-const selectIds = statement<{ event_nid: number; event_id: Buffer }>(
-  'event ids by nid',
-  'select event_nid, event_id from events where event_nid = any($1::int8[])',
-)
 
 /** A span of a room's state: what came to be in it after a position (−1: everything) and is in it at another. */
 export type StateSpan = { readonly room: number; readonly after: number; readonly upTo: number }
@@ -597,40 +360,4 @@ export function createEventStore(
       }
     },
   }
-}
-
-function decodeEvent(
-  row: LoadedRow,
-  rules: RoomRules,
-  kind: { type: string; stateKey: string | undefined },
-  sender: UserId,
-  ids: Map<number, Buffer> | undefined,
-): RoomEvent {
-  const eventId = eventIdText(row.event_id, rules.eventFormat)
-  const text = (nid: number): EventId => eventIdText(ids!.get(nid)!, rules.eventFormat)
-  const edges = ids && decodeEdges(row.event_nid, row.edges ?? Buffer.alloc(1))
-  const rest = (row.rest === null ? {} : JSON.parse(row.rest)) as JsonObject
-  const listed = (key: 'prev_events' | 'auth_events', nids: number[] | undefined): readonly Json[] =>
-    (rest[key] as readonly Json[] | undefined) ?? nids?.map(text) ?? []
-  const prev = listed('prev_events', edges?.prev)
-  const auth = listed('auth_events', edges?.auth)
-  const namesRoom = !(rules.createEventIsRoomId && kind.type === 'm.room.create' && kind.stateKey === '')
-  const signer = sender.slice(sender.indexOf(':') + 1)
-  const pdu = {
-    ...rest,
-    type: kind.type,
-    sender,
-    ...(namesRoom && { room_id: row.room_id }),
-    ...(kind.stateKey !== undefined && { state_key: kind.stateKey }),
-    ...(rules.eventFormat === 'v1' && { event_id: eventId }),
-    content: JSON.parse(row.content) as JsonObject,
-    origin_server_ts: row.origin_server_ts,
-    depth: row.depth,
-    prev_events: prev,
-    auth_events: auth,
-    ...(row.proof && decodeProof(row.proof, signer)),
-  } as Pdu
-  const idsOfEdges = (list: readonly Json[]): EventId[] =>
-    list.map((entry) => (Array.isArray(entry) ? entry[0] : entry) as EventId)
-  return { eventId, roomId: row.room_id, prevEvents: idsOfEdges(prev), authEvents: idsOfEdges(auth), pdu }
 }

@@ -5,7 +5,7 @@ import {
   insertPendingRedactions,
   promoteEvents,
 } from './event-graph.ts'
-import { insertEvents, insertMissingEvents, redactEvents } from './events.ts'
+import { insertEvents, insertMissingEvents, redactEvents } from './event-rows.ts'
 import { insertOutgoingToDevice } from './outgoing-to-device.ts'
 import { completeRooms } from './partial-rooms.ts'
 import { saveProfileChanges } from './profile-changes.ts'

@@ -1,18 +1,12 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { statement } from './database.ts'
 import type { EventIdFormat } from './event-codec.ts'
+import type { Tables } from './tables.ts'
 import { insertInto } from './writer.ts'
 
 /** Which threads users are subscribed to (MSC4306). */
 
-export type ThreadSubscriptionRow = {
-  user_nid: number
-  room: number
-  event_nid: number
-  subscribed: boolean
-  automatic: boolean
-  position: number
-}
+export type ThreadSubscriptionRow = Tables['thread_subscriptions']
 
 /** What the user asked for stays so when a device asks for the same by itself a moment later. */
 export const saveThreadSubscriptions = insertInto<ThreadSubscriptionRow>(

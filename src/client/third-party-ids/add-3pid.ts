@@ -6,6 +6,7 @@ import { reply } from '../../http/response.ts'
 import { addressProvedBy, mailOf, takeProofOf } from '../../mail/validations.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import type { JsonObject } from '../../matrix/json.ts'
+import { refuseUnlessChangeable } from './threepid.ts'
 
 /**
  * Gives the user an address that a session with this server has proved.
@@ -23,9 +24,7 @@ export const add3PID = endpoint({
   }),
   async handle(ctx, { body, requester }) {
     mailOf(ctx)
-    if (!ctx.config.mail.allow_changes) {
-      throw new MatrixError('M_THREEPID_DENIED', 'Addresses are not changed by users on this server')
-    }
+    refuseUnlessChangeable(ctx)
     const outcome = await authenticateInteractively(ctx, {
       operation: 'add3PID',
       body: body as JsonObject,

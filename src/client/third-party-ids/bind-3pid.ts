@@ -4,6 +4,7 @@ import { endpoint } from '../../http/endpoint.ts'
 import { reply } from '../../http/response.ts'
 import { bind, unbind } from '../../identity-servers/binds.ts'
 import type { UserId } from '../../matrix/ids.ts'
+import { threepidBody } from './threepid.ts'
 
 const credentials = Type.Object({
   client_secret: Type.String({ pattern: '^[0-9a-zA-Z.=_-]{1,255}$' }),
@@ -50,11 +51,7 @@ export const unbind3pidFromAccount = endpoint({
   method: 'post',
   path: ['/_matrix/client/v3/account/3pid/unbind', '/_matrix/client/r0/account/3pid/unbind'],
   auth: 'user',
-  body: Type.Object({
-    medium: Type.Union([Type.Literal('email'), Type.Literal('msisdn')]),
-    address: Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' }),
-    id_server: Type.Optional(Type.String({ maxLength: 255 })),
-  }),
+  body: threepidBody,
   async handle(ctx, { body, requester }) {
     return { id_server_unbind_result: await unbind(ctx, requester, body, body.id_server) }
   },

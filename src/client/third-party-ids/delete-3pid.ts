@@ -1,9 +1,8 @@
-import { Type } from '@sinclair/typebox'
 import { removeMailAddress } from '../../accounts/mail-addresses.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { unbind } from '../../identity-servers/binds.ts'
 import { parseMailAddress } from '../../mail/addresses.ts'
-import { MatrixError } from '../../matrix/errors.ts'
+import { refuseUnlessChangeable, threepidBody } from './threepid.ts'
 
 /**
  * Takes an address from the user, and from the identity servers where it was bound through us. One that they do not have is gone already.
@@ -14,15 +13,9 @@ export const delete3pidFromAccount = endpoint({
   method: 'post',
   path: ['/_matrix/client/v3/account/3pid/delete', '/_matrix/client/r0/account/3pid/delete'],
   auth: 'user',
-  body: Type.Object({
-    medium: Type.Union([Type.Literal('email'), Type.Literal('msisdn')]),
-    address: Type.String({ maxLength: 255, pattern: '^[^\\u0000]*$' }),
-    id_server: Type.Optional(Type.String({ maxLength: 255 })),
-  }),
+  body: threepidBody,
   async handle(ctx, { body, requester }) {
-    if (!ctx.config.mail.allow_changes) {
-      throw new MatrixError('M_THREEPID_DENIED', 'Addresses are not changed by users on this server')
-    }
+    refuseUnlessChangeable(ctx)
     const address = body.medium === 'email' ? parseMailAddress(body.address) : undefined
     if (address !== undefined) await removeMailAddress(ctx, requester.userNid, address)
     const threepid = { medium: body.medium, address: address ?? body.address }

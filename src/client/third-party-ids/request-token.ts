@@ -4,6 +4,7 @@ import { endpoint } from '../../http/endpoint.ts'
 import { languageOf } from '../../mail/languages.ts'
 import { requestValidation, type ValidationWish } from '../../mail/validations.ts'
 import { MatrixError } from '../../matrix/errors.ts'
+import { refuseUnlessChangeable } from './threepid.ts'
 
 /** Spec: Client-Server API, `definitions/request_email_validation` (v1.19). */
 const body = Type.Object({
@@ -70,9 +71,7 @@ export const requestTokenTo3PIDEmail = endpoint({
   rateLimit,
   body,
   async handle(ctx, call) {
-    if (!ctx.config.mail.allow_changes) {
-      throw new MatrixError('M_THREEPID_DENIED', 'Addresses are not changed by users on this server')
-    }
+    refuseUnlessChangeable(ctx)
     return request(ctx, 'add', call)
   },
 })
