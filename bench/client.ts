@@ -1,9 +1,14 @@
 import { createHmac } from 'node:crypto'
 import { Pool } from 'undici'
+import type { BenchServer } from './servers/server.ts'
 
 /** A Matrix client that costs the machine as little as possible: the load generator shares it with the server. */
 export type BenchClient = {
   readonly userId: string
+  readonly deviceId: string
+  readonly token: string
+  /** The server that it speaks with. */
+  readonly url: string
   get(path: string): Promise<Body>
   post(path: string, body?: unknown): Promise<Body>
   put(path: string, body: unknown): Promise<Body>
@@ -13,22 +18,27 @@ export type BenchClient = {
 // biome-ignore lint/suspicious/noExplicitAny: what a server answers is what a benchmark finds out
 export type Body = any
 
-export type Target = { readonly url: string; readonly sharedSecret: string }
-
-export type Connection = {
+/** As many requests to a server as can be under way at once. */
+export type Connections = {
+  /** A user without a password, where the server lets us. */
   register(name: string): Promise<BenchClient>
+  registerWithPassword(name: string, password: string): Promise<BenchClient>
   close(): Promise<void>
 }
 
-export function connect(target: Target, options: { connections: number }): Connection {
-  const pool = new Pool(target.url, { connections: options.connections, pipelining: 1, headersTimeout: 120_000 })
+type Method = 'GET' | 'POST' | 'PUT'
 
-  const request = async (
-    method: 'GET' | 'POST' | 'PUT',
-    path: string,
-    token?: string,
-    body?: unknown,
-  ): Promise<Body> => {
+/** Milliseconds. */
+const patience = 300_000
+
+/** Users are spread over the processes of the server. */
+export function connect(server: Pick<BenchServer, 'urls' | 'registersBy'>, connections: number): Connections {
+  const options = { connections, pipelining: 1, headersTimeout: patience, bodyTimeout: patience }
+  const pools = server.urls.map((url) => new Pool(url, options))
+  const { serviceToken, sharedSecret } = server.registersBy
+  let registered = 0
+
+  const request = async (pool: Pool, method: Method, path: string, token?: string, body?: unknown): Promise<Body> => {
     const answer = await pool.request({
       method,
       path,
@@ -43,23 +53,39 @@ export function connect(target: Target, options: { connections: number }): Conne
     return JSON.parse(text)
   }
 
+  const clientOf = (session: Body, place: number): BenchClient => {
+    const pool = pools[place]!
+    const token = session.access_token as string
+    return {
+      userId: session.user_id,
+      deviceId: session.device_id,
+      token,
+      url: server.urls[place]!,
+      get: (path) => request(pool, 'GET', path, token),
+      post: (path, body = {}) => request(pool, 'POST', path, token, body),
+      put: (path, body) => request(pool, 'PUT', path, token, body),
+    }
+  }
+
+  const registerWithPassword = async (name: string, password: string): Promise<BenchClient> => {
+    const path = '/_synapse/admin/v1/register'
+    const place = registered++ % pools.length
+    const { nonce } = await request(pools[place]!, 'GET', path)
+    const mac = createHmac('sha1', sharedSecret).update([nonce, name, password, 'notadmin'].join('\0')).digest('hex')
+    const body = { nonce, username: name, password, admin: false, mac }
+    return clientOf(await request(pools[place]!, 'POST', path, undefined, body), place)
+  }
+
   return {
+    registerWithPassword,
     async register(name) {
-      const path = '/_synapse/admin/v1/register'
-      const { nonce } = await request('GET', path)
-      const password = `password of ${name}`
-      const mac = createHmac('sha1', target.sharedSecret)
-        .update([nonce, name, password, 'notadmin'].join('\0'))
-        .digest('hex')
-      const session = await request('POST', path, undefined, { nonce, username: name, password, admin: false, mac })
-      const token = session.access_token as string
-      return {
-        userId: session.user_id as string,
-        get: (to) => request('GET', to, token),
-        post: (to, body = {}) => request('POST', to, token, body),
-        put: (to, body) => request('PUT', to, token, body),
-      }
+      if (serviceToken === undefined) return registerWithPassword(name, `password of ${name}`)
+      const place = registered++ % pools.length
+      const body = { type: 'm.login.application_service', username: name }
+      return clientOf(await request(pools[place]!, 'POST', '/_matrix/client/v3/register', serviceToken, body), place)
     },
-    close: () => pool.close(),
+    close: async () => {
+      await Promise.all(pools.map((pool) => pool.destroy()))
+    },
   }
 }

@@ -1,13 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { Authority } from './certificates.ts'
+import { pythonWithSynapse } from './install-synapse.ts'
 import { freePort } from './program.ts'
 
-const version = '1.163.2'
 /** Milliseconds that it may take to start. */
 const patience = 60_000
 
@@ -18,29 +18,6 @@ export type Synapse = AsyncDisposable & {
   readonly url: string
   stop(): Promise<void>
   start(): Promise<void>
-}
-
-/**
- * The Python that has Synapse: installed once from the Python package index, beside the packages of this project.
- *
- * @throws Error when there is no Python with `venv`, or the index cannot be reached.
- */
-function pythonWithSynapse(): string {
-  const folder = join(import.meta.dirname, '..', 'node_modules', '.cache', `synapse-${version}`)
-  const python = join(folder, 'bin', 'python')
-  const complete = join(folder, 'complete')
-  if (existsSync(complete)) return python
-  rmSync(folder, { recursive: true, force: true })
-  execFileSync('python3', ['-m', 'venv', folder], { stdio: ['ignore', 'ignore', 'inherit'] })
-  execFileSync(
-    python,
-    ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', `matrix-synapse==${version}`],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  )
-  writeFileSync(complete, '')
-  return python
 }
 
 /** Starts a Synapse that speaks TLS with a certificate of the authority, and trusts others that have one. */

@@ -14,8 +14,18 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   'src/cli': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/testing': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   federation: ['src/matrix', 'src/storage', 'src/net', 'src/http', ...domains()],
-  // Benchmarks drive any part by itself.
-  bench: ['src/matrix', 'src/storage', 'src/testing', 'src/http', 'src/client', 'src/cli', 'federation', ...domains()],
+  // Benchmarks drive any part by itself, and the same servers as the black-box tests.
+  bench: [
+    'src/matrix',
+    'src/storage',
+    'src/testing',
+    'src/http',
+    'src/client',
+    'src/cli',
+    'federation',
+    'complement-tests',
+    ...domains(),
+  ],
   'complement-tests': [],
   '.': [
     'src/matrix',

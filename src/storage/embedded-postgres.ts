@@ -28,6 +28,8 @@ export type EmbeddedOptions = {
   readonly exclusive: boolean
   /** Many connections, and what is acknowledged may be lost when the machine stops. */
   readonly forTests?: boolean
+  /** How many connections there can be, where it is not the one process of the default. */
+  readonly connections?: number
 }
 
 const databaseName = 'chappe'
@@ -124,7 +126,7 @@ async function openCluster(options: EmbeddedOptions): Promise<Cluster> {
   mkdirSync(cluster.socketFolder, { recursive: true, mode: 0o700 })
   own(cluster.socketFolder, user)
   if (!existsSync(join(folder, 'data', 'PG_VERSION'))) await initialise(cluster, options)
-  writeSettings(cluster, options.forTests === true)
+  writeSettings(cluster, options)
   return cluster
 }
 
@@ -165,8 +167,9 @@ async function initialise(cluster: Cluster, options: EmbeddedOptions): Promise<v
   }
 }
 
-function writeSettings(cluster: Cluster, forTests: boolean): void {
-  const lines = postgresSettings(forTests).map(([name, value]) => `${name} = '${value}'`)
+function writeSettings(cluster: Cluster, { forTests = false, connections }: EmbeddedOptions): void {
+  const settings = [...postgresSettings(forTests), ...(connections ? [['max_connections', connections]] : [])]
+  const lines = settings.map(([name, value]) => `${name} = '${value}'`)
   lines.push(`port = ${port}`, `unix_socket_directories = '${cluster.socketFolder.replaceAll("'", "''")}'`)
   const file = join(cluster.folder, 'data', 'postgresql.auto.conf')
   writeFileSync(file, `${lines.join('\n')}\n`, { mode: 0o600 })

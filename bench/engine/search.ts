@@ -1,16 +1,16 @@
-import { createAccount } from '../src/accounts/create-account.ts'
-import type { UserId } from '../src/matrix/ids.ts'
-import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
-import { searchMessages } from '../src/search/search-messages.ts'
-import { compileEventFilter } from '../src/sync/filter.ts'
+import { createAccount } from '../../src/accounts/create-account.ts'
+import type { UserId } from '../../src/matrix/ids.ts'
+import { createRoomAsAsked } from '../../src/rooms/create-room-as-asked.ts'
+import { searchMessages } from '../../src/search/search-messages.ts'
+import { compileEventFilter } from '../../src/sync/filter.ts'
+import { cpuSeconds, latenciesOf } from '../measure.ts'
 import { openBench } from './deployment.ts'
-import { cpuSeconds, latenciesOf } from './measure.ts'
 
 /**
  * What a search in messages takes among many, through the engine without HTTP: of a user in 200 rooms of 1,000, with words that
  * are in every second message, in one of a hundred, and in a few.
  *
- *   node bench/search.ts [MESSAGES]
+ *   node bench/engine/search.ts [MESSAGES]
  */
 const messages = Number(process.argv[2] ?? 1_000_000)
 const [rooms, own, rounds] = [1000, 200, 10]

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openDeployment } from '../src/cli/deployment.ts'
-import { loadConfig } from '../src/config.ts'
-import { type Context, closeContext, createContext } from '../src/context.ts'
-import { createLog } from '../src/log.ts'
+import { openDeployment } from '../../src/cli/deployment.ts'
+import { loadConfig } from '../../src/config.ts'
+import { type Context, closeContext, createContext } from '../../src/context.ts'
+import { createLog } from '../../src/log.ts'
 
 /** A deployment of its own in a folder that goes with it, for what is measured through the engine without HTTP. */
 export async function openBench(

@@ -1,19 +1,19 @@
-import { createAccount } from '../src/accounts/create-account.ts'
-import type { Context } from '../src/context.ts'
-import type { RoomId, UserId } from '../src/matrix/ids.ts'
-import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
-import { joinRoom } from '../src/rooms/join-room.ts'
-import { sendEvent } from '../src/rooms/send-event.ts'
-import { compileFilter } from '../src/sync/filter.ts'
-import { waitForSync } from '../src/sync/wait-for-sync.ts'
+import { createAccount } from '../../src/accounts/create-account.ts'
+import type { Context } from '../../src/context.ts'
+import type { RoomId, UserId } from '../../src/matrix/ids.ts'
+import { createRoomAsAsked } from '../../src/rooms/create-room-as-asked.ts'
+import { joinRoom } from '../../src/rooms/join-room.ts'
+import { sendEvent } from '../../src/rooms/send-event.ts'
+import { compileFilter } from '../../src/sync/filter.ts'
+import { waitForSync } from '../../src/sync/wait-for-sync.ts'
+import { latenciesOf } from '../measure.ts'
 import { openBench } from './deployment.ts'
-import { latenciesOf } from './measure.ts'
 
 /**
  * What a room of 10 and one of 10,000 local members cost, through the engine without HTTP: joining, sending, and an
  * incremental sync of one message. Statements and rows are counted beside the time.
  *
- *   node bench/large-room.ts [MEMBERS]
+ *   node bench/engine/large-room.ts [MEMBERS]
  */
 const large = Number(process.argv[2] ?? 10_000)
 const { ctx, close } = await openBench('large-room')
@@ -75,7 +75,7 @@ async function compare(ctx: Context, roomId: RoomId, name: string): Promise<void
   const gone = new AbortController().signal
   const first = JSON.parse((await waitForSync(ctx, { ...request, since: undefined }, 0, gone)).join(''))
   let since: string = first.next_batch
-  const { parseSyncToken } = await import('../src/sync/token.ts')
+  const { parseSyncToken } = await import('../../src/sync/token.ts')
   await measure('send and sync it', 100, async (round) => {
     const content = { msgtype: 'm.text', body: `for sync ${round}` }
     await sendEvent(ctx, roomId, { type: 'm.room.message', sender: owner, content })

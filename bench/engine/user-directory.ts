@@ -1,15 +1,15 @@
-import { createAccount } from '../src/accounts/create-account.ts'
-import type { UserId } from '../src/matrix/ids.ts'
-import { searchUsers } from '../src/profiles/user-directory.ts'
-import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
+import { createAccount } from '../../src/accounts/create-account.ts'
+import type { UserId } from '../../src/matrix/ids.ts'
+import { searchUsers } from '../../src/profiles/user-directory.ts'
+import { createRoomAsAsked } from '../../src/rooms/create-room-as-asked.ts'
+import { cpuSeconds, latenciesOf } from '../measure.ts'
 import { openBench } from './deployment.ts'
-import { cpuSeconds, latenciesOf } from './measure.ts'
 
 /**
  * What a search of the user directory takes among many users, through the engine without HTTP: where everybody with an
  * account is found, and where only those are with whom one shares a room or who are in a public one.
  *
- *   node bench/user-directory.ts [USERS]
+ *   node bench/engine/user-directory.ts [USERS]
  */
 const users = Number(process.argv[2] ?? 300_000)
 const roomsOfSearcher = 50

@@ -1,20 +1,20 @@
-import { createAccount } from '../src/accounts/create-account.ts'
-import type { RoomId, UserId } from '../src/matrix/ids.ts'
-import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
-import { sendEvent } from '../src/rooms/send-event.ts'
-import { answerSliding } from '../src/sync/sliding/answer.ts'
-import type { SlidingRequest } from '../src/sync/sliding/request.ts'
-import { requiredStateOfPairs } from '../src/sync/sliding/required-state.ts'
-import { unstableForm } from '../src/sync/sliding/unstable-form.ts'
-import { formatSyncToken } from '../src/sync/token.ts'
+import { createAccount } from '../../src/accounts/create-account.ts'
+import type { RoomId, UserId } from '../../src/matrix/ids.ts'
+import { createRoomAsAsked } from '../../src/rooms/create-room-as-asked.ts'
+import { sendEvent } from '../../src/rooms/send-event.ts'
+import { answerSliding } from '../../src/sync/sliding/answer.ts'
+import type { SlidingRequest } from '../../src/sync/sliding/request.ts'
+import { requiredStateOfPairs } from '../../src/sync/sliding/required-state.ts'
+import { unstableForm } from '../../src/sync/sliding/unstable-form.ts'
+import { formatSyncToken } from '../../src/sync/token.ts'
+import { latenciesOf } from '../measure.ts'
 import { openBench } from './deployment.ts'
-import { latenciesOf } from './measure.ts'
 
 /**
  * What sliding sync costs a user with 50 and one with 5,000 rooms, through the engine without HTTP: a first window of 20
  * rooms, and an increment of one event. Statements and rows are counted beside the time.
  *
- *   node bench/sliding-sync.ts [ROOMS]
+ *   node bench/engine/sliding-sync.ts [ROOMS]
  */
 const large = Number(process.argv[2] ?? 5000)
 const { ctx, close } = await openBench('sliding-sync', { CHAPPE_LOG_LEVEL: 'fatal' })

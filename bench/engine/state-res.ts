@@ -1,16 +1,16 @@
-import type { RoomEvent } from '../src/matrix/event.ts'
-import type { EventId, RoomId, UserId } from '../src/matrix/ids.ts'
-import type { JsonObject } from '../src/matrix/json.ts'
-import { type RoomRules, type RoomVersion, roomRules } from '../src/matrix/room-versions.ts'
-import { AuthGraph } from '../src/matrix/state-res/auth-graph.ts'
-import { type LoadedEvents, resolvePlanned } from '../src/matrix/state-res/fast.ts'
-import { type Conflict, planResolution } from '../src/matrix/state-res/plan.ts'
-import { type LoadedEvent, POWER_LEVELS_KEY, type StateKey, stateKeyOf } from '../src/matrix/state-res/state-map.ts'
+import type { RoomEvent } from '../../src/matrix/event.ts'
+import type { EventId, RoomId, UserId } from '../../src/matrix/ids.ts'
+import type { JsonObject } from '../../src/matrix/json.ts'
+import { type RoomRules, type RoomVersion, roomRules } from '../../src/matrix/room-versions.ts'
+import { AuthGraph } from '../../src/matrix/state-res/auth-graph.ts'
+import { type LoadedEvents, resolvePlanned } from '../../src/matrix/state-res/fast.ts'
+import { type Conflict, planResolution } from '../../src/matrix/state-res/plan.ts'
+import { type LoadedEvent, POWER_LEVELS_KEY, type StateKey, stateKeyOf } from '../../src/matrix/state-res/state-map.ts'
 
 /**
  * How long the integer form of state resolution takes. Prints the median and the worst of some runs, after a warm-up.
  *
- *     node bench/state-res.ts
+ *     node bench/engine/state-res.ts
  */
 
 const MEMBERS = 10_000

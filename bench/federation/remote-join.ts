@@ -2,19 +2,19 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createFederation } from '../federation/index.ts'
-import { createAccount } from '../src/accounts/create-account.ts'
-import type { UserId } from '../src/matrix/ids.ts'
-import { createRoomAsAsked } from '../src/rooms/create-room-as-asked.ts'
-import { joinRoom } from '../src/rooms/join-room.ts'
-import { startServer } from '../src/server.ts'
-import { openBench } from './deployment.ts'
+import { createFederation } from '../../federation/index.ts'
+import { createAccount } from '../../src/accounts/create-account.ts'
+import type { UserId } from '../../src/matrix/ids.ts'
+import { createRoomAsAsked } from '../../src/rooms/create-room-as-asked.ts'
+import { joinRoom } from '../../src/rooms/join-room.ts'
+import { startServer } from '../../src/server.ts'
+import { openBench } from '../engine/deployment.ts'
 
 /**
  * What it takes to come into a large room of another server: until the join is answered, until a message is sent, until all
  * members are known; and the memory that the joining server took at most.
  *
- *   node bench/remote-join.ts [MEMBERS]
+ *   node bench/federation/remote-join.ts [MEMBERS]
  */
 const members = Number(process.argv[2] ?? 10_000)
 const [homePort, awayPort] = [18_448, 18_449]

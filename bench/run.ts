@@ -1,0 +1,90 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { lineOf, type Run, reportOf } from './report.ts'
+import { startChappe } from './servers/chappe.ts'
+import { serverElsewhere } from './servers/elsewhere.ts'
+import type { BenchServer } from './servers/server.ts'
+import { startSynapse } from './servers/synapse.ts'
+import { runWorkload } from './workloads/bench.ts'
+import { workloads } from './workloads/index.ts'
+import type { Figures, Sizes, Workload } from './workloads/workload.ts'
+
+/**
+ * Runs the same work on one homeserver or two, one after the other, and says what it took: bench/README.md.
+ */
+const { values } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    only: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    scale: { type: 'string' },
+    processes: { type: 'string' },
+    url: { type: 'string', multiple: true },
+    secret: { type: 'string', default: '' },
+    'service-token': { type: 'string' },
+    pid: { type: 'string', multiple: true, default: [] },
+    results: { type: 'string' },
+  },
+})
+
+const scale = Number(values.scale ?? (values.quick ? 0.02 : 1))
+const sizes: Sizes = {
+  seconds: values.quick ? 3 : 10,
+  scaled: (full, least = 1) => Math.max(Math.min(full, least), Math.round(full * scale)),
+}
+
+/** What several processes can be expected to do faster. */
+const ofProcesses = 'send-many-rooms,send-one-room,sync-idle,sync-message,wake-100,create-room'
+
+function chosen(): readonly Workload[] {
+  const names = (values.only ?? (values.processes ? ofProcesses : undefined))?.split(',')
+  for (const name of names ?? []) {
+    if (workloads.some((workload) => workload.name === name)) continue
+    throw new Error(`There is no workload ${name}, but ${workloads.map((workload) => workload.name).join(', ')}`)
+  }
+  return names === undefined ? workloads : workloads.filter(({ name }) => names.includes(name))
+}
+
+function servers(): readonly (() => Promise<BenchServer>)[] {
+  if (values.url !== undefined) {
+    const serviceToken = values['service-token']
+    const registersBy = { sharedSecret: values.secret, ...(serviceToken && { serviceToken }) }
+    return [async () => serverElsewhere(values.url!, registersBy, values.pid.map(Number))]
+  }
+  if (values.processes !== undefined) {
+    return values.processes.split(',').map((count) => () => startChappe({ processes: Number(count) }))
+  }
+  if (values.against === undefined) return [() => startChappe()]
+  if (values.against !== 'synapse') throw new Error('It can be compared with synapse')
+  return [() => startChappe(), () => startSynapse()]
+}
+
+async function runAll(server: BenchServer, wanted: readonly Workload[]): Promise<Run> {
+  console.log(`\n${server.name}`)
+  const figures = new Map<Workload, Figures | Error>()
+  for (const workload of wanted) {
+    const found = await runWorkload(workload, server, sizes).catch((error: unknown) => error as Error)
+    figures.set(workload, found)
+    console.log(`  ${workload.title(sizes)}: ${lineOf(found)}`)
+  }
+  return { name: server.name, figures }
+}
+
+const wanted = chosen()
+const runs: Run[] = []
+for (const start of servers()) {
+  const server = await start()
+  try {
+    runs.push(await runAll(server, wanted))
+  } finally {
+    await server.stop()
+  }
+}
+const isWritten = values.results !== undefined || values.against !== undefined || values.processes !== undefined
+if (isWritten) {
+  const file = values.results ?? join(import.meta.dirname, values.processes ? 'results-processes.md' : 'results.md')
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
+  writeFileSync(file, reportOf(runs, wanted, sizes, command))
+  console.log(`\n${file}`)
+}
