@@ -8,6 +8,7 @@ import { createFederationMetrics } from './federation-metrics.ts'
 import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createPartialRooms } from './partial-rooms/partial-rooms.ts'
+import { createStagedEvents } from './receive/staged-events.ts'
 import { createRemoteClient } from './remote/client.ts'
 import { createRemoteKeys } from './remote/remote-keys.ts'
 import { createRemoteMedia } from './remote/remote-media.ts'
@@ -59,11 +60,12 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
   ctx.media.useRemote(createRemoteMedia(federation))
   const sender = createSender(federation)
   const partial = createPartialRooms(federation)
+  const staged = createStagedEvents(federation)
   federation.heardOf.push((server) => sender.heardOf(server))
   return {
     endpoints: [
       getVersion,
-      sendTransaction(federation),
+      sendTransaction(federation, staged),
       ...membershipOperations(federation),
       ...inviteOperations(federation),
       exchangeThirdPartyInvite(federation),
@@ -78,7 +80,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     reload: ({ federation: rules }) => allowList.replace(rules),
     async close() {
       await client.close()
-      await Promise.all([sender.close(), partial.close()])
+      await Promise.all([sender.close(), partial.close(), staged.close()])
     },
   }
 }

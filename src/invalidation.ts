@@ -12,6 +12,7 @@ export type InvalidationKind =
   | 'media'
   | 'delayed-events'
   | 'partial-rooms'
+  | 'staged-events'
   | 'admin-jobs'
   | 'blocked-rooms'
   | 'destinations'

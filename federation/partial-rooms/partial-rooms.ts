@@ -1,5 +1,4 @@
 import type { EventId, ServerName } from '../../src/matrix/ids.ts'
-import { createAlarm } from '../../src/pause.ts'
 import { completeRoom } from '../../src/rooms/complete-room.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
@@ -8,78 +7,24 @@ import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
 import { eventNumbers } from '../../src/storage/event-graph.ts'
 import type { StoredEvent } from '../../src/storage/events.ts'
 import { abandonPartialRoom, type PartialRoomRow, partialRooms } from '../../src/storage/partial-rooms.ts'
+import { createDurableWork, type DurableWork } from '../durable-work.ts'
 import type { Federation } from '../federation.ts'
 import { fetchState } from '../remote/fetch-state.ts'
 import { eventsById } from '../remote/history.ts'
 
-/**
- * Fetches the members of rooms that were joined without them. What is to be done is in the database, so that it goes on after
- * a crash; one process of the deployment does it.
- */
-export type PartialRooms = {
-  /** Resolves once what was under way has ended. */
-  close(): Promise<void>
-}
-
-/** Rooms that are worked on at a time. */
-const roomsAtOnce = 10
-/** Milliseconds between two looks when nothing is heard. */
-const pause = 2_000
-/** Milliseconds before a room is tried again that could not be completed: twice as long each time. */
-const firstPatience = 1_000
-const longestPatience = 10 * 60_000
 const mostServers = 10
 
-export function createPartialRooms(federation: Federation): PartialRooms {
+/** Fetches the members of rooms that were joined without them. */
+export function createPartialRooms(federation: Federation): DurableWork {
   const { ctx } = federation
-  const stop = new AbortController()
-  let running: Promise<void> = Promise.resolve()
-  const alarm = createAlarm()
-  ctx.invalidations.subscribe('partial-rooms', () => alarm.ring())
-
-  /** When rooms that could not be completed are tried again. */
-  const later = new Map<number, { at: number; patience: number }>()
-
-  const tryRoom = async (row: PartialRoomRow): Promise<void> => {
-    try {
-      await completeFromOthers(federation, row)
-      later.delete(row.room)
-    } catch (error) {
-      const patience = Math.min(longestPatience, 2 * (later.get(row.room)?.patience ?? firstPatience / 2))
-      later.set(row.room, { at: ctx.clock.monotonic() + patience, patience })
-      ctx.log.warn({ err: error, roomId: row.room_id }, 'The members of a room could not be fetched yet')
-    }
-  }
-
-  const run = async (lost: AbortSignal): Promise<void> => {
-    const ended = AbortSignal.any([lost, stop.signal])
-    const underWay = new Map<number, Promise<void>>()
-    while (!ended.aborted) {
-      const rows = await ctx.database.read(partialRooms, []).catch(() => [])
-      for (const row of rows) {
-        const isLater = (later.get(row.room)?.at ?? 0) > ctx.clock.monotonic()
-        if (underWay.size >= roomsAtOnce || underWay.has(row.room) || isLater) continue
-        const work = tryRoom(row).finally(() => {
-          underWay.delete(row.room)
-          // Others may wait for their turn; one that failed waits for the next look.
-          if (rows.length > roomsAtOnce) alarm.ring()
-        })
-        underWay.set(row.room, work)
-      }
-      await alarm.rest(pause, ended)
-    }
-    await Promise.all(underWay.values())
-  }
-
-  ctx.ownership.claim('rooms without members', (lost) => {
-    running = running.then(() => run(lost))
+  return createDurableWork<PartialRoomRow>(ctx, {
+    name: 'rooms without members',
+    heard: 'partial-rooms',
+    failure: 'The members of a room could not be fetched yet',
+    due: () => ctx.database.read(partialRooms, []),
+    keyOf: ({ room }) => room,
+    run: (row) => completeFromOthers(federation, row),
   })
-  return {
-    async close() {
-      stop.abort()
-      await running
-    },
-  }
 }
 
 async function completeFromOthers(federation: Federation, row: PartialRoomRow): Promise<void> {

@@ -28,7 +28,8 @@ export async function receiveEvents(
   return outcomes
 }
 
-async function receiveAfterGap(
+/** Takes an event in once what it cites was fetched from a server that should have it. */
+export async function receiveAfterGap(
   federation: Federation,
   origin: ServerName,
   room: HotRoom,

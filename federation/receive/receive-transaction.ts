@@ -3,6 +3,8 @@ import type { RoomEvent } from '../../src/matrix/event.ts'
 import { parseRoomId, type RoomId, type ServerName, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
+import { acceptEvents } from '../../src/rooms/accept-event.ts'
+import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { statement } from '../../src/storage/database.ts'
 import type { Federation } from '../federation.ts'
@@ -10,7 +12,7 @@ import { isAllowedByAcl } from '../server-acl.ts'
 import { checkPdu } from './check-pdu.ts'
 import { deviceListChanged, receiveEdu } from './receive-edu.ts'
 import { receiveElsewhere } from './receive-elsewhere.ts'
-import { receiveEvents } from './receive-events.ts'
+import type { StagedEvents } from './staged-events.ts'
 
 const selectAnswer = statement<{ answer: string }>(
   'answer to a transaction',
@@ -25,13 +27,14 @@ const insertAnswer = statement<never>(
 /** Receives transactions, each once. */
 export function createReceiver(
   federation: Federation,
+  staged: StagedEvents,
 ): (origin: ServerName, txnId: string, body: JsonObject) => Promise<JsonObject> {
   const underWay = new Map<string, Promise<JsonObject>>()
   return (origin, txnId, body) => {
     const key = `${origin} ${txnId}`
     let running = underWay.get(key)
     if (!running) {
-      running = receiveOnce(federation, origin, txnId, body).finally(() => underWay.delete(key))
+      running = receiveOnce(federation, staged, origin, txnId, body).finally(() => underWay.delete(key))
       underWay.set(key, running)
     }
     return running
@@ -40,6 +43,7 @@ export function createReceiver(
 
 async function receiveOnce(
   federation: Federation,
+  staged: StagedEvents,
   origin: ServerName,
   txnId: string,
   body: JsonObject,
@@ -51,7 +55,7 @@ async function receiveOnce(
   }
   const [before] = await database.read(selectAnswer, [origin, txnId])
   if (before) return JSON.parse(before.answer) as JsonObject
-  const answer = { pdus: await receivePdus(federation, origin, pdus) }
+  const answer = { pdus: await receivePdus(federation, staged, origin, pdus) }
   const refused = Object.values(answer.pdus).filter((result) => (result as JsonObject).error !== undefined).length
   federation.metrics.received({ accepted: pdus.length - refused, refused }, edus.length)
   const changed = new Set<UserId>()
@@ -71,15 +75,22 @@ function listOf(value: Json | undefined): readonly Json[] {
   return value as readonly Json[]
 }
 
-/** Rooms do not wait for one another; within a room the order is kept. */
-async function receivePdus(federation: Federation, origin: ServerName, pdus: readonly Json[]): Promise<JsonObject> {
+/** Rooms do not wait for one another; within a room the order is kept. No server is asked for what is missing meanwhile. */
+async function receivePdus(
+  federation: Federation,
+  staged: StagedEvents,
+  origin: ServerName,
+  pdus: readonly Json[],
+): Promise<JsonObject> {
   const byRoom = new Map<RoomId, Json[]>()
   for (const pdu of pdus) {
     const roomId = roomIdOf(pdu)
     if (roomId !== undefined) byRoom.set(roomId, [...(byRoom.get(roomId) ?? []), pdu])
   }
   const results = new Map<string, JsonObject>()
-  await Promise.all([...byRoom].map(([roomId, list]) => receiveInRoom(federation, origin, roomId, list, results)))
+  await Promise.all(
+    [...byRoom].map(([roomId, list]) => receiveInRoom(federation, staged, origin, roomId, list, results)),
+  )
   return Object.fromEntries(results)
 }
 
@@ -91,6 +102,7 @@ function roomIdOf(pdu: Json): RoomId | undefined {
 
 async function receiveInRoom(
   federation: Federation,
+  staged: StagedEvents,
   origin: ServerName,
   roomId: RoomId,
   pdus: readonly Json[],
@@ -111,15 +123,28 @@ async function receiveInRoom(
     if (checked.event) results.set(checked.event.eventId, error === undefined ? {} : { error })
     if (error === undefined) good.push(checked.event!)
   }
-  if (good.length === 0) return
-  try {
-    const outcomes = await receiveEvents(federation, origin, room, good)
-    for (const [index, outcome] of outcomes.entries()) {
-      // What cannot be judged yet is not refused: it comes again with what is built on it.
-      if (outcome.outcome === 'rejected') results.set(good[index]!.eventId, { error: outcome.reason })
-    }
-  } catch (error) {
-    federation.ctx.log.warn({ err: error, roomId }, 'Events of a room could not be taken in')
-    for (const { eventId } of good) results.set(eventId, { error: 'The event cannot be stored now' })
-  }
+  if (good.length > 0) await receiveGood(federation, staged, origin, room, good, results)
+}
+
+/** What cannot be judged or stored at once is kept: it is not refused, and nobody sends it again. */
+async function receiveGood(
+  { ctx }: Federation,
+  staged: StagedEvents,
+  origin: ServerName,
+  room: HotRoom,
+  events: readonly RoomEvent[],
+  results: Map<string, JsonObject>,
+): Promise<void> {
+  const { roomId } = room
+  const outcomes = await acceptEvents(ctx, roomId, events).catch((error: unknown) => {
+    ctx.log.warn({ err: error, roomId }, 'Events of a room could not be taken in at once')
+    return undefined
+  })
+  const waiting = events.filter((event, index) => {
+    const outcome = outcomes?.[index]
+    if (outcome?.outcome === 'rejected') results.set(event.eventId, { error: outcome.reason })
+    return outcome === undefined || outcome.outcome === 'missing' || outcome.outcome === 'failed'
+  })
+  if (waiting.length > 0) await staged.stage(room, origin, waiting)
+  if (waiting.length < events.length) staged.cameInto(roomId)
 }

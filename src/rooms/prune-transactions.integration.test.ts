@@ -35,3 +35,19 @@ test('transaction ids of events and of messages to devices are deleted a day lat
   const left = await db.selectFrom('transactions').select('txn_id').execute()
   expect(left.map((row) => row.txn_id).sort()).toEqual(['new', 'new too'])
 })
+
+test('answers to transactions of servers are deleted a day later', async () => {
+  const clock = createFakeClock()
+  await using server = await startTestServer({ clock })
+  const { db } = server.ctx.database
+  const answered = (txn_id: string) =>
+    db
+      .insertInto('incoming_transactions')
+      .values({ origin: 'other.test', txn_id, answer: '{}', received_at: clock.now() })
+      .execute()
+  await answered('old')
+  clock.advance(day + 1)
+  await answered('new')
+  expect(await server.ctx.transactionPruning.prune()).toBe(1)
+  expect(await db.selectFrom('incoming_transactions').select('txn_id').execute()).toEqual([{ txn_id: 'new' }])
+})

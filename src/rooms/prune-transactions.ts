@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
-import { statement } from '../storage/database.ts'
+import { type Statement, statement } from '../storage/database.ts'
 
-/** Forgets transaction ids that no client repeats any more, those of messages to devices among them. */
+/** Forgets transaction ids that nobody repeats any more: those of clients, also of messages to devices, and those of servers. */
 export type TransactionPruning = {
   /** Deletes what is too old, and resolves with how many there were. */
   prune(): Promise<number>
@@ -17,14 +17,17 @@ const pruneEvery = 10 * 60 * 1000
 export const pruningPortion = 5_000
 
 // By where the rows lie, so that each is looked at once; several processes at it at the same time do no harm.
-const deleteOld = statement<{ count: number }>(
-  'prune transactions',
-  `with gone as (
-     delete from transactions where created < $1 and ctid = any(array(
-       select ctid from transactions where created < $1 limit $2 for update skip locked))
-     returning 1)
-   select count(*)::int as count from gone`,
-)
+const deleteOld = (table: string, time: string): Statement<{ count: number }> =>
+  statement(
+    `prune ${table}`,
+    `with gone as (
+       delete from ${table} where ${time} < $1 and ctid = any(array(
+         select ctid from ${table} where ${time} < $1 limit $2 for update skip locked))
+       returning 1)
+     select count(*)::int as count from gone`,
+  )
+
+const deletions = [deleteOld('transactions', 'created'), deleteOld('incoming_transactions', 'received_at')]
 
 /** Prunes now and then until it is closed. A failure is logged, and the next time tries again. */
 export function createTransactionPruning(ctx: Pick<Context, 'database' | 'clock' | 'log'>): TransactionPruning {
@@ -34,10 +37,12 @@ export function createTransactionPruning(ctx: Pick<Context, 'database' | 'clock'
   async function pruneAll(): Promise<number> {
     const before = ctx.clock.now() - transactionLifetime
     let total = 0
-    while (!isClosed) {
-      const [row] = await ctx.database.read(deleteOld, [before, pruningPortion])
-      total += row!.count
-      if (row!.count < pruningPortion) break
+    for (const deletion of deletions) {
+      while (!isClosed) {
+        const [row] = await ctx.database.read(deletion, [before, pruningPortion])
+        total += row!.count
+        if (row!.count < pruningPortion) break
+      }
     }
     return total
   }

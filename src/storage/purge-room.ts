@@ -20,6 +20,7 @@ const goesAtOnce = [
   'room_users',
   'remote_names',
   'partial_rooms',
+  'staged_events',
   'room_aliases',
   'published_rooms',
   'network_rooms',

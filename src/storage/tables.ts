@@ -393,6 +393,16 @@ type FederationTables = {
   }
   remote_device_lists: { user_nid: number; content: string; position: number }
   outgoing_to_device: { position: number; origin: string; server_name: string; content: string }
+  staged_events: {
+    position: GeneratedAlways<number>
+    room: number
+    event_id: Buffer
+    origin: string
+    event: string
+    staged_at: number
+    tries: Generated<number>
+    try_at: number
+  }
   incoming_transactions: { origin: string; txn_id: string; answer: string; received_at: number }
 }
 

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import type { TestServer } from '../../src/testing/test-server.ts'
+import { attackedRoom, joinHostile } from '../attacked-room.fixtures.ts'
+import { startFederatedServer } from '../federated-server.fixtures.ts'
+import { startHostileServer } from '../hostile-server.fixtures.ts'
+import { sees } from '../two-servers.fixtures.ts'
+
+const say = (body: string) => ({ content: { msgtype: 'm.text', body } })
+
+function waitingIn(server: TestServer) {
+  return server.ctx.database.db.selectFrom('staged_events').select(['origin', 'tries']).execute()
+}
+
+test('an event whose predecessors are not here keeps nobody waiting, and comes in when they do', async () => {
+  await using scene = await attackedRoom()
+  const { home, hostile, room, roomId, alice } = scene
+  const { room: other, roomId: otherId } = await scene.open()
+  const lost = room.build(say('lost'))
+  const later = room.build({ ...say('later'), prev: [lost] })
+  const latest = room.build({ ...say('latest'), prev: [later] })
+  const told = Promise.withResolvers<void>()
+  hostile.answer = async ({ path }) => {
+    if (!path.includes('/get_missing_events/')) return undefined
+    await told.promise
+    return { body: { events: [lost.pdu] } }
+  }
+  const elsewhere = other.build(say('elsewhere'))
+  const answer = await hostile.send(home, [later.pdu, latest.pdu, elsewhere.pdu])
+  expect(answer).toEqual({ [later.eventId]: {}, [latest.eventId]: {}, [elsewhere.eventId]: {} })
+  await sees(alice, otherId, 'elsewhere')
+  expect(await waitingIn(home)).toHaveLength(2)
+  told.resolve()
+  for (const body of ['lost', 'later', 'latest']) await sees(alice, roomId, body)
+  await expect.poll(() => waitingIn(home)).toEqual([])
+  await scene.stillWorks()
+})
+
+test('an event waits for its predecessor to be sent, where nobody tells it', async () => {
+  await using scene = await attackedRoom()
+  const { home, hostile, room, roomId, alice } = scene
+  const lost = room.build(say('lost'))
+  const later = room.build({ ...say('later'), prev: [lost] })
+  await hostile.send(home, [later.pdu])
+  await expect.poll(() => waitingIn(home)).toEqual([{ origin: hostile.name, tries: 1 }])
+  await hostile.send(home, [lost.pdu])
+  for (const body of ['lost', 'later']) await sees(alice, roomId, body)
+  await expect.poll(() => waitingIn(home)).toEqual([])
+})
+
+test('what waits is there after a restart', async () => {
+  const home = await startFederatedServer({}, { kept: true })
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const roomId = await alice.createRoom({ preset: 'public_chat' })
+  const room = await joinHostile(hostile, home, roomId)
+  const lost = room.build(say('lost'))
+  const later = room.build({ ...say('later'), prev: [lost] })
+  await hostile.send(home, [later.pdu])
+  await home.close()
+  hostile.answer = ({ path }) => (path.includes('/get_missing_events/') ? { body: { events: [lost.pdu] } } : undefined)
+  const port = Number(home.ctx.domains.default.split(':')[1])
+  await using again = await startFederatedServer({}, { like: home, port })
+  for (const body of ['lost', 'later']) await sees(again.adopt(alice), roomId, body)
+})
+
+test('of what is never told no more than a bounded number is kept', async () => {
+  await using scene = await attackedRoom()
+  const { home, hostile, room } = scene
+  const lost = room.build(say('lost'))
+  for (let count = 0; count < 21; count++) {
+    const events = Array.from({ length: 50 }, (_, index) => room.build({ ...say(`${count} ${index}`), prev: [lost] }))
+    await hostile.send(
+      home,
+      events.map(({ pdu }) => pdu),
+    )
+  }
+  expect(await waitingIn(home)).toHaveLength(1000)
+  await scene.stillWorks()
+})
