@@ -22,6 +22,7 @@ import { createMail, type Mail } from './mail/mail.ts'
 import type { RoomId } from './matrix/ids.ts'
 import { type RoomVersion, roomRules } from './matrix/room-versions.ts'
 import { createMedia, type Media } from './media/media.ts'
+import { watchCaches } from './metrics/cache-metrics.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { watchState } from './metrics/state-metrics.ts'
 import { createPresence, type Presence } from './presence/presence.ts'
@@ -42,6 +43,7 @@ import { createSentTransactions, type SentTransactions } from './rooms/send-even
 import { createStickyEvents, type StickyEvents } from './rooms/sticky-events.ts'
 import { createThreadAudiences, type ThreadAudiences } from './rooms/thread-audience.ts'
 import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
+import { type Caches, createCaches } from './storage/caches.ts'
 import { type Database, openDatabase } from './storage/database.ts'
 import { createDictionaries, type Dictionaries } from './storage/dictionaries.ts'
 import { createEventStore, type EventStore } from './storage/events.ts'
@@ -68,6 +70,8 @@ export type Context = {
   readonly log: Logger
   /** What operators can watch. */
   readonly metrics: Metrics
+  /** Where what is remembered is counted. */
+  readonly caches: Caches
   readonly clock: Clock
   readonly random: Random
   /** Distinguishes the processes of one deployment; new at every start. */
@@ -163,12 +167,15 @@ export async function createContext(
   const invalidations = createInvalidations({ prefix: config.redis.prefix, processId, log, ...(redis && { redis }) })
   const stop = new AbortController()
   const metrics = createMetrics()
+  const caches = createCaches()
+  watchCaches(metrics, caches)
   const base = {
     config,
     domains,
     database,
     log,
     metrics,
+    caches,
     clock,
     random,
     processId,
@@ -176,15 +183,15 @@ export async function createContext(
     closing: stop.signal,
   }
   const storage = await openStorage(base, redis)
-  const hotRooms = createHotRooms({ database, ...storage })
+  const hotRooms = createHotRooms({ ...base, ...storage })
   invalidations.subscribe('room', (roomId) => {
     const room = roomId === undefined ? undefined : hotRooms.peek(roomId as RoomId)
     if (room) hotRooms.drop(room)
     feeds.forget(roomId)
   })
-  const feeds = createFeeds(storage.stream)
+  const feeds = createFeeds(storage.stream, caches)
   // After the feeds, which must know what those it wakes will ask for.
-  const sessions = createSessions({ database, invalidations, ...storage })
+  const sessions = createSessions({ ...base, ...storage })
   const ownership = createOwnership(database, log)
   const pushRules = createPushRules({ ...base, ...storage })
   const typing = createTyping(base, redis, (room) => {
@@ -213,7 +220,7 @@ export async function createContext(
     ...storage,
     ownership,
     hotRooms,
-    sentTransactions: createSentTransactions(),
+    sentTransactions: createSentTransactions(base),
     transactionPruning: createTransactionPruning(base),
     profiles: createProfiles({ ...base, ...storage }),
     profileUpdates: config.experimental.msc4429 ? createProfileUpdates(storage) : undefined,
@@ -226,7 +233,7 @@ export async function createContext(
     deviceKeys: createDeviceKeys({ ...base, ...storage }),
     feeds,
     sessions,
-    slidingSync: createSlidingSync({ database, ...storage }),
+    slidingSync: createSlidingSync({ ...base, ...storage }),
     typing,
     presence,
     delayedEvents: createDelayedEvents({ ...base, ...storage, ownership }, () => context),
@@ -261,12 +268,12 @@ export async function createContext(
 }
 
 async function openStorage(
-  base: Pick<Context, 'config' | 'database' | 'log' | 'metrics' | 'processId'>,
+  base: Pick<Context, 'config' | 'database' | 'log' | 'metrics' | 'caches' | 'processId'>,
   redis: { publisher: Redis; subscriber: Redis } | undefined,
 ): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream' | 'readFacts'>> {
   const { database, log, processId } = base
   const [row] = await database.read(streamPosition, [])
-  const dictionaries = createDictionaries(database)
+  const dictionaries = createDictionaries(database, base.caches)
   // A database never holds a room of a version that the program does not know: it is checked when a room is made.
   const events = createEventStore(database, dictionaries, (version) => roomRules(version as RoomVersion))
   const readFacts = createReadFacts(database, dictionaries, events)

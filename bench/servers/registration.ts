@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import type { RegistersBy } from './server.ts'
 
-const serviceToken = 'token of the benchmark'
+const serviceToken = 'token-of-the-benchmark'
 
 export const registersBy: RegistersBy = { serviceToken, sharedSecret: 'secret of the benchmark' }
 

@@ -66,11 +66,12 @@ const mostServers = 10_000
 type Told = { readonly answer: JsonObject; readonly keys: ReadonlyMap<string, ServerKey>; readonly isDirect: boolean }
 
 export function createServerKeys(
-  ctx: Pick<Context, 'database' | 'clock' | 'domains' | 'config'>,
+  ctx: Pick<Context, 'database' | 'caches' | 'clock' | 'domains' | 'config'>,
   client: RemoteClient,
 ): ServerKeys {
   const notaries = ctx.config.federation.notaries as readonly ServerName[]
   const known = new Map<ServerName, Map<string, ServerKey>>()
+  const lookUps = ctx.caches.counted('keys of servers', () => known.size)
   const triedAt = new Map<ServerName, number>()
   const fetching = new Map<ServerName, Promise<void>>()
 
@@ -171,7 +172,11 @@ export function createServerKeys(
       const own = ctx.domains.keysOf(server).find((key) => key.keyId === keyId)
       return own && { publicKey: own.publicKey, validUntil: Number.MAX_SAFE_INTEGER, isOld: false }
     }
-    if (!known.has(server)) await load(server)
+    if (known.has(server)) lookUps.hits++
+    else {
+      lookUps.misses++
+      await load(server)
+    }
     const usable = (): ServerKey | undefined => {
       const key = known.get(server)?.get(keyId)
       return key && key.validUntil >= at ? key : undefined

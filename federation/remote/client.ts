@@ -75,7 +75,7 @@ const mostRedirects = 5
 const longestAnswer = 15 * 60_000
 
 export function createRemoteClient(
-  ctx: Pick<Context, 'config' | 'domains' | 'clock' | 'log'>,
+  ctx: Pick<Context, 'config' | 'caches' | 'domains' | 'clock' | 'log'>,
   allowList: AllowList,
   metrics: Pick<FederationMetrics, 'asked'>,
 ): RemoteClient {
@@ -87,11 +87,14 @@ export function createRemoteClient(
     pipelining: 1,
     connections: 16,
   })
-  const discover = createDiscovery({
-    wellKnown: (host) => fetchWellKnown(agent, policy, host),
-    srv: (name) => dns.resolveSrv(name).catch(() => []),
-    now: ctx.clock.now,
-  })
+  const discover = createDiscovery(
+    {
+      wellKnown: (host) => fetchWellKnown(agent, policy, host),
+      srv: (name) => dns.resolveSrv(name).catch(() => []),
+      now: ctx.clock.now,
+    },
+    ctx.caches,
+  )
   const scheme = config.insecure_http ? 'http' : 'https'
 
   const open = (to: Endpoint, server: ServerName, asked: RemoteRequest, signal: AbortSignal) => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { createCaches } from '../../src/storage/caches.ts'
 import { createDiscovery, type Lookups, type WellKnown } from './discovery.ts'
 
 function discovery(options: { wellKnown?: WellKnown; srv?: { [name: string]: [string, number] } }) {
@@ -18,7 +19,7 @@ function discovery(options: { wellKnown?: WellKnown; srv?: { [name: string]: [st
   const advance = (milliseconds: number): void => {
     now += milliseconds
   }
-  return { discover: createDiscovery(lookups), asked, advance }
+  return { discover: createDiscovery(lookups, createCaches()), asked, advance }
 }
 
 const delegated = (to: string, cacheControl?: string): WellKnown => ({ body: { 'm.server': to }, cacheControl })

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import type { ServerName } from '../../src/matrix/ids.ts'
 import { parseServerName } from '../../src/matrix/ids.ts'
 import { MAX_WELL_KNOWN_CACHE_MS, MIN_WELL_KNOWN_CACHE_MS } from '../../src/matrix/limits.ts'
+import type { Caches } from '../../src/storage/caches.ts'
 
 /** Where a server is reached: what to connect to, and the name it has to prove and is asked for. */
 export type Endpoint = { readonly host: string; readonly port: number; readonly hostHeader: string }
@@ -26,12 +27,20 @@ const mostHosts = 10_000
  *
  * Spec: Server-Server API, "Resolving server names" (v1.19), by the numbers of its steps.
  */
-export function createDiscovery(lookups: Lookups): (server: ServerName) => Promise<Endpoint> {
+export function createDiscovery(
+  lookups: Lookups,
+  caches: Pick<Caches, 'counted'>,
+): (server: ServerName) => Promise<Endpoint> {
   const delegations = new Map<string, { to: string | undefined; until: number }>()
+  const counted = caches.counted('well-known of servers', () => delegations.size)
 
   const delegated = async (host: string): Promise<string | undefined> => {
     const known = delegations.get(host)
-    if (known && known.until > lookups.now()) return known.to
+    if (known && known.until > lookups.now()) {
+      counted.hits++
+      return known.to
+    }
+    counted.misses++
     const answer = await lookups.wellKnown(host)
     const to = delegateIn(answer?.body)
     const life = to === undefined ? failureCache : lifeOf(answer!.cacheControl)

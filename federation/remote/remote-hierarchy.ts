@@ -33,7 +33,8 @@ type Remembered = { readonly told: ToldSpace | undefined; readonly size: number 
 export function createRemoteHierarchy(federation: Federation): RemoteServers['hierarchy'] {
   const { ctx, client, allowList } = federation
   const perf = { now: () => ctx.clock.monotonic() }
-  const remembered = new LRUCache<string, Remembered>({
+  const remembered = ctx.caches.lru<string, Remembered>('spaces of other servers', {
+    sizeIsBytes: true,
     maxSize: mostRemembered,
     sizeCalculation: ({ size }) => size,
     perf,

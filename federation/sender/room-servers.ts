@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../../src/context.ts'
 import { type ServerName, serverNameOf } from '../../src/matrix/ids.ts'
 import { serversOfRoom } from '../../src/storage/destinations.ts'
@@ -15,8 +14,8 @@ export type RoomServers = {
 
 const roomsMax = 10_000
 
-export function createRoomServers(ctx: Pick<Context, 'database' | 'dictionaries' | 'domains'>): RoomServers {
-  const known = new LRUCache<number, Set<ServerName>>({ max: roomsMax })
+export function createRoomServers(ctx: Pick<Context, 'database' | 'caches' | 'dictionaries' | 'domains'>): RoomServers {
+  const known = ctx.caches.lru<number, Set<ServerName>>('servers in rooms', { max: roomsMax })
   return {
     async of(room) {
       const before = known.get(room)
@@ -26,9 +25,9 @@ export function createRoomServers(ctx: Pick<Context, 'database' | 'dictionaries'
       known.set(room, servers)
       return servers
     },
-    had: (room, server) => known.get(room)?.has(server) === true,
+    had: (room, server) => known.peek(room)?.has(server) === true,
     async follow({ stored, memberships }) {
-      const servers = known.get(stored.room)
+      const servers = known.peek(stored.room)
       if (!servers || memberships.length === 0) return
       const userIds = await ctx.dictionaries.userIds(memberships.map(({ userNid }) => userNid))
       for (const { userNid, membership } of memberships) {

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { Invalidations } from '../invalidation.ts'
 import { type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { findAccessToken, markAccessTokenUsed, type TokenRow } from '../storage/access-tokens.ts'
+import type { Caches } from '../storage/caches.ts'
 import type { Database } from '../storage/database.ts'
 
 /** Who sent a request. */
@@ -43,6 +44,7 @@ type Entry = { readonly requester: Requester; readonly expiresAt: number | null;
 
 type Dependencies = {
   database: Database
+  caches: Caches
   clock: Clock
   invalidations: Invalidations
   config: { redis: { url?: string } }
@@ -56,6 +58,7 @@ const unknown: TokenOwner = { requester: undefined, softLogout: false }
 
 export function createRequesters(ctx: Dependencies): Requesters {
   const entries = new Map<string, Entry>()
+  const lookUps = ctx.caches.counted('access tokens', () => entries.size)
   const hashesOf = new Map<UserId, Set<string>>()
   const maxAge = ctx.config.redis.url === undefined ? Number.POSITIVE_INFINITY : maxAgeBesideOthers
   // What was read before an invalidation and arrives after it must not be remembered.
@@ -106,7 +109,11 @@ export function createRequesters(ctx: Dependencies): Requesters {
     ofToken(token) {
       const tokenHash = hash('sha256', token, 'hex')
       const entry = entries.get(tokenHash)
-      if (entry === undefined || !ctx.invalidations.connected) return load(tokenHash)
+      if (entry === undefined || !ctx.invalidations.connected) {
+        lookUps.misses++
+        return load(tokenHash)
+      }
+      lookUps.hits++
       if (isExpired(entry.expiresAt, ctx.clock)) {
         forget(tokenHash)
         return { requester: undefined, softLogout: true }

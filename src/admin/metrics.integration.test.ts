@@ -50,7 +50,7 @@ test('what happened is told in the form of Prometheus', async () => {
   expect(told(text, 'chappe_database_up')).toBe(1)
   expect(told(text, 'chappe_stream_position')).toBe(server.ctx.stream.position)
   expect(told(text, 'chappe_stream_lag_positions')).toBe(0)
-  expect(told(text, 'chappe_remembered{kind="rooms"}')).toBe(1)
+  expect(told(text, 'chappe_cache_entries{cache="rooms"}')).toBe(1)
   expect(told(text, 'chappe_queue_length{queue="writer"}')).toBe(0)
   expect(told(text, 'chappe_memory_bytes{kind="resident"}')).toBeGreaterThan(1e7)
   expect(told(text, 'nodejs_eventloop_lag_seconds{quantile="0.99"}')).toBeGreaterThanOrEqual(0)

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import type { Invalidated } from '../invalidation.ts'
 import { keyCountsOf } from '../storage/one-time-keys.ts'
@@ -36,9 +35,11 @@ const devicesMax = 100_000
 
 const none: KeyCounts = { oneTime: { signed_curve25519: 0 }, unusedFallback: [] }
 
-export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' | 'stream' | 'log'>): DeviceKeys {
+export function createDeviceKeys(
+  ctx: Announcer & Pick<Context, 'caches' | 'invalidations' | 'stream' | 'log'>,
+): DeviceKeys {
   // A promise that is no longer here when it resolves was overtaken by a change, and is not put back.
-  const known = new LRUCache<string, Promise<KeyCounts>>({ max: devicesMax })
+  const known = ctx.caches.lru<string, Promise<KeyCounts>>('key counts', { max: devicesMax })
   const published = createPublishedKeys(ctx)
   let remote = noRemoteKeys
   const recovered = announceLeftChanges(ctx).catch((error: unknown) =>
@@ -70,7 +71,7 @@ export function createDeviceKeys(ctx: Announcer & Pick<Context, 'invalidations' 
         counts = loading
         known.set(key, loading)
         loading.catch(() => {
-          if (known.get(key) === loading) known.delete(key)
+          if (known.peek(key) === loading) known.delete(key)
         })
       }
       return counts

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 import {
@@ -35,7 +34,7 @@ export type SignaturesOnOthers = ReadonlyMap<number, ReadonlyMap<string, Readonl
 const rememberedMax = 64 * 1024 * 1024
 const signersMax = 20_000
 
-type Ctx = Pick<Context, 'database' | 'stream' | 'invalidations'>
+type Ctx = Pick<Context, 'database' | 'caches' | 'stream' | 'invalidations'>
 
 /**
  * Every change of what is remembered here is on the stream as a change of a device list, so whoever is told to look again
@@ -43,11 +42,12 @@ type Ctx = Pick<Context, 'database' | 'stream' | 'invalidations'>
  */
 export function createPublishedKeys(ctx: Ctx): PublishedKeyStore {
   // Promises under way are remembered too: one that was forgotten meanwhile is not put back.
-  const known = new LRUCache<number, PublishedKeys | Promise<PublishedKeys>>({
+  const known = ctx.caches.lru<number, PublishedKeys | Promise<PublishedKeys>>('keys of users', {
+    sizeIsBytes: true,
     maxSize: rememberedMax,
     sizeCalculation: (keys) => (keys instanceof Promise ? 200 : sizeOf(keys)),
   })
-  const signers = new LRUCache<number, Promise<SignaturesOnOthers>>({ max: signersMax })
+  const signers = ctx.caches.lru<number, Promise<SignaturesOnOthers>>('signatures on keys', { max: signersMax })
 
   ctx.stream.follow((facts) => {
     for (const fact of facts) {

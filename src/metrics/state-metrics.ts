@@ -5,25 +5,13 @@ import { followerPositions } from '../storage/stream-followers.ts'
 /** Milliseconds that the database has to answer a scrape. */
 const patience = 2000
 
-type Watched = Pick<
-  Context,
-  | 'metrics'
-  | 'database'
-  | 'stream'
-  | 'writer'
-  | 'hotRooms'
-  | 'feeds'
-  | 'sessions'
-  | 'pushing'
-  | 'mail'
-  | 'applicationServices'
->
+type Watched = Pick<Context, 'metrics' | 'database' | 'stream' | 'writer' | 'pushing' | 'mail' | 'applicationServices'>
 
 /** Has what the parts of the context know told at every scrape. That costs one statement; requests cost none. */
 export function watchState(ctx: Watched): void {
   watchDatabase(ctx)
   watchStream(ctx)
-  watchMemory(ctx)
+  watchQueues(ctx)
 }
 
 function watchDatabase({ metrics, database }: Watched): void {
@@ -88,7 +76,7 @@ function watchStream({ metrics, database, stream, applicationServices }: Watched
   })
 }
 
-function watchMemory({ metrics, writer, hotRooms, feeds, sessions, pushing, mail }: Watched): void {
+function watchQueues({ metrics, writer, pushing, mail }: Watched): void {
   const registers = [metrics.registry]
   const queues = new Gauge({
     name: 'chappe_queue_length',
@@ -96,19 +84,10 @@ function watchMemory({ metrics, writer, hotRooms, feeds, sessions, pushing, mail
     labelNames: ['queue'],
     registers,
   })
-  const remembered = new Gauge({
-    name: 'chappe_remembered',
-    help: 'Rooms, feeds of rooms, and sessions of users in memory',
-    labelNames: ['kind'],
-    registers,
-  })
   metrics.onScrape(() => {
     queues.set({ queue: 'writer' }, writer.waiting)
     queues.set({ queue: 'push' }, pushing.waiting)
     queues.set({ queue: 'mail' }, mail?.waiting ?? 0)
-    remembered.set({ kind: 'rooms' }, hotRooms.size)
-    remembered.set({ kind: 'feeds' }, feeds.size)
-    remembered.set({ kind: 'sessions' }, sessions.size)
   })
 }
 

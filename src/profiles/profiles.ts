@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
@@ -14,8 +13,8 @@ const cached = 50_000
 
 const selectProfile = statement<{ fields: string }>('profile', 'select fields from profiles where user_nid = $1')
 
-export function createProfiles(ctx: Pick<Context, 'database' | 'invalidations' | 'dictionaries'>): Profiles {
-  const profiles = new LRUCache<number, JsonObject>({ max: cached })
+export function createProfiles(ctx: Pick<Context, 'database' | 'caches' | 'invalidations' | 'dictionaries'>): Profiles {
+  const profiles = ctx.caches.lru<number, JsonObject>('profiles', { max: cached })
   let generation = 0
   ctx.invalidations.subscribe('user', (userId) => {
     generation++

@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import { accountDataUnit } from '../account-data/account-data.ts'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
@@ -29,9 +28,9 @@ export type PushRules = {
 const compiledMax = 20_000
 const type = 'm.push_rules'
 
-export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'writer' | 'stream'>): PushRules {
+export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'caches' | 'writer' | 'stream'>): PushRules {
   const features = ctx.config.experimental
-  const compiled = new LRUCache<number, CompiledRules>({ max: compiledMax })
+  const compiled = ctx.caches.lru<number, CompiledRules>('push rules', { max: compiledMax })
   ctx.stream.follow((facts) => {
     for (const fact of facts) if (fact.kind === 'accountData' && fact.type === type) compiled.delete(fact.userNid)
   })

@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import { AuthGraph } from '../matrix/state-res/auth-graph.ts'
+import type { Caches } from '../storage/caches.ts'
 import type { Database } from '../storage/database.ts'
 import type { Dictionaries } from '../storage/dictionaries.ts'
 import { decodeEdges } from '../storage/event-codec.ts'
@@ -101,8 +101,12 @@ export class RoomAuthGraph {
   }
 }
 
-export function createAuthGraphs(ctx: { database: Pick<Database, 'read'>; dictionaries: Dictionaries }): AuthGraphs {
-  const graphs = new LRUCache<number, RoomAuthGraph>({
+export function createAuthGraphs(ctx: {
+  database: Pick<Database, 'read'>
+  caches: Caches
+  dictionaries: Dictionaries
+}): AuthGraphs {
+  const graphs = ctx.caches.lru<number, RoomAuthGraph>('auth graphs', {
     maxSize: mostEvents,
     maxEntrySize: Number.MAX_SAFE_INTEGER,
     sizeCalculation: (graph) => graph.size + 1,

@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache'
 import type { RoomId } from '../matrix/ids.ts'
 import { roomRules } from '../matrix/room-versions.ts'
+import type { Caches } from '../storage/caches.ts'
 import type { Database } from '../storage/database.ts'
 import type { Dictionaries } from '../storage/dictionaries.ts'
 import type { EventStore, StoredEvent } from '../storage/events.ts'
@@ -31,8 +31,6 @@ export type HotRooms = {
   adopt(room: HotRoom): void
   /** Whether the room in memory is what the database holds; asked before a refusal that another process may have made void. */
   isCurrent(room: HotRoom): Promise<boolean>
-  /** How many there are. */
-  readonly size: number
   readonly authGraphs: AuthGraphs
   readonly stateDeltas: StateDeltaIds
 }
@@ -61,11 +59,12 @@ export function refOf(stored: StoredEvent): EventRef {
 
 export function createHotRooms(ctx: {
   database: Pick<Database, 'read'>
+  caches: Caches
   dictionaries: Dictionaries
   events: EventStore
   stream: Stream
 }): HotRooms {
-  const rooms = new LRUCache<RoomId, HotRoom>({ max: hotRoomsMax })
+  const rooms = ctx.caches.lru<RoomId, HotRoom>('rooms', { max: hotRoomsMax })
   const byNid = new Map<number, RoomId>()
   const loading = new Map<RoomId, Promise<HotRoom | undefined>>()
 
@@ -146,9 +145,6 @@ export function createHotRooms(ctx: {
 
   return {
     get,
-    get size() {
-      return rooms.size
-    },
     async getByNid(nid) {
       const known = byNid.get(nid)
       if (known !== undefined) return get(known)

@@ -1,4 +1,4 @@
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { type EventId, type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
@@ -35,11 +35,11 @@ export type SentTransactions = {
   remember(eventNid: number, transaction: Transaction): void
 }
 
-export function createSentTransactions(): SentTransactions {
-  const byEvent = new LRUCache<number, Transaction>({ max: 100_000 })
+export function createSentTransactions({ caches }: Pick<Context, 'caches'>): SentTransactions {
+  const byEvent = caches.lru<number, Transaction>('transactions by event', { max: 100_000 })
   return {
     underWay: new Map(),
-    ended: new LRUCache({ max: 100_000 }),
+    ended: caches.lru<string, EventId>('ended transactions', { max: 100_000 }),
     idOf(eventNid, { userNid, deviceId }) {
       const transaction = byEvent.get(eventNid)
       return transaction?.userNid === userNid && transaction.deviceId === deviceId ? transaction.txnId : undefined

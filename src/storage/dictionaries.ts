@@ -1,5 +1,5 @@
-import { LRUCache } from 'lru-cache'
 import type { UserId } from '../matrix/ids.ts'
+import type { Caches } from './caches.ts'
 import { type Database, statement } from './database.ts'
 
 /** What an event is: its type and, for a state event, its state key. */
@@ -73,11 +73,11 @@ const insertKinds = statement<KindRow>(
    on conflict do nothing returning kind, type, state_key`,
 )
 
-export function createDictionaries(database: Pick<Database, 'read'>): Dictionaries {
-  const nidOfUser = new LRUCache<UserId, number>(upTo(cachedUsers))
-  const userOfNid = new LRUCache<number, UserId>(upTo(cachedUsers))
-  const kindOfKey = new LRUCache<string, number>(upTo(cachedKinds))
-  const kindOfNid = new LRUCache<number, EventKind>(upTo(cachedKinds))
+export function createDictionaries(database: Pick<Database, 'read'>, caches: Pick<Caches, 'lru'>): Dictionaries {
+  const nidOfUser = caches.lru<UserId, number>('users by id', upTo(cachedUsers))
+  const userOfNid = caches.lru<number, UserId>('users by number', upTo(cachedUsers))
+  const kindOfKey = caches.lru<string, number>('event kinds by name', upTo(cachedKinds))
+  const kindOfNid = caches.lru<number, EventKind>('event kinds by number', upTo(cachedKinds))
 
   const rememberUsers = (rows: readonly UserRow[]): void => {
     for (const row of rows) {

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { redactedEventId } from '../rooms/client-event.ts'
 import { relationOf } from '../rooms/relations.ts'
+import type { Caches } from '../storage/caches.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { EventFact, ReceiptFact, StateChangeFact } from '../storage/facts.ts'
 import type { Stream } from '../storage/stream.ts'
@@ -31,8 +32,6 @@ export type RoomFeed = {
 /** The feeds of the rooms in which something happened since this process started, the active ones. */
 export type Feeds = {
   of(room: number): RoomFeed | undefined
-  /** How many there are. */
-  readonly size: number
   /** Rooms without a feed have had nothing after this position. */
   readonly completeAfter: number
   /** Forgets what a room's events said: it is no longer what the database has. Without a room, of all of them. */
@@ -43,7 +42,7 @@ const feedsMax = 20_000
 const eventsPerFeed = 60
 const receiptsPerFeed = 500
 
-export function createFeeds(stream: Stream): Feeds {
+export function createFeeds(stream: Stream, caches: Pick<Caches, 'counted'>): Feeds {
   let completeAfter = stream.position
   const feeds = new LRUCache<number, RoomFeed>({
     max: feedsMax,
@@ -52,6 +51,8 @@ export function createFeeds(stream: Stream): Feeds {
       if (reason !== 'set') completeAfter = Math.max(completeAfter, feed.last)
     },
   })
+
+  const lookUps = caches.counted('feeds', () => feeds.size)
 
   const open = (room: number, roomId: string, position: number): RoomFeed => {
     const known = feeds.get(room)
@@ -90,9 +91,11 @@ export function createFeeds(stream: Stream): Feeds {
   })
 
   return {
-    of: (room) => feeds.get(room),
-    get size() {
-      return feeds.size
+    of(room) {
+      const feed = feeds.get(room)
+      if (feed) lookUps.hits++
+      else lookUps.misses++
+      return feed
     },
     get completeAfter() {
       return completeAfter

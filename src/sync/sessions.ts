@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import { ignoredUsers } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
@@ -12,8 +11,6 @@ export type { Session, UserRoom } from './session.ts'
 export type Sessions = {
   of(user: { userId: UserId; userNid: number }): Promise<Session>
   peek(userNid: number): Session | undefined
-  /** How many there are. */
-  readonly size: number
   /** Sessions of users who are joined to a room. */
   inRoom(room: number): Iterable<Session>
   wakeRoom(room: number): void
@@ -24,9 +21,9 @@ const sessionsMax = 20_000
 /** `isStale`: what it reads may have changed since in a way that no fact tells. */
 type Loading = { readonly facts: Fact[]; isStale: boolean; session: Promise<Session> }
 
-export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'invalidations'>): Sessions {
+export function createSessions(ctx: Pick<Context, 'database' | 'caches' | 'stream' | 'invalidations'>): Sessions {
   const byRoom = new Map<number, Set<Session>>()
-  const sessions = new LRUCache<number, Session>({
+  const sessions = ctx.caches.lru<number, Session>('sessions', {
     max: sessionsMax,
     dispose(session) {
       for (const room of session.rooms.keys()) leaveIndex(session, room)
@@ -209,9 +206,6 @@ export function createSessions(ctx: Pick<Context, 'database' | 'stream' | 'inval
   })
 
   return {
-    get size() {
-      return sessions.size
-    },
     async of(user) {
       const known = sessions.get(user.userNid)
       if (known && !known.isStale) return known

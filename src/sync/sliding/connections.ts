@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../../context.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { saveSlidingState, slidingState } from '../../storage/sliding-sync.ts'
@@ -25,12 +24,14 @@ const otherConnections = 7
 const roomsInMemory = 1_000_000
 const connectionsWithMembers = 20_000
 
-export function createConnections(ctx: Pick<Context, 'database'>): Connections {
-  const states = new LRUCache<number, { key: string; state: ConnectionState }>({
+export function createConnections(ctx: Pick<Context, 'database' | 'caches'>): Connections {
+  const states = ctx.caches.lru<number, { key: string; state: ConnectionState }>('sliding sync connections', {
     maxSize: roomsInMemory,
     sizeCalculation: ({ state }) => state.rooms.size + 1,
   })
-  const members = new LRUCache<string, ToldMembersOfConnection>({ max: connectionsWithMembers })
+  const members = ctx.caches.lru<string, ToldMembersOfConnection>('members told by sliding sync', {
+    max: connectionsWithMembers,
+  })
   return {
     async load(key, number) {
       // Nothing was told of any room, so nothing was kept.

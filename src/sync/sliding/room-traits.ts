@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../../context.ts'
 import type { RoomId } from '../../matrix/ids.ts'
 import type { Json, JsonObject } from '../../matrix/json.ts'
@@ -33,9 +32,14 @@ const keys = [
 ]
 const unknown: RoomTraits = { roomType: null, isEncrypted: false, name: undefined }
 
-export function createTraitsOfRooms(ctx: Pick<Context, 'database' | 'dictionaries' | 'stream'>): TraitsOfRooms {
-  const traits = new LRUCache<number, RoomTraits>({ maxSize: mostRooms, sizeCalculation: () => 1 })
-  const spaces = new LRUCache<number, ReadonlySet<RoomId>>({
+export function createTraitsOfRooms(
+  ctx: Pick<Context, 'database' | 'caches' | 'dictionaries' | 'stream'>,
+): TraitsOfRooms {
+  const traits = ctx.caches.lru<number, RoomTraits>('traits of rooms', {
+    maxSize: mostRooms,
+    sizeCalculation: () => 1,
+  })
+  const spaces = ctx.caches.lru<number, ReadonlySet<RoomId>>('children of spaces', {
     maxSize: mostChildren,
     sizeCalculation: (children) => children.size + 1,
   })
@@ -51,7 +55,7 @@ export function createTraitsOfRooms(ctx: Pick<Context, 'database' | 'dictionarie
         if (type === 'm.space.child') spaces.delete(room)
         else if (stateKey !== '' || !keys.some((key) => key.type === type)) continue
         else {
-          const known = traits.get(room)
+          const known = traits.peek(room)
           if (known) traits.set(room, withEntry(known, type, to?.event.pdu.content))
         }
         version++

@@ -10,7 +10,7 @@ export type SlidingParts = {
   readonly connections: Connections
 }
 
-export function createSlidingSync(ctx: Pick<Context, 'database' | 'dictionaries' | 'stream'>): SlidingParts {
+export function createSlidingSync(ctx: Pick<Context, 'database' | 'caches' | 'dictionaries' | 'stream'>): SlidingParts {
   return {
     activity: createRoomActivity(ctx),
     traits: createTraitsOfRooms(ctx),
