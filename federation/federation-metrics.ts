@@ -6,6 +6,8 @@ export type FederationMetrics = {
   asked(outcome: 'answered' | 'refused' | 'unreachable', seconds: number): void
   sent(pdus: number, edus: number): void
   received(pdus: { readonly accepted: number; readonly refused: number }, edus: number): void
+  /** What policy servers said of an event that they were asked about. */
+  policyChecked(outcome: 'recommended' | 'refused' | 'unanswered'): void
   /** A server that is not allowed, or is denied: refused, or let through in a dry run. */
   barred(rule: 'allow' | 'deny', edge: Edge, isDryRun: boolean): void
 }
@@ -37,7 +39,14 @@ export function createFederationMetrics(registry: Registry): FederationMetrics {
     labelNames: ['rule', 'edge', 'outcome'],
     registers,
   })
+  const policyChecks = new Counter({
+    name: 'chappe_federation_policy_checks_total',
+    help: 'Events that policy servers of rooms were asked about: recommended, refused, or left without an answer',
+    labelNames: ['outcome'],
+    registers,
+  })
   return {
+    policyChecked: (outcome) => policyChecks.inc({ outcome }),
     barred: (rule, edge, isDryRun) => barred.inc({ rule, edge, outcome: isDryRun ? 'let_through' : 'refused' }),
     asked: (outcome, seconds) => requests.observe({ outcome }, seconds),
     sent(pdus, edus) {

@@ -6,6 +6,7 @@ import type { FederationMetrics } from './federation-metrics.ts'
 import type { Joining } from './joining.ts'
 import type { ServerKeys } from './keys/server-keys.ts'
 import type { RemoteClient } from './remote/client.ts'
+import type { PolicyServers } from './remote/policy-servers.ts'
 
 /** What the parts of federation work with: built once by `createFederation`. */
 export type Federation = {
@@ -14,6 +15,7 @@ export type Federation = {
   readonly client: RemoteClient
   readonly metrics: FederationMetrics
   readonly keys: ServerKeys
+  readonly policyServers: PolicyServers
   readonly joining: Joining
   /** Events that came in through a domain of ours alone, lately, and which one that is. */
   readonly relayed: LRUCache<EventId, ServerName>

@@ -10,6 +10,7 @@ import { createServerKeys } from './keys/server-keys.ts'
 import { createPartialRooms } from './partial-rooms/partial-rooms.ts'
 import { createStagedEvents } from './receive/staged-events.ts'
 import { createRemoteClient } from './remote/client.ts'
+import { createPolicyServers } from './remote/policy-servers.ts'
 import { createRemoteKeys } from './remote/remote-keys.ts'
 import { createRemoteMedia } from './remote/remote-media.ts'
 import { createRemoteServers } from './remote/remote-servers.ts'
@@ -50,6 +51,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     client,
     metrics,
     keys,
+    policyServers: createPolicyServers({ ctx, client, metrics }),
     joining: createJoining(),
     relayed: new LRUCache({ max: relayedMax }),
     passedOn: new LRUCache({ max: relayedMax }),

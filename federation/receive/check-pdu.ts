@@ -6,7 +6,7 @@ import { type RoomId, type ServerName, serverNameOf } from '../../src/matrix/ids
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { redact } from '../../src/matrix/redaction.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
-import { signingKeyIdsOf, verifyEvent } from '../../src/matrix/signatures.ts'
+import { POLICY_SERVER_KEY_ID, signingKeyIdsOf, verifyEvent } from '../../src/matrix/signatures.ts'
 import type { Federation } from '../federation.ts'
 
 export type CheckedPdu = { readonly event: RoomEvent; readonly error?: undefined } | Refused
@@ -65,7 +65,8 @@ export async function isSignedBy(
   rules: RoomRules,
 ): Promise<boolean> {
   const at = rules.enforceKeyValidity ? pdu.origin_server_ts : 0
-  for (const keyId of signingKeyIdsOf(pdu, server).slice(0, 5)) {
+  const own = signingKeyIdsOf(pdu, server).filter((keyId) => keyId !== POLICY_SERVER_KEY_ID)
+  for (const keyId of own.slice(0, 5)) {
     const key = await keys.find(server, keyId, at)
     if (key && verifyEvent(pdu, server, keyId, key.publicKey, rules)) return true
   }

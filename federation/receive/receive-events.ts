@@ -1,11 +1,12 @@
 import type { RoomEvent } from '../../src/matrix/event.ts'
 import type { ServerName } from '../../src/matrix/ids.ts'
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
-import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/accept-event.ts'
+import type { Acceptance, Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import type { Federation } from '../federation.ts'
 import { fetchAuth, fetchState } from '../remote/fetch-state.ts'
 import { eventsById, missingEvents } from '../remote/history.ts'
+import { acceptChecked } from './policy-check.ts'
 
 type Outcome = Acceptance | Failure
 
@@ -13,7 +14,7 @@ type Outcome = Acceptance | Failure
  * Takes events of one room in, whose signatures and hashes were checked, and fetches from their origin what they cite and
  * we lack: first the events in between, then the state where there is still a gap.
  *
- * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 to 6; "Backfilling and retrieving missing events".
+ * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 to 7; "Backfilling and retrieving missing events".
  */
 export async function receiveEvents(
   federation: Federation,
@@ -21,7 +22,7 @@ export async function receiveEvents(
   room: HotRoom,
   events: readonly RoomEvent[],
 ): Promise<readonly Outcome[]> {
-  const outcomes = [...(await acceptEvents(federation.ctx, room.roomId, events))]
+  const outcomes = [...(await acceptChecked(federation, room, events))]
   for (const [index, event] of events.entries()) {
     if (outcomes[index]!.outcome === 'missing') outcomes[index] = await receiveAfterGap(federation, origin, room, event)
   }
@@ -35,9 +36,7 @@ export async function receiveAfterGap(
   room: HotRoom,
   event: RoomEvent,
 ): Promise<Outcome> {
-  const { ctx } = federation
-  const { roomId } = room
-  const [first] = await acceptEvents(ctx, roomId, [event])
+  const [first] = await acceptChecked(federation, room, [event])
   if (first!.outcome !== 'missing') return first!
   if (first!.authEvents.length > 0) await fetchAuth(federation, origin, room, event)
   if (first!.prevEvents.length > 0) {
@@ -47,7 +46,7 @@ export async function receiveAfterGap(
   }
   // The state before an event that was pushed to us is never taken from whoever pushed it: a server that does not tell what
   // came before is not heard. The next event that is built on this one is another chance.
-  const [second] = await acceptEvents(ctx, roomId, [event])
+  const [second] = await acceptChecked(federation, room, [event])
   return second!
 }
 
@@ -60,7 +59,7 @@ async function acceptGap(
 ): Promise<void> {
   const sorted = [...events].sort((one, other) => one.pdu.depth - other.pdu.depth)
   for (const event of sorted) {
-    const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event])
+    const [outcome] = await acceptChecked(federation, room, [event])
     if (outcome!.outcome === 'missing') await acceptBeyondGap(federation, origin, room, event)
   }
 }
@@ -76,7 +75,7 @@ async function acceptBeyondGap(
     const [previous] = await eventsById(federation, origin, room, event.prevEvents)
     if (previous) {
       await acceptWithState(federation, origin, room, previous)
-      await acceptEvents(federation.ctx, room.roomId, [event])
+      await acceptChecked(federation, room, [event])
       return
     }
   }
@@ -91,6 +90,6 @@ async function acceptWithState(
 ): Promise<Outcome> {
   const stateBefore = await fetchState(federation, origin, room, event.eventId)
   if (!stateBefore) return { outcome: 'missing', prevEvents: event.prevEvents, authEvents: [] }
-  const [outcome] = await acceptEvents(federation.ctx, room.roomId, [event], { stateBefore })
+  const [outcome] = await acceptChecked(federation, room, [event], { stateBefore })
   return outcome!
 }

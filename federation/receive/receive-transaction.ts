@@ -3,13 +3,13 @@ import type { RoomEvent } from '../../src/matrix/event.ts'
 import { parseRoomId, type RoomId, type ServerName, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
-import { acceptEvents } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { statement } from '../../src/storage/database.ts'
 import type { Federation } from '../federation.ts'
 import { isAllowedByAcl } from '../server-acl.ts'
 import { checkPdu } from './check-pdu.ts'
+import { acceptUnasked } from './policy-check.ts'
 import { deviceListChanged, receiveEdu } from './receive-edu.ts'
 import { receiveElsewhere } from './receive-elsewhere.ts'
 import type { StagedEvents } from './staged-events.ts'
@@ -128,7 +128,7 @@ async function receiveInRoom(
 
 /** What cannot be judged or stored at once is kept: it is not refused, and nobody sends it again. */
 async function receiveGood(
-  { ctx }: Federation,
+  federation: Federation,
   staged: StagedEvents,
   origin: ServerName,
   room: HotRoom,
@@ -136,8 +136,8 @@ async function receiveGood(
   results: Map<string, JsonObject>,
 ): Promise<void> {
   const { roomId } = room
-  const outcomes = await acceptEvents(ctx, roomId, events).catch((error: unknown) => {
-    ctx.log.warn({ err: error, roomId }, 'Events of a room could not be taken in at once')
+  const outcomes = await acceptUnasked(federation, room, events).catch((error: unknown) => {
+    federation.ctx.log.warn({ err: error, roomId }, 'Events of a room could not be taken in at once')
     return undefined
   })
   const waiting = events.filter((event, index) => {

@@ -5,7 +5,7 @@ import { parseEvent } from '../../src/matrix/event-format.ts'
 import type { RoomId, ServerName } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
 import { parseJson } from '../../src/matrix/strict-json.ts'
-import { type Acceptance, acceptEvents, type Failure } from '../../src/rooms/accept-event.ts'
+import type { Acceptance, Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { eventIdBytes } from '../../src/storage/event-codec.ts'
@@ -21,11 +21,12 @@ import {
 import { createDurableWork, type DurableWork } from '../durable-work.ts'
 import type { Federation } from '../federation.ts'
 import { serversToAsk } from '../remote/servers-to-ask.ts'
+import { acceptChecked } from './policy-check.ts'
 import { receiveAfterGap } from './receive-events.ts'
 
 /**
- * Events that cannot be judged yet: what they build on is fetched after the server that sent them was answered, so that no
- * room and no server waits for another. Those that can be are never here.
+ * Events that cannot be judged yet: what they build on is fetched, and the room's policy server asked, after the server that
+ * sent them was answered, so that no room and no server waits for another. Those that can be are never here.
  *
  * Spec: Server-Server API, "Checks performed on receipt of a PDU", "Backfilling and retrieving missing events" (v1.19).
  */
@@ -106,7 +107,7 @@ async function takeStaged(federation: Federation, roomId: RoomId): Promise<boole
     return false
   }
   const events = rows.map((row) => parseStaged(row, room))
-  const outcomes: Outcome[] = [...(await acceptEvents(ctx, roomId, events))]
+  const outcomes: Outcome[] = await acceptChecked(federation, room, events)
   await fillGaps(federation, room, rows, events, outcomes)
   const isDone = (index: number): boolean => isDecided(outcomes[index]!)
   const done = rows.filter((row, index) => isDone(index) || row.staged_at + lifetime < ctx.clock.now())

@@ -3,15 +3,17 @@ import type { RoomEvent } from '../../src/matrix/event.ts'
 import { parseServerName, type RoomId, type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
+import { POLICY_SERVER_KEY_ID } from '../../src/matrix/signatures.ts'
 import { acceptEvent } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { isPolicyItself, isRecommended, policyServerIn, withPolicySignature } from '../../src/rooms/policy-server.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { openRemoteRoom } from '../../src/rooms/remote-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
 import { abandonPartialRoom, beginPartialRoom } from '../../src/storage/partial-rooms.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu, checkPdus } from '../receive/check-pdu.ts'
-import { makeMembership, type WantedMembership } from './membership-template.ts'
+import { makeMembership, objectOf, type WantedMembership } from './membership-template.ts'
 import { tryServers } from './try-servers.ts'
 
 /** Room for a state of many thousand members. */
@@ -60,11 +62,12 @@ async function joinThrough(
     timeout: 120_000,
     maxBytes: mostStateBytes,
   })
-  const [state, authChain, event] = await Promise.all([
+  const [state, authChain, signed] = await Promise.all([
     checkPdus(federation, answer.state, roomId, rules),
     checkPdus(federation, answer.auth_chain, roomId, rules),
     signedJoin(federation, answer.event, join, roomId, rules),
   ])
+  const event = asRecommended(signed, answer.event, state, rules)
   refuseWithoutCreate([...state, ...authChain], rules)
   const room = await openRemoteRoom(ctx, roomId, rules.version)
   const restarts = (await localMember(ctx, room)) === undefined
@@ -113,6 +116,22 @@ async function signedJoin(
     throw new MatrixError('M_FORBIDDEN', 'The join is not signed by who vouches for it')
   }
   return { ...join, pdu: { ...join.pdu, signatures: checked.event.pdu.signatures } }
+}
+
+/** With the signature that the server which took the join in got for it from the room's policy server, if that is one. */
+function asRecommended(
+  join: RoomEvent,
+  answered: Json | undefined,
+  state: readonly RoomEvent[],
+  rules: RoomRules,
+): RoomEvent {
+  const content = state.find(({ pdu }) => isPolicyItself(pdu))?.pdu.content
+  const policy = content && policyServerIn(content)
+  if (!policy) return join
+  const signature = objectOf(objectOf(objectOf(answered).signatures)[policy.server])[POLICY_SERVER_KEY_ID]
+  if (typeof signature !== 'string') return join
+  const signed = withPolicySignature(join, policy.server, signature)
+  return isRecommended(signed, policy, rules) ? signed : join
 }
 
 function refuseWithoutCreate(events: readonly RoomEvent[], rules: RoomRules): void {

@@ -37,6 +37,8 @@ export function createRemoteServers(federation: Federation): RemoteServers {
     knock: (...wanted) => sendOwnMembership(federation, 'knock', ...wanted),
     leave: (...wanted) => sendOwnMembership(federation, 'leave', ...wanted),
     invite: (...wanted) => inviteRemoteUser(federation, ...wanted),
+    recommend: (event, rules, policy) =>
+      federation.policyServers.recommend(event, rules, policy, serverNameOf(event.pdu.sender)),
     exchangeInvite: (...wanted) => askToExchange(federation, ...wanted),
     fillGap,
     async resolveAlias(alias, asker) {

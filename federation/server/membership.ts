@@ -27,6 +27,7 @@ import type { StoredEvent } from '../../src/storage/events.ts'
 import { heroNumbers } from '../../src/storage/room-state.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu } from '../receive/check-pdu.ts'
+import { checkPolicy } from '../receive/policy-check.ts'
 import { refuseByAcl } from '../server-acl.ts'
 import { type FederationCall, federationEndpoint } from './federation-endpoint.ts'
 import { pdusOf, stateWithChain } from './room-access.ts'
@@ -171,15 +172,18 @@ async function takeOwn(
     room.rules,
   )
   if (checked.error !== undefined) throw new MatrixError('M_FORBIDDEN', checked.error)
+  const { events, unwanted } = await checkPolicy(federation, room, [checked.event])
+  const objection = unwanted.get(eventId)
+  if (objection) throw objection
   federation.relayed.set(eventId, destination)
   await ctx.database.read(insertRelayed, [eventIdBytes(eventId), destination])
-  const [outcome] = await acceptEvents(ctx, roomId, [checked.event])
+  const [outcome] = await acceptEvents(ctx, roomId, events)
   if (outcome!.outcome === 'failed') throw outcome!.error
   if (outcome!.outcome !== 'accepted' && outcome!.outcome !== 'known') {
     const reason = outcome!.outcome === 'missing' ? 'The event names events that are not known' : outcome!.reason
     throw new MatrixError('M_FORBIDDEN', reason)
   }
-  return { room, event: checked.event }
+  return { room, event: events[0]! }
 }
 
 /** With our signature where one of our users vouches for the join, and only if the join rules let this user in. */

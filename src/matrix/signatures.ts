@@ -10,6 +10,9 @@ import type { RoomRules } from './room-versions.ts'
 
 export type KeyId = `ed25519:${string}`
 
+/** What a policy server recommends events by; what a server signs its own events by has another id. */
+export const POLICY_SERVER_KEY_ID: KeyId = 'ed25519:policy_server'
+
 export type SigningKey = KeyPair & {
   readonly keyId: KeyId
   /** What follows the algorithm in the key id. */

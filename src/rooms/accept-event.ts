@@ -174,7 +174,8 @@ class AcceptRun {
   #isPlain(event: RoomEvent): boolean {
     const cited = this.#cited!
     const { eventId, authEvents, pdu } = event
-    if (this.#options.stateBefore || event.prevEvents.length === 0 || !isStorable(event)) return false
+    const { stateBefore, unwanted } = this.#options
+    if (stateBefore || unwanted?.has(eventId) || event.prevEvents.length === 0 || !isStorable(event)) return false
     if (cited.get(eventId) || this.#room.unwritten.has(eventId) || this.#placed.has(eventId)) return false
     if (cited.isAwaited(eventId) || cited.redactionsOf(eventId).length > 0) return false
     if (pdu.type === 'm.room.create' || this.#room.extremities.length === 0) return false

@@ -1,4 +1,4 @@
-import { authTypesFor, checkAuth } from '../matrix/auth-rules/index.ts'
+import { checkAuth } from '../matrix/auth-rules/index.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { RoomEvent } from '../matrix/event.ts'
 import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
@@ -6,7 +6,7 @@ import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import { placementOnCrowd } from './crowded-room.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
-import { buildLocalEvent, type EventDraft, loadForDrafts } from './local-event.ts'
+import { authRefs, buildLocalEvent, type EventDraft, loadForDrafts } from './local-event.ts'
 import { type Appended, type Placement, place, type StateChange } from './place-event.ts'
 import { countsAsUnread } from './unread.ts'
 
@@ -65,15 +65,6 @@ export function appendLocalEvent(
 /** What a client is told of an event of its own that the rules refuse. */
 export function refusal(verdict: { readonly reason: string; readonly malformed?: true }): MatrixError {
   return new MatrixError(verdict.malformed ? 'M_BAD_JSON' : 'M_FORBIDDEN', verdict.reason)
-}
-
-function authRefs(room: HotRoom, draft: EventDraft): EventRef[] {
-  const refs: EventRef[] = []
-  for (const [type, stateKey] of authTypesFor(draft, room.rules)) {
-    const entry = room.entry(type, stateKey)
-    if (entry) refs.push(entry.ref)
-  }
-  return refs
 }
 
 function placeLocal(

@@ -52,6 +52,8 @@ export type AcceptOptions = {
   readonly stateBefore?: readonly EventId[]
   /** We come back into the room: the state told is all that counts, and what was known here is where it once was. */
   readonly restarts?: boolean
+  /** Events that the room's policy server does not recommend, and why: told to nobody, but subject to the rules as all are. */
+  readonly unwanted?: ReadonlyMap<EventId, string>
 }
 
 /** With a placement, the event is to be placed in the room as it is; without, nothing is to be written. */
@@ -63,7 +65,7 @@ export const uncounted: UnreadOutcome = { notify: false, highlight: false, excep
  * Decides about an event wherever it belongs in the room's graph. The room must be held, so that everything it is made of
  * is in the database.
  *
- * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 to 6.
+ * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 to 7.
  */
 export async function decideEvent(
   ctx: DecisionEngine,
@@ -165,7 +167,7 @@ class EventDecision {
     this.#resolve = createResolver(ctx, room, own)
   }
 
-  async decide({ stateBefore, restarts }: AcceptOptions): Promise<Decision> {
+  async decide({ stateBefore, restarts, unwanted }: AcceptOptions): Promise<Decision> {
     const given = stateBefore && (await givenState(this.#ctx, this.#room, stateBefore))
     if (given && 'missing' in given) return missing([], given.missing)
     const returns = restarts === true && given !== undefined && this.#room.extremities.length > 0
@@ -176,6 +178,8 @@ class EventDecision {
     if (returns) return this.#accept(before, 'return')
     const current = await this.#checkNow(before, given !== undefined)
     if (!current.allowed) return this.#aside('softFailed', current.reason, before)
+    const objection = unwanted?.get(this.#event.eventId)
+    if (objection !== undefined) return this.#aside('softFailed', objection, before)
     return this.#accept(before, given !== undefined && this.#room.extremities.length === 0 ? 'first' : 'next')
   }
 

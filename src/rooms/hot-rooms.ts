@@ -51,6 +51,7 @@ const usualEntries: readonly StateTuple[] = [
   ['m.room.guest_access', ''],
   ['m.room.server_acl', ''],
   ['m.room.tombstone', ''],
+  ['m.room.policy', ''],
 ]
 
 export function refOf(stored: StoredEvent): EventRef {

@@ -39,6 +39,20 @@ export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
   return needed
 }
 
+/** What a draft cites of the current state, which was loaded before. */
+export function authRefs(room: HotRoom, draft: EventDraft): EventRef[] {
+  return authTypesFor(draft, room.rules).flatMap(([type, stateKey]) => room.entry(type, stateKey)?.ref ?? [])
+}
+
+/** The event that says already what a draft would. Setting a state key to what it is is no new event: clients do it all the time. */
+export function unchangedState(room: HotRoom, draft: EventDraft): EventId | undefined {
+  if (draft.stateKey === undefined) return undefined
+  const current = room.get(draft.type, draft.stateKey)
+  if (!current || current.pdu.sender !== draft.sender) return undefined
+  const same = JSON.stringify(current.pdu.content) === JSON.stringify(draft.content)
+  return same ? current.eventId : undefined
+}
+
 /** Loads and numbers everything that is looked at when events like these are placed in a room, so that nothing has to wait. */
 export async function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
   const users = new Set<UserId>()

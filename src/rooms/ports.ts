@@ -2,9 +2,10 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { RoomEvent } from '../matrix/event.ts'
 import type { RoomAlias, RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
-import type { RoomVersion } from '../matrix/room-versions.ts'
+import type { RoomRules, RoomVersion } from '../matrix/room-versions.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { HotRoom } from './hot-room.ts'
+import type { PolicyServer } from './policy-server.ts'
 import type { PublicRoomsQuery } from './public-rooms.ts'
 import type { SpaceChild } from './space-children.ts'
 
@@ -61,6 +62,12 @@ export interface RemoteServers {
    * @throws MatrixError M_FORBIDDEN when the server refuses; M_CONNECTION_FAILED.
    */
   invite(event: RoomEvent, room: HotRoom, shown: readonly RoomEvent[]): Promise<RoomEvent>
+  /**
+   * Has a policy server sign an event that is in no room yet, unless it has.
+   *
+   * @throws MatrixError what the policy server refuses it with; M_CONNECTION_FAILED.
+   */
+  recommend(event: RoomEvent, rules: RoomRules, policy: PolicyServer): Promise<RoomEvent>
   /**
    * Asks the server of who invited an address to invite the user of ours who has proved it.
    *
@@ -123,6 +130,7 @@ export const noRemoteServers: RemoteServers = {
   knock: nobody,
   leave: nobody,
   invite: nobody,
+  recommend: nobody,
   exchangeInvite: nobody,
   fillGap: async () => false,
   resolveAlias: async () => undefined,

@@ -8,6 +8,9 @@ import { eventIdText } from '../storage/event-codec.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import { type Appended, appendLocalEvent, type EventDraft, prepareAppend } from './append-event.ts'
 import type { HotRoom } from './hot-room.ts'
+import { unchangedState } from './local-event.ts'
+import { isPolicyItself, policyServerOf } from './policy-server.ts'
+import { sendRecommended } from './send-recommended.ts'
 import { type RoomWrite, type Transaction, writeRoom } from './write-room.ts'
 
 type Engine = Pick<
@@ -24,6 +27,7 @@ type Engine = Pick<
   | 'sentTransactions'
   | 'audiences'
   | 'threadAudiences'
+  | 'remoteServers'
 >
 
 /** The transactions of this process: those under way, and the answers of those that ended lately. */
@@ -58,7 +62,7 @@ const selectTransaction: Statement<{ event_id: Buffer; room_version: string }> =
  * Sends an event of one of our users to a room and resolves with its id when it is on disk. A repeated transaction gets
  * the answer of the first.
  *
- * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND (unknown room), M_TOO_LARGE.
+ * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND (unknown room), M_TOO_LARGE; what the room's policy server says.
  */
 export async function sendEvent(
   ctx: Engine,
@@ -106,6 +110,7 @@ async function appendOne(
   draft: EventDraft,
   transaction: Transaction | undefined,
 ): Promise<EventId> {
+  if (await needsRecommendation(ctx, roomId, draft)) return sendRecommended(ctx, roomId, draft, transaction)
   let existing: EventId | undefined
   let target: StoredEvent | undefined
   const write: RoomWrite = {
@@ -125,13 +130,11 @@ async function appendOne(
   return existing ?? (appended as Appended).ref.event.eventId
 }
 
-/** Setting a state key to what it is already is no new event: clients do it all the time. */
-function unchangedState(room: HotRoom, draft: EventDraft): EventId | undefined {
-  if (draft.stateKey === undefined) return undefined
-  const current = room.get(draft.type, draft.stateKey)
-  if (!current || current.pdu.sender !== draft.sender) return undefined
-  const same = JSON.stringify(current.pdu.content) === JSON.stringify(draft.content)
-  return same ? current.eventId : undefined
+async function needsRecommendation(ctx: Engine, roomId: RoomId, draft: EventDraft): Promise<boolean> {
+  if (isPolicyItself({ type: draft.type, ...(draft.stateKey !== undefined && { state_key: draft.stateKey }) }))
+    return false
+  const room = await ctx.hotRooms.get(roomId)
+  return room !== undefined && (await policyServerOf(ctx, room)) !== undefined
 }
 
 /** The event to redact, when it is in this room. */

@@ -20,6 +20,8 @@ export type RoomWrite = {
   prepare(room: HotRoom): Promise<void>
   /** Synchronous. Empty: nothing has to be written. */
   append(room: HotRoom): readonly Appended[]
+  /** The room must be held while it prepares. */
+  readonly isAlone?: true
   readonly transaction?: Transaction
   /** More rows for the same commit. */
   also?(batch: Batch, appended: readonly Appended[]): void
@@ -53,13 +55,13 @@ const patience = 3
 
 async function prepareAndWrite(ctx: Engine, room: HotRoom, write: RoomWrite): Promise<readonly Appended[] | undefined> {
   // An event cannot name more predecessors than this, so the state before it has to be worked out.
-  const isCrowded = (): boolean => room.extremities.length > MAX_PREV_EVENTS
-  for (let waited = 0; waited < patience && !isCrowded(); waited++) {
+  const mustHold = (): boolean => write.isAlone === true || room.extremities.length > MAX_PREV_EVENTS
+  for (let waited = 0; waited < patience && !mustHold(); waited++) {
     if (room.isHeld) await room.released()
     if (room.failed) return undefined
     await write.prepare(room)
     if (room.failed) return undefined
-    if (!room.isHeld && !isCrowded()) return writeOnce(ctx, room, write)
+    if (!room.isHeld && !mustHold()) return writeOnce(ctx, room, write)
   }
   const release = await room.hold()
   let writing: Promise<readonly Appended[] | undefined>
@@ -84,7 +86,7 @@ async function prepareAndWrite(ctx: Engine, room: HotRoom, write: RoomWrite): Pr
 export async function writeOnce(
   ctx: Engine,
   room: HotRoom,
-  write: Omit<RoomWrite, 'prepare'>,
+  write: Omit<RoomWrite, 'prepare' | 'isAlone'>,
 ): Promise<readonly Appended[] | undefined> {
   const seen = room.version
   let appended: readonly Appended[]

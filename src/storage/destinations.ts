@@ -116,6 +116,16 @@ export const serversOfRoom = statement<{ server: ServerName }>(
    select unnest(servers) from partial_rooms where room = $1 and completed_at is null`,
 )
 
+/** Whether a server is one of those: a row if it is. Parameters: the room, the server. */
+export const isServerInRoom = statement<{ room: number }>(
+  'is server in room',
+  `select room from users join room_users using (user_nid)
+   where ${domainOf('user_id')} = $2 and room = $1 and membership = ${membershipCodes.join}
+   union all
+   select room from partial_rooms where room = $1 and completed_at is null and $2 = any(servers)
+   limit 1`,
+)
+
 /** An event that came in through a domain of ours alone, which so passes it on. */
 export const insertRelayed = statement<never>(
   'insert relayed event',

@@ -1,0 +1,249 @@
+import { expect, test } from 'vitest'
+import { encodeBase64 } from '../src/matrix/base64.ts'
+import type { RoomEvent } from '../src/matrix/event.ts'
+import { POLICY_SERVER_KEY_ID, signEvent, signingKeyFromSeed } from '../src/matrix/signatures.ts'
+import type { Answer } from '../src/testing/test-client.ts'
+import { attackedRoom, joinHostile } from './attacked-room.fixtures.ts'
+import { startPolicyServer } from './policy-server.fixtures.ts'
+import { sees } from './two-servers.fixtures.ts'
+
+const enc = encodeURIComponent
+const forbidden = { errcode: 'M_FORBIDDEN', error: 'That looks like spam', harms: ['org.example.spam'] }
+const text = (body: string) => ({ msgtype: 'm.text', body })
+const isSpam = (pdu: Answer) => String(pdu.content.body).includes('spam')
+
+/** A room whose events a policy server has to recommend, which is itself in it. */
+async function guardedRoom(options: object = {}) {
+  const scene = await attackedRoom(options)
+  const policy = await startPolicyServer(scene.room.rules)
+  const { alice, home, roomId, room } = scene
+  const inside = await joinHostile(policy.server, home, roomId, 'guard')
+  room.ends = inside.ends
+  room.take([inside.at('m.room.member', inside.user('guard'))])
+  await alice.sendState(roomId, 'm.room.policy', policy.content)
+  policy.refuse = (pdu) => (isSpam(pdu) ? { status: 400, body: forbidden } : undefined)
+  return {
+    ...scene,
+    policy,
+    inside,
+    /** An event that the policy server is asked about is decided on after its server was answered. */
+    decided: (event: RoomEvent) =>
+      expect.poll(async () => (await home.ctx.events.byIds([event.eventId])).length).toBe(1),
+    async [Symbol.asyncDispose]() {
+      await scene[Symbol.asyncDispose]()
+      await policy[Symbol.asyncDispose]()
+    },
+  }
+}
+
+type Scene = Awaited<ReturnType<typeof guardedRoom>>
+
+const send = (scene: Scene, body: string, txnId = body) =>
+  scene.alice.attempt('put', `/rooms/${enc(scene.roomId)}/send/m.room.message/${enc(txnId)}`, { body: text(body) })
+
+test('what users send is signed by the policy server first, and told to nobody when it refuses', async () => {
+  for (const version of ['2', '12']) {
+    await using scene = await guardedRoom({ room_version: version })
+    const { alice, bob, carol, policy, roomId } = scene
+    expect(policy.judged).toEqual([])
+    const { status, body: sent } = await send(scene, 'hello')
+    expect(status, JSON.stringify(sent)).toBe(200)
+    await sees(bob, roomId, 'hello')
+    await sees(carol, roomId, 'hello')
+    expect(policy.judged.map((pdu) => pdu.content.body)).toEqual(['hello'])
+    const [told] = await scene.honest.ctx.events.byIds([sent.event_id])
+    expect(told?.event.pdu.signatures[policy.server.name]).toEqual(policy.sign(policy.judged[0])[policy.server.name])
+    // A repeated transaction gets its answer without anybody being asked.
+    expect((await send(scene, 'hello')).body).toEqual(sent)
+    expect(policy.judged).toHaveLength(1)
+    const refused = await send(scene, 'spam')
+    expect([refused.status, refused.body]).toEqual([400, forbidden])
+    const messages = await alice.get(`/rooms/${enc(roomId)}/messages`, { dir: 'b', limit: 50 })
+    expect(JSON.stringify(messages)).not.toContain('spam')
+    // State, redactions and memberships as well; only what is no news asks nobody.
+    const before = policy.judged.length
+    await alice.sendState(roomId, 'm.room.topic', { topic: 'one' })
+    await alice.sendState(roomId, 'm.room.topic', { topic: 'one' })
+    await alice.sendState(roomId, 'm.room.policy', { via: 'x' }, 'other')
+    await alice.put(`/rooms/${enc(roomId)}/redact/${enc(sent.event_id)}/r1`, { body: {} })
+    await bob.post(`/rooms/${enc(roomId)}/leave`, {})
+    expect(policy.judged.slice(before).map(({ type }) => type)).toEqual([
+      'm.room.topic',
+      'm.room.policy',
+      'm.room.redaction',
+      'm.room.member',
+    ])
+    await scene.stillWorks(roomId, [carol])
+  }
+})
+
+test('many at once, each of which has to wait for its signature', async () => {
+  await using scene = await guardedRoom()
+  const { bob, carol, roomId } = scene
+  const bodies = Array.from({ length: 30 }, (_, index) => `number ${index}`)
+  const answers = await Promise.all(bodies.map((body) => send(scene, body)))
+  expect(answers.map(({ status }) => status)).toEqual(bodies.map(() => 200))
+  const told = async (): Promise<string[]> => {
+    const { chunk } = await carol.get(`/rooms/${enc(roomId)}/messages`, { dir: 'b', limit: 100 })
+    return chunk.flatMap(({ content }: Answer) => (content.body?.startsWith('number') ? content.body : []))
+  }
+  await expect.poll(async () => (await told()).sort()).toEqual([...bodies].sort())
+  await scene.stillWorks(roomId, [bob, carol])
+})
+
+test('a policy server that cannot or does not want to answer, and how a room gets rid of it', async () => {
+  await using scene = await guardedRoom()
+  const { alice, carol, policy, roomId, inside, home } = scene
+  const attempt = async (name: string, answer: object) => {
+    policy.refuse = () => answer
+    const { status, body } = await send(scene, name)
+    return [status, body.errcode, body.error]
+  }
+  const silent = [502, 'M_CONNECTION_FAILED', expect.any(String)]
+  // What clients would take for the end of their session is not passed on.
+  expect(await attempt('one', { status: 401, body: { errcode: 'M_UNKNOWN_TOKEN', error: 'x' } })).toEqual(silent)
+  expect(await attempt('two', { status: 403, body: { errcode: 'M_UNKNOWN_TOKEN', error: 'x' } })).toEqual(silent)
+  expect(await attempt('three', { status: 500, body: {} })).toEqual(silent)
+  expect(await attempt('four', { text: '[]' })).toEqual(silent)
+  expect(await attempt('five', { body: {} })).toEqual([403, 'M_FORBIDDEN', expect.any(String)])
+  const limited = { errcode: 'M_LIMIT_EXCEEDED', error: 'slow down', retry_after_ms: 60_000 }
+  expect(await attempt('six', { status: 429, body: limited })).toEqual([429, 'M_LIMIT_EXCEEDED', 'slow down'])
+  const wrongKey = signingKeyFromSeed('policy_server', Buffer.alloc(32, 22))
+  policy.refuse = (pdu) => ({ body: policy.sign(pdu, wrongKey) })
+  expect((await send(scene, 'seven')).status).toBe(403)
+  // A limit that is over soon is waited for.
+  let times = 0
+  policy.refuse = () => (times++ === 0 ? { status: 429, body: { ...limited, retry_after_ms: 1 } } : undefined)
+  expect((await send(scene, 'eight')).status).toBe(200)
+  policy.refuse = () => ({ status: 500, body: {} })
+  // What takes the policy server from the room needs nobody's consent.
+  await alice.sendState(roomId, 'm.room.policy', {})
+  expect((await send(scene, 'nine')).status).toBe(200)
+  await alice.sendState(roomId, 'm.room.policy', { ...policy.content, public_keys: { ed25519: 'no key' } })
+  expect((await send(scene, 'ten')).status).toBe(403)
+  await alice.sendState(roomId, 'm.room.policy', policy.content)
+  expect((await send(scene, 'eleven')).status).toBe(502)
+  // One whose server has nobody in the room is none.
+  policy.refuse = () => undefined
+  inside.ends = [inside.eventOf(policy.server.heard.at(-1)!)]
+  const leave = inside.build({
+    type: 'm.room.member',
+    stateKey: inside.user('guard'),
+    sender: inside.user('guard'),
+    content: { membership: 'leave' },
+  })
+  expect(await inside.push(home, leave)).toEqual({})
+  await scene.decided(leave)
+  policy.refuse = () => ({ status: 500, body: {} })
+  expect((await send(scene, 'twelve')).status).toBe(200)
+  await sees(carol, roomId, 'twelve')
+})
+
+test('F59: events of others without the signature, with a forged one, and with one of another key', async () => {
+  await using scene = await guardedRoom()
+  const { room, home, policy, hostile, alice } = scene
+  const other = signingKeyFromSeed('policy_server', Buffer.alloc(32, 23))
+  const signedBy = (event: RoomEvent, signatures: Answer): RoomEvent => ({
+    ...event,
+    pdu: { ...event.pdu, signatures: { ...event.pdu.signatures, ...signatures } },
+  })
+  const take = async (event: RoomEvent) => {
+    const answer = await hostile.send(home, [event.pdu])
+    // Soft-failed events are taken, and shown to nobody.
+    expect(answer[event.eventId]).toEqual({})
+    room.ends = [event]
+    await scene.decided(event)
+    return scene.isSeen(event.eventId, alice)
+  }
+  const build = (body: string) => room.build({ content: text(body) })
+  const asked = () => policy.judged.map((pdu) => pdu.content.body)
+
+  const good = build('unsigned')
+  expect(await take(good)).toBe(true)
+  expect(asked()).toEqual(['unsigned'])
+  const [kept] = await home.ctx.events.byIds([good.eventId])
+  expect(kept!.event.pdu.signatures[policy.server.name]).toHaveProperty(POLICY_SERVER_KEY_ID)
+
+  const signed = build('signed spam')
+  expect(await take(signedBy(signed, policy.sign(signed.pdu)))).toBe(true)
+  expect(asked()).toHaveLength(1)
+
+  const bad = build('unsigned spam')
+  expect(await take(bad)).toBe(false)
+  // Sent again it is neither asked about nor shown.
+  await hostile.send(home, [bad.pdu])
+  expect(await scene.isSeen(bad.eventId, alice)).toBe(false)
+  expect(asked()).toHaveLength(2)
+
+  const forged = build('forged spam')
+  const nonsense = { [policy.server.name]: { [POLICY_SERVER_KEY_ID]: encodeBase64(Buffer.alloc(64, 1)) } }
+  expect(await take(signedBy(forged, nonsense))).toBe(false)
+  const wrong = build('wrong key spam')
+  expect(await take(signedBy(wrong, policy.sign(wrong.pdu, other)))).toBe(false)
+  // The key by which the policy server signs its own events recommends nothing.
+  const published = build('published key spam')
+  const byServer = signEvent(published.pdu, policy.server.name, policy.server.key, room.rules)
+  expect(await take({ ...published, pdu: byServer })).toBe(false)
+  expect(asked()).toHaveLength(5)
+
+  // An old signature by a key that was replaced is replaced itself.
+  const renewed = build('renewed')
+  expect(await take(signedBy(renewed, policy.sign(renewed.pdu, other)))).toBe(true)
+
+  policy.refuse = () => ({ status: 500, body: {} })
+  expect(await take(build('unreachable'))).toBe(false)
+  policy.refuse = (pdu) => (isSpam(pdu) ? { status: 400, body: forbidden } : undefined)
+  await scene.stillWorks()
+})
+
+test('F59: what the rules refuse is rejected whatever the policy server says, and what removes it is not held up', async () => {
+  await using scene = await guardedRoom()
+  const { room, home, policy, hostile, alice, roomId } = scene
+  const topic = room.build({ type: 'm.room.topic', stateKey: '', content: { topic: 'mine' } })
+  await hostile.send(home, [topic.pdu])
+  await scene.decided(topic)
+  expect(await scene.isSeen(topic.eventId, alice)).toBe(false)
+  expect(await alice.attempt('get', `/rooms/${enc(roomId)}/state/m.room.topic`)).toMatchObject({ status: 404 })
+  const levels = await alice.getState(roomId, 'm.room.power_levels')
+  await alice.sendState(roomId, 'm.room.power_levels', { ...levels, users: { ...levels.users, [room.user()]: 90 } })
+  await expect
+    .poll(() =>
+      hostile.heard.some(
+        ({ type, content }) => type === 'm.room.power_levels' && content.users?.[room.user() as never] === 90,
+      ),
+    )
+    .toBe(true)
+  const raised = hostile.heard.findLast(({ type }) => type === 'm.room.power_levels')!
+  room.take([room.eventOf(raised)])
+  room.ends = [room.eventOf(raised)]
+  policy.refuse = () => ({ status: 400, body: forbidden })
+  const before = policy.judged.length
+  // In one transaction: one that is refused, the one by which the policy server is gone, and one that is then let be.
+  const first = room.build({ content: text('held up') })
+  const gone = room.build({ type: 'm.room.policy', stateKey: '', content: {}, prev: [first] })
+  const after = room.build({ content: text('free'), prev: [gone] })
+  const answer = await hostile.send(home, [first.pdu, gone.pdu, after.pdu])
+  expect(Object.values(answer)).toEqual([{}, {}, {}])
+  await scene.decided(after)
+  expect(policy.judged.slice(before).map((pdu) => pdu.content.body)).toEqual(['held up'])
+  expect(await scene.isSeen(first.eventId, alice)).toBe(false)
+  expect(await scene.isSeen(after.eventId, alice)).toBe(true)
+})
+
+test('joins of others through this server, and invites, need the policy server too', async () => {
+  await using scene = await guardedRoom()
+  const { alice, honest, home, policy, roomId } = scene
+  policy.refuse = (pdu) => (pdu.state_key?.includes('unwanted') ? { status: 400, body: forbidden } : undefined)
+  const [unwanted, dave] = [await honest.register('unwanted'), await honest.register('dave')]
+  const inviting = await alice.attempt('post', `/rooms/${enc(roomId)}/invite`, { body: { user_id: unwanted.userId } })
+  expect([inviting.status, inviting.body]).toEqual([400, forbidden])
+  expect((await unwanted.sync()).rooms?.invite ?? {}).toEqual({})
+  const refused = await joinHostile(scene.hostile, home, roomId, 'unwanted').catch((error: Error) => error)
+  expect(String(refused)).toContain('That looks like spam')
+  const welcome = await joinHostile(scene.hostile, home, roomId, 'welcome')
+  const [join] = await home.ctx.events.byIds([welcome.at('m.room.member', welcome.user('welcome')).eventId])
+  expect(join!.event.pdu.signatures[policy.server.name]).toHaveProperty(POLICY_SERVER_KEY_ID)
+  await alice.post(`/rooms/${enc(roomId)}/invite`, { user_id: dave.userId })
+  await dave.join(roomId)
+  await scene.stillWorks(roomId, [dave])
+})
