@@ -1,12 +1,110 @@
 import { expect, test } from 'vitest'
-import type { Answer } from '../src/testing/test-client.ts'
+import type { RoomId } from '../src/matrix/ids.ts'
+import type { Answer, TestClient } from '../src/testing/test-client.ts'
+import { joinHostile } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
+import { type HostileServer, startHostileServer } from './hostile-server.fixtures.ts'
 import { sees, synced, via } from './two-servers.fixtures.ts'
+
+type Server = Awaited<ReturnType<typeof startFederatedServer>>
+
+const portOf = (server: Server): number => Number(server.ctx.domains.default.split(':')[1])
+const again = (server: Server) => startFederatedServer({}, { like: server, port: portOf(server), kept: true })
+
+/** More than is told one by one. */
+const [roomCount, inEach] = [26, 40]
+
+/** All rooms are talked in; the last word is spoken in one after the other. */
+async function talk(alice: TestClient, rooms: readonly RoomId[]): Promise<void> {
+  const say = (index: number, number: number) =>
+    alice.send(rooms[index]!, 'm.room.message', { msgtype: 'm.text', body: `${index} ${number}` }, `${index}-${number}`)
+  const all = [...rooms.keys()]
+  for (let number = 0; number < inEach - 1; number++) await Promise.all(all.map((index) => say(index, number)))
+  for (const index of all) await say(index, inEach - 1)
+}
+
+/** What was said in the messages of each transaction. */
+function transactionsIn(hostile: HostileServer): string[][] {
+  const sent = hostile.asked.filter(({ path }) => path.startsWith('/_matrix/federation/v1/send/'))
+  return sent.map(({ body }) => body.pdus.map(({ content }: Answer) => content.body))
+}
+
+test('a server that missed too much is told how each room stands, the latest first, and goes on after another interruption', async () => {
+  await using hostile = await startHostileServer()
+  const home = await startFederatedServer({}, { kept: true })
+  const alice = await home.register('alice')
+  const rooms: RoomId[] = []
+  for (let index = 0; index < roomCount; index++) rooms.push(await alice.createRoom({ preset: 'public_chat' }))
+  await Promise.all(rooms.map((room) => joinHostile(hostile, home, room)))
+  let taken = 0
+  hostile.answer = ({ path }) =>
+    path.includes('/send/') && taken-- <= 0 ? { status: 503, body: { errcode: 'M_UNKNOWN' } } : undefined
+  await talk(alice, rooms)
+  await home.close()
+
+  const returned = async (server: Server, accepts: number, transactions: number): Promise<string[][]> => {
+    hostile.asked.length = 0
+    taken = accepts
+    await hostile.request(server, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+    await expect.poll(() => transactionsIn(hostile).length).toBeGreaterThanOrEqual(transactions)
+    return transactionsIn(hostile).slice(0, accepts)
+  }
+  const last = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, index) => `${from + index} ${inEach - 1}`)
+
+  const second = await again(home)
+  // The one after it is refused.
+  expect(await returned(second, 1, 2)).toEqual([last(16, 25)])
+  await second.adopt(alice).send(rooms[0]!, 'm.room.message', { msgtype: 'm.text', body: 'now' }, 'now')
+  await second.close()
+  await using third = await startFederatedServer({}, { like: home, port: portOf(home) })
+  expect(await returned(third, 3, 2)).toEqual([[...last(6, 15), 'now'], last(1, 5)])
+  await third.adopt(alice).send(rooms[3]!, 'm.room.message', { msgtype: 'm.text', body: 'later' }, 'later')
+  await expect.poll(() => transactionsIn(hostile).at(-1)).toEqual(['later'])
+  const row = await third.ctx.database.db.selectFrom('destinations').selectAll().executeTakeFirst()
+  expect(row).toMatchObject({ missed_after: null, missed_up_to: null, failures: 0 })
+})
+
+test('a server of ours that missed too much sees every room live, and has all that was said in it', async () => {
+  await using one = await startFederatedServer()
+  const other = await startFederatedServer({}, { kept: true })
+  const [alice, bob] = [await one.register('alice'), await other.register('bob')]
+  const rooms: RoomId[] = []
+  for (let index = 0; index < roomCount; index++) {
+    rooms.push(await alice.createRoom({ preset: 'public_chat' }))
+  }
+  await Promise.all(rooms.map((room) => bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)))
+  await other.close()
+  await talk(alice, rooms)
+  await using otherAgain = await startFederatedServer({}, { like: other, port: portOf(other) })
+  const bobAgain = otherAgain.adopt(bob)
+  await bobAgain.send(rooms[0]!, 'm.room.message', { msgtype: 'm.text', body: 'back' }, 'back')
+  const waiting = new Set<string>(rooms)
+  await synced(bobAgain, (sync) => {
+    for (const [index, room] of rooms.entries()) {
+      const events: Answer[] = sync.rooms?.join?.[room]?.timeline?.events ?? []
+      if (events.some(({ content }) => content.body === `${index} ${inEach - 1}`)) waiting.delete(room)
+    }
+    return waiting.size === 0 || undefined
+  })
+  const sent = /^chappe_federation_sent_total\{kind="pdu"\} (\d+)$/m.exec(await one.ctx.metrics.scrape())?.[1]
+  expect(Number(sent)).toBeLessThan(2 * roomCount)
+  for (const [index, room] of rooms.entries()) {
+    const bodies: string[] = []
+    for (let from: string | undefined = ''; from !== undefined; ) {
+      const query = { dir: 'b', limit: 100, ...(from !== '' && { from }) }
+      const page: Answer = await bobAgain.get(`/rooms/${encodeURIComponent(room)}/messages`, query)
+      bodies.unshift(...page.chunk.flatMap(({ content }: Answer) => content.body ?? []).reverse())
+      from = page.end
+    }
+    const expected = Array.from({ length: inEach }, (_, number) => `${index} ${number}`)
+    expect(bodies.filter((body) => body !== 'back')).toEqual(expected)
+  }
+})
 
 test('a server that was away is told everything once it is back, in order, whether or not the sender was away too', async () => {
   const one = await startFederatedServer({}, { kept: true })
   const other = await startFederatedServer({}, { kept: true })
-  const portOf = (server: typeof one): number => Number(server.ctx.domains.default.split(':')[1])
   const alice = await one.register('alice')
   const bob = await other.register('bob')
   const room = await alice.createRoom({ preset: 'public_chat' })

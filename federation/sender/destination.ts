@@ -3,6 +3,7 @@ import type { JsonObject } from '../../src/matrix/json.ts'
 import { type DestinationRow, ownDestination, saveDestination } from '../../src/storage/destinations.ts'
 import { deleteOutgoingToDevice } from '../../src/storage/outgoing-to-device.ts'
 import type { Federation } from '../federation.ts'
+import { type Missed, mostInOrder, setMissedAside } from './missed.ts'
 import { nextTransaction, type Transaction } from './transaction.ts'
 
 /** Milliseconds before the first new attempt; doubled by each failure. */
@@ -13,8 +14,6 @@ const ownedFor = 90_000
 const sendTimeout = 60_000
 /** Milliseconds until it is tried again to send what another process may be sending. */
 const patience = 2_000
-/** Events that are remembered for one destination. */
-const mostEvents = 1_000
 /** Of messages that are not worth keeping longer than that. */
 const mostPassing = 1_000
 
@@ -33,6 +32,8 @@ export class Destination {
   retryAt: number
   /** Events to be told, as the stream brought them; undefined: what came after `acked` has to be looked for. */
   events: PendingEvent[] | undefined
+  /** What came before `acked` while the server could not be reached, and is still to be told. */
+  missed: Missed | undefined
   mayHaveLists: boolean
   mayHaveMessages: boolean
   /** Receipts and typing: told if it can be done soon. */
@@ -48,6 +49,7 @@ export class Destination {
     this.origin = row.origin
     this.server = row.server_name
     this.acked = row.acked_position
+    this.missed = missedIn(row)
     this.failures = row.failures
     this.retryAt = row.retry_at
     this.events = isKnown ? [] : undefined
@@ -56,7 +58,8 @@ export class Destination {
   }
 
   get hasWork(): boolean {
-    return this.events?.length !== 0 || this.mayHaveLists || this.mayHaveMessages || this.passing.length > 0
+    const mayHaveMore = this.mayHaveLists || this.mayHaveMessages || this.missed !== undefined
+    return this.events?.length !== 0 || mayHaveMore || this.passing.length > 0
   }
 
   /** Up to which position it is known what there is to tell. */
@@ -70,7 +73,7 @@ export class Destination {
     if (position <= this.acked) return
     this.events?.push({ nid, position })
     // So many are better read again than remembered.
-    if (this.events && this.events.length > mostEvents) this.events = undefined
+    if (this.events && this.events.length > mostInOrder) this.events = undefined
   }
 
   /** A device list changed. */
@@ -157,17 +160,20 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
   const [row] = await database.read(ownDestination, [to.origin, to.server, to.acked, processId, ownedFor])
   if (!row) return false
   to.advance(row.acked_position)
+  to.missed = missedIn(row)
   if (row.retry_at > to.retryAt && row.failures > to.failures) {
     to.failures = row.failures
     to.retryAt = row.retry_at
   }
   try {
+    await setMissedAside(federation, to)
     while (!stop.aborted && to.hasWork) {
       const upTo = to.knownUpTo(stream.position)
       const transaction = await nextTransaction(federation, to, upTo)
       const isEmpty = transaction.pdus.length + transaction.edus.length === 0
       if (!isEmpty && !(await send(federation, to, transaction, stop))) return true
       if (transaction.isNews) to.advance(transaction.reached)
+      to.missed = transaction.missed
       to.passing = to.passing.slice(transaction.passing)
       if (!transaction.isFull && to.knownUpTo(stream.position) === upTo) {
         to.events ??= []
@@ -190,8 +196,13 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
 }
 
 function save({ ctx }: Federation, to: Destination, owned: number): Promise<readonly never[]> {
-  const { origin, server, acked, failures, retryAt } = to
-  return ctx.database.read(saveDestination, [origin, server, acked, failures, retryAt, ctx.processId, owned])
+  const { origin, server, acked, failures, retryAt, missed } = to
+  const achieved = [acked, failures, retryAt, missed?.after ?? null, missed?.upTo ?? null]
+  return ctx.database.read(saveDestination, [origin, server, ...achieved, ctx.processId, owned])
+}
+
+function missedIn({ missed_after: after, missed_up_to: upTo }: DestinationRow): Missed | undefined {
+  return after === null || upTo === null ? undefined : { after, upTo }
 }
 
 async function send(
@@ -204,7 +215,8 @@ async function send(
   const { pdus, edus, reached, toDevice } = transaction
   // The same under the same id again, so that what arrived before is answered and not done twice.
   const isLasting = transaction.passing === 0
-  const txnId = isLasting ? `${to.acked}-${reached}-${toDevice}` : ctx.random.token(12)
+  const missed = to.missed ? `-${to.missed.upTo}-${transaction.missed?.upTo ?? to.missed.after}` : ''
+  const txnId = isLasting ? `${to.acked}-${reached}-${toDevice}${missed}` : ctx.random.token(12)
   const body = { origin, origin_server_ts: ctx.clock.now(), pdus, edus }
   try {
     const uri = `/_matrix/federation/v1/send/${txnId}`

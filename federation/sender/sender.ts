@@ -2,7 +2,12 @@ import { type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids
 import type { JsonObject } from '../../src/matrix/json.ts'
 import { presenceContent } from '../../src/presence/person.ts'
 import type { PresenceNews } from '../../src/presence/presence.ts'
-import { allDestinations, passDestinations, serversSharingRooms } from '../../src/storage/destinations.ts'
+import {
+  allDestinations,
+  newDestination,
+  passDestinations,
+  serversSharingRooms,
+} from '../../src/storage/destinations.ts'
 import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/storage/facts.ts'
 import type { Federation } from '../federation.ts'
 import { Destination, type Followed } from './destination.ts'
@@ -48,7 +53,7 @@ export function createSender(federation: Federation): Sender {
     const key = `${origin} ${server}`
     let to = destinations.get(key)
     if (!to) {
-      const row = { origin, server_name: server, acked_position: news.position - 1, failures: 0, retry_at: 0 }
+      const row = newDestination(origin, server, news.position - 1)
       destinations.set(key, (to = new Destination(row, true, followed)))
     }
     if (news.kind === 'passing') {
@@ -151,6 +156,7 @@ export function createSender(federation: Federation): Sender {
     }
   }
 
+  let isLoaded = false
   // Facts are taken one after the other, so that a later one never overtakes.
   let following: Promise<void> = ctx.database.read(allDestinations, []).then((rows) => {
     for (const row of rows) {
@@ -159,6 +165,7 @@ export function createSender(federation: Federation): Sender {
       destinations.set(`${row.origin} ${row.server_name}`, to)
       to.start(federation, stop.signal)
     }
+    isLoaded = true
   })
   const later = (work: () => Promise<void>): void => {
     following = following
@@ -186,8 +193,13 @@ export function createSender(federation: Federation): Sender {
     if (!stop.signal.aborted) later(() => tellPresence(news))
   })
 
-  const heardOf = (server: string): void => {
+  const startNow = (server: string): void => {
     for (const to of destinations.values()) if (to.server === server) to.startNow(federation, stop.signal)
+  }
+  const heardOf = (server: string): void => {
+    if (isLoaded) startNow(server)
+    // Who comes before it is known what there is to tell is not to be kept waiting either.
+    else later(async () => startNow(server))
   }
   ctx.invalidations.subscribe('destinations', (server) => {
     if (server !== undefined) heardOf(server)

@@ -1,11 +1,12 @@
 import type { UserId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
-import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
+import { MAX_PREV_EVENTS, MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
 import { deviceListsForServer, eventsForServer } from '../../src/storage/destinations.ts'
 import { outgoingToDeviceFor } from '../../src/storage/outgoing-to-device.ts'
 import type { Federation } from '../federation.ts'
 import type { Destination, PendingEvent } from './destination.ts'
 import { deviceListUpdates } from './device-list-updates.ts'
+import { type Missed, nextOfMissed } from './missed.ts'
 
 /** What is sent to a server at once. */
 export type Transaction = {
@@ -16,6 +17,8 @@ export type Transaction = {
   readonly isNews: boolean
   /** Up to here its messages to devices are in this; 0 without any. */
   readonly toDevice: number
+  /** What the server has still missed once it has this. */
+  readonly missed: Missed | undefined
   /** How many of the passing messages are in this. */
   readonly passing: number
   /** There may be more. */
@@ -23,46 +26,48 @@ export type Transaction = {
 }
 
 /** The next of what a server lacks, up to a position of the stream. Spec: Server-Server API, "Transactions" (v1.19). */
-export async function nextTransaction({ ctx }: Federation, to: Destination, upTo: number): Promise<Transaction> {
+export async function nextTransaction(federation: Federation, to: Destination, upTo: number): Promise<Transaction> {
+  const { ctx } = federation
   const { origin, server, acked } = to
   const isNews = to.events?.length !== 0 || to.mayHaveLists
   const span = [acked, upTo, server, origin]
-  const known = to.events?.slice(0, MAX_TRANSACTION_PDUS)
-  const isCut = known !== undefined && known.length < to.events!.length
+  // Where something was missed, that has a share in every transaction.
+  const mostEvents = MAX_TRANSACTION_PDUS - (to.missed ? MAX_PREV_EVENTS : 0)
   const lookedFor = async (): Promise<PendingEvent[]> => {
-    const rows = await ctx.database.read(eventsForServer, span)
+    const rows = await ctx.database.read(eventsForServer, [...span, mostEvents + 1])
     return rows.map(({ event_nid: nid }) => ({ nid, position: nid }))
   }
-  const [events, lists, messages] = await Promise.all([
-    known ?? lookedFor(),
+  const [pending, lists, messages] = await Promise.all([
+    to.events ?? lookedFor(),
     to.mayHaveLists ? ctx.database.read(deviceListsForServer, span) : [],
     to.mayHaveMessages ? ctx.database.read(outgoingToDeviceFor, [origin, server, upTo, mostMessages]) : [],
   ])
-  const ends = [
+  const events = pending.slice(0, mostEvents)
+  const reached = Math.min(
     upTo,
-    ...(isCut || (!known && events.length === MAX_TRANSACTION_PDUS) ? [events.at(-1)!.position] : []),
-    ...(lists.length === mostLists ? [lists.at(-1)!.position] : []),
-  ]
-  const reached = Math.min(...ends)
+    events.length < pending.length ? events.at(-1)!.position : upTo,
+    lists.length === mostLists ? lists.at(-1)!.position : upTo,
+  )
   const within = events.filter(({ position }) => position <= reached).map(({ nid }) => nid)
-  const stored = await ctx.events.byNids(within, { edges: true })
-  const pdus = stored
-    .sort((one, other) => one.nid - other.nid)
-    .map(({ event }) => withoutUnsigned(event.pdu as unknown as JsonObject))
   const told = lists.filter(({ position }) => position <= reached)
-  const changed = new Map(told.map((row): [number, UserId] => [row.user_nid, row.user_id]))
-  const updates = await deviceListUpdates(ctx, changed, reached)
+  const missed = await nextOfMissed(federation, to, {
+    events: MAX_TRANSACTION_PDUS - within.length,
+    // A user's list and its cross-signing keys are an EDU each.
+    lists: Math.floor((MAX_TRANSACTION_EDUS - messages.length) / 2) - told.length,
+  })
+  const changed = new Map([...missed.lists, ...told.map((row): [number, UserId] => [row.user_nid, row.user_id])])
   const toDevice = messages.map(({ content }) => ({
     edu_type: 'm.direct_to_device',
     content: JSON.parse(content) as JsonObject,
   }))
-  const lasting = [...toDevice, ...updates]
+  const lasting = [...toDevice, ...(await deviceListUpdates(ctx, changed, reached))]
   const passing = to.passing.slice(0, Math.max(0, MAX_TRANSACTION_EDUS - lasting.length))
   return {
-    pdus,
+    pdus: await pdusOf(federation, [...missed.events, ...within]),
     edus: [...lasting, ...passing],
     reached,
     isNews,
+    missed: missed.left,
     toDevice: messages.at(-1)?.position ?? 0,
     passing: passing.length,
     isFull: (isNews && reached < upTo) || messages.length === mostMessages,
@@ -72,6 +77,14 @@ export async function nextTransaction({ ctx }: Federation, to: Destination, upTo
 const mostMessages = 40
 /** As the statement has it. */
 const mostLists = 25
+
+/** In the order in which they came to be known here, each once. */
+async function pdusOf({ ctx }: Federation, nids: readonly number[]): Promise<JsonObject[]> {
+  const stored = await ctx.events.byNids([...new Set(nids)], { edges: true })
+  return stored
+    .sort((one, other) => one.nid - other.nid)
+    .map(({ event }) => withoutUnsigned(event.pdu as unknown as JsonObject))
+}
 
 function withoutUnsigned(pdu: JsonObject): JsonObject {
   if (pdu.unsigned === undefined) return pdu

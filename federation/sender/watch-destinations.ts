@@ -62,14 +62,14 @@ export function watchDestinations(
 /** One for each server: the worst of what the domains of ours have with it. */
 function statesOf(destinations: ReadonlyMap<string, Destination>, now: number, position: number): State[] {
   const states = new Map<string, State>()
-  for (const { server, failures, behindSince, acked } of destinations.values()) {
+  for (const { server, failures, behindSince, acked, missed } of destinations.values()) {
     const before = states.get(server) ?? { server, failures: 0, waiting: 0, lag: 0 }
     const isBehind = behindSince !== undefined
     states.set(server, {
       server,
       failures: Math.max(before.failures, failures),
       waiting: Math.max(before.waiting, isBehind ? (now - behindSince) / 1000 : 0),
-      lag: Math.max(before.lag, isBehind ? position - acked : 0),
+      lag: Math.max(before.lag, isBehind ? position - (missed?.after ?? acked) : 0),
     })
   }
   return [...states.values()]

@@ -15,11 +15,11 @@ export const destinationOrders = {
   retry_last_ts: 'max(retry_at)',
   retry_interval: 'max(failures)',
   failure_ts: 'max(retry_at)',
-  last_successful_stream_ordering: 'min(acked_position)',
+  last_successful_stream_ordering: 'min(coalesce(missed_after, acked_position))',
 } as const
 
 const columns = `server_name as destination, max(failures) as failures, max(retry_at) as retry_at,
-  min(acked_position) as acked_position`
+  min(coalesce(missed_after, acked_position)) as acked_position`
 
 export async function listDestinations(
   db: Db,

@@ -1,5 +1,5 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
-import { MAX_TRANSACTION_PDUS } from '../matrix/limits.ts'
+import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
 import { statement } from './database.ts'
 import { membershipCodes } from './room-users.ts'
 
@@ -11,16 +11,26 @@ export type DestinationRow = {
   failures: number
   /** Milliseconds since the epoch. */
   retry_at: number
+  /** What it missed after the one position, up to the other, and is not to be told one by one; null: nothing. */
+  missed_after: number | null
+  missed_up_to: number | null
 }
 
-const columns = 'origin, server_name, acked_position, failures, retry_at'
+/** A server that was told nothing of what came after a position. */
+export function newDestination(origin: ServerName, server: ServerName, position: number): DestinationRow {
+  const told = { acked_position: position, missed_after: null, missed_up_to: null }
+  return { origin, server_name: server, ...told, failures: 0, retry_at: 0 }
+}
+
+const columns = 'origin, server_name, acked_position, failures, retry_at, missed_after, missed_up_to'
 
 /** Those, too, that there are messages for and that nothing was ever sent to. */
 export const allDestinations = statement<DestinationRow>(
   'destinations',
   `select ${columns} from destinations where origin <> ''
    union all
-   select distinct origin, server_name, (select position from stream), 0, 0::int8 from outgoing_to_device o
+   select distinct origin, server_name, (select position from stream), 0, 0::int8, null::int8, null::int8
+   from outgoing_to_device o
    where not exists (select from destinations d where d.origin = o.origin and d.server_name = o.server_name)`,
 )
 
@@ -42,9 +52,9 @@ export const ownDestination = statement<DestinationRow>(
 export const saveDestination = statement<never>(
   'save destination',
   `update destinations set acked_position = greatest(acked_position, $3), failures = $4, retry_at = $5,
-     owner = case when $7::int8 = 0 then null else owner end,
-     owned_until = (extract(epoch from clock_timestamp()) * 1000)::int8 + $7::int8
-   where origin = $1 and server_name = $2 and owner = $6`,
+     missed_after = $6, missed_up_to = $7, owner = case when $9::int8 = 0 then null else owner end,
+     owned_until = (extract(epoch from clock_timestamp()) * 1000)::int8 + $9::int8
+   where origin = $1 and server_name = $2 and owner = $8`,
 )
 
 /** Up to here there was nothing to tell to these. Parameters: origins, servers, the position. */
@@ -56,35 +66,76 @@ export const passDestinations = statement<never>(
 
 const domainOf = (column: string): string => `substr(${column}, position(':' in ${column}) + 1)`
 
+/** The rooms of the server `$3`, each with the position since when it is in it. */
+const serverRooms = `server_rooms as materialized (
+     select ru.room, min(ru.since) as since from users u join room_users ru using (user_nid)
+     where ${domainOf('u.user_id')} = $3 and ru.membership = ${membershipCodes.join} group by ru.room
+     union all
+     select room, 0 from partial_rooms where completed_at is null and $3 = any(servers))`
+
+/** Whether the domain `$4` tells the server `$3` of an event `e` by `s`: its own, and those it vouches for. */
+const isTold = `(${domainOf('s.user_id')} = $4
+       or ${domainOf('s.user_id')} <> $3
+       and exists (select from relayed_events r where r.event_id = e.event_id and r.origin = $4))`
+
 /**
  * Events of a domain of ours, and those it vouches for, in rooms that the server has been in since before, or that are about
  * its users; in the order of the stream. An invite goes by a way of its own. Parameters: after, up to, the server, the domain.
  */
-export const eventsForServer = statement<{ event_nid: number }>(
-  'events for a server',
-  `with server_rooms as materialized (
-     select ru.room, min(ru.since) as since from users u join room_users ru using (user_nid)
-     where ${domainOf('u.user_id')} = $3 and ru.membership = ${membershipCodes.join} group by ru.room
-     union all
-     select room, 0 from partial_rooms where completed_at is null and $3 = any(servers))
+const eventsForServerQuery = `with ${serverRooms}
    select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
    left join server_rooms r on r.room = e.room and r.since <= e.event_nid
    where e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null
-     and (${domainOf('s.user_id')} = $4
-       or ${domainOf('s.user_id')} <> $3
-       and exists (select from relayed_events r where r.event_id = e.event_id and r.origin = $4))
+     and ${isTold}
      and (r.room is not null
        or k.type = 'm.room.member' and ${domainOf('k.state_key')} = $3
        and e.content::json->>'membership' is distinct from 'invite')
-   order by e.event_nid limit ${MAX_TRANSACTION_PDUS}`,
+   order by e.event_nid`
+
+/** As many as the fifth parameter says. */
+export const eventsForServer = statement<{ event_nid: number }>(
+  'events for a server',
+  `${eventsForServerQuery} limit $5`,
 )
 
-/** Users of a domain of ours whose devices or keys changed, and who share a room with the server; by their last change. */
-export const deviceListsForServer = statement<{ user_nid: number; user_id: UserId; position: number }>(
-  'device lists for a server',
-  `select u.user_nid, u.user_id, max(c.position) as position
+/** A row if there are more of them than the fifth parameter says. */
+export const moreEventsForServer = statement<{ event_nid: number }>(
+  'more events for a server than some',
+  `${eventsForServerQuery} offset $5 limit 1`,
+)
+
+/**
+ * The events by which a server gets to know how each room stands that something for it happened in after a position, the room
+ * with the latest first: its forward extremities, or where not all members are known the last event of our own. Events about
+ * its users in rooms that it is not in stand for themselves. `position` is that of the last event for the server; rooms where
+ * that lies above a position are left out, since they have been told. Parameters: after, that position, the server, the
+ * domain, how many.
+ */
+export const missedByServer = statement<{ position: number; events: number[] }>(
+  'how rooms stand that a server missed',
+  `with ${serverRooms}
+   select newest.position, case when rooms.partial_state then array[newest.event_nid] else array(
+       select e.event_nid from events e join users s on s.user_nid = e.sender
+       where e.event_nid = any(rooms.extremities) and ${domainOf('s.user_id')} <> $3
+       order by e.event_nid desc limit ${MAX_PREV_EVENTS}) end as events
+   from (select room, min(since) as since from server_rooms group by room) r join rooms using (room)
+   cross join lateral (
+     select e.event_nid, e.timeline as position from events e join users s on s.user_nid = e.sender
+     where e.room = r.room and e.timeline > greatest($1, r.since - 1) and ${isTold}
+     order by e.timeline desc limit 1) newest
+   where newest.position <= $2
+   union all
+   select e.event_nid, array[e.event_nid]
+   from users u join room_users m using (user_nid) join events e using (event_nid) join users s on s.user_nid = e.sender
+   where ${domainOf('u.user_id')} = $3 and m.membership in (${membershipCodes.leave}, ${membershipCodes.ban})
+     and e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null and ${isTold}
+     and not exists (select from server_rooms r where r.room = m.room)
+   order by position desc limit $5`,
+)
+
+const changedLists = (isMeant: string): string => `select u.user_nid, u.user_id, max(c.position) as position
    from device_list_changes c join users u using (user_nid)
-   where c.position > $1 and c.position <= $2 and c.reader_nid is null and ${domainOf('u.user_id')} = $4
+   where c.position > $1 and ${isMeant} c.reader_nid is null and ${domainOf('u.user_id')} = $4
      and exists (select from room_users mine
        join room_users ru on ru.room = mine.room and ru.membership = ${membershipCodes.join}
        join users o on o.user_nid = ru.user_nid
@@ -92,7 +143,18 @@ export const deviceListsForServer = statement<{ user_nid: number; user_id: UserI
        union all
        select from room_users mine join partial_rooms p on p.room = mine.room and p.completed_at is null
        where mine.user_nid = c.user_nid and mine.membership = ${membershipCodes.join} and $3 = any(p.servers))
-   group by u.user_nid, u.user_id order by position limit 25`,
+   group by u.user_nid, u.user_id`
+
+/** Users of a domain of ours whose devices or keys changed, and who share a room with the server; by their last change. */
+export const deviceListsForServer = statement<{ user_nid: number; user_id: UserId; position: number }>(
+  'device lists for a server',
+  `${changedLists('c.position <= $2 and')} order by position limit 25`,
+)
+
+/** The same, the last first; as many as the fifth parameter says. */
+export const deviceListsMissedByServer = statement<{ user_nid: number; user_id: UserId; position: number }>(
+  'device lists that a server missed',
+  `${changedLists('')} having max(c.position) <= $2 order by position desc limit $5`,
 )
 
 /** Servers that share a room with a user. */

@@ -380,6 +380,8 @@ type FederationTables = {
     origin: Generated<string>
     owner: string | null
     owned_until: Generated<number>
+    missed_after: number | null
+    missed_up_to: number | null
   }
   relayed_events: { event_id: Buffer; origin: Generated<string> }
   remote_memberships: {
