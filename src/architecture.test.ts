@@ -8,12 +8,13 @@ const allowed: { readonly [part: string]: readonly string[] } = {
   'src/storage': ['src/matrix'],
   'src/net': ['src/matrix'],
   'src/metrics': ['src/matrix', 'src/storage'],
-  'src/http': ['src/matrix', 'src/storage', 'src/accounts'],
+  'src/tracing': ['src/matrix', 'src/storage'],
+  'src/http': ['src/matrix', 'src/storage', 'src/accounts', 'src/tracing'],
   'src/admin': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/client': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/cli': ['src/matrix', 'src/storage', 'src/http', ...domains()],
   'src/testing': ['src/matrix', 'src/storage', 'src/http', ...domains()],
-  federation: ['src/matrix', 'src/storage', 'src/net', 'src/http', ...domains()],
+  federation: ['src/matrix', 'src/storage', 'src/net', 'src/http', 'src/tracing', ...domains()],
   // Benchmarks drive any part by itself, and the same servers as the black-box tests.
   bench: [
     'src/matrix',
@@ -31,6 +32,7 @@ const allowed: { readonly [part: string]: readonly string[] } = {
     'src/matrix',
     'src/storage',
     'src/metrics',
+    'src/tracing',
     'src/http',
     'src/client',
     'src/admin',

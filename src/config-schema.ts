@@ -68,6 +68,12 @@ export const configSchema = section({
   metrics: section({
     token: Type.Optional(Type.String({ minLength: 8, ...secret })),
   }),
+  tracing: section({
+    endpoint: Type.Optional(Type.String({ pattern: '^https?://' })),
+    authorization: Type.Optional(Type.String({ minLength: 1, ...secret })),
+    sample_ratio: Type.Number({ minimum: 0, maximum: 1, default: 1 }),
+    service_name: Type.String({ minLength: 1, default: 'chappe' }),
+  }),
   registration: section({
     mode: Type.Union([Type.Literal('closed'), Type.Literal('token'), Type.Literal('open')], { default: 'closed' }),
     shared_secret: Type.Optional(Type.String({ minLength: 8, ...secret })),

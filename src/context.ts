@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
+import release from '../package.json' with { type: 'json' }
 import { createMissingAccounts } from './accounts/create-account.ts'
 import { createRequesters, type Requesters } from './accounts/requesters.ts'
 import { createJobs, type Jobs } from './admin/jobs.ts'
@@ -56,6 +57,8 @@ import { createFeeds, type Feeds } from './sync/feeds.ts'
 import { createSessions, type Sessions } from './sync/sessions.ts'
 import { createSlidingSync, type SlidingParts } from './sync/sliding/sliding-sync.ts'
 import { createTyping, type Typing } from './sync/typing.ts'
+import { observeBatches, observeStatements } from './tracing/observe-statements.ts'
+import { openTracing, type Tracing } from './tracing/tracing.ts'
 
 /**
  * What the program is made of: built once, never changed, and passed as the first argument. A function asks for the
@@ -70,6 +73,8 @@ export type Context = {
   readonly log: Logger
   /** What operators can watch. */
   readonly metrics: Metrics
+  /** Undefined: nothing is traced. */
+  readonly tracing: Tracing | undefined
   /** Where what is remembered is counted. */
   readonly caches: Caches
   readonly clock: Clock
@@ -158,11 +163,13 @@ export async function createContext(
   const clock = surroundings.clock ?? systemClock
   const random = surroundings.random ?? randomFrom(randomBytes)
   const domains = openDomains(config, random)
+  const processId = random.token(9)
+  const tracing = await openTracing(config, { version: release.version, processId })
   const database = await openDatabase({
     url: databaseUrl,
+    observe: observeStatements(log, tracing),
     onError: (error) => log.warn({ error: error.message }, 'A database connection broke'),
   })
-  const processId = random.token(9)
   const redis = config.redis.url === undefined ? undefined : openRedis(config.redis.url, log)
   const invalidations = createInvalidations({ prefix: config.redis.prefix, processId, log, ...(redis && { redis }) })
   const stop = new AbortController()
@@ -175,6 +182,7 @@ export async function createContext(
     database,
     log,
     metrics,
+    tracing,
     caches,
     clock,
     random,
@@ -268,7 +276,7 @@ export async function createContext(
 }
 
 async function openStorage(
-  base: Pick<Context, 'config' | 'database' | 'log' | 'metrics' | 'caches' | 'processId'>,
+  base: Pick<Context, 'config' | 'database' | 'log' | 'metrics' | 'tracing' | 'caches' | 'processId'>,
   redis: { publisher: Redis; subscriber: Redis } | undefined,
 ): Promise<Pick<Context, 'dictionaries' | 'events' | 'writer' | 'stream' | 'readFacts'>> {
   const { database, log, processId } = base
@@ -290,6 +298,7 @@ async function openStorage(
     onCommit: (commit) => stream.committed(commit),
     onError: (error) => log.error({ err: error }, 'A batch could not be written'),
     watch: base.metrics.writer,
+    observe: observeBatches(log, base.tracing),
   })
   return { dictionaries, events, writer, stream, readFacts }
 }
@@ -324,6 +333,7 @@ export async function closeContext(context: Context): Promise<void> {
   context.metrics.close()
   closers.get(context)?.disconnect()
   await context.database.close()
+  await context.tracing?.close()
 }
 
 function openRedis(url: string, log: Logger): { publisher: Redis; subscriber: Redis } {

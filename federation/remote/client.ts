@@ -11,6 +11,7 @@ import { MAX_WELL_KNOWN_BYTES } from '../../src/matrix/limits.ts'
 import { signJson } from '../../src/matrix/signatures.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
 import { type AddressPolicy, createAddressPolicy, refuseAddress } from '../../src/net/addresses.ts'
+import type { Span } from '../../src/tracing/tracing.ts'
 import type { AllowList } from '../allow-list.ts'
 import type { FederationMetrics } from '../federation-metrics.ts'
 import { createDiscovery, type Endpoint, type WellKnown } from './discovery.ts'
@@ -75,7 +76,7 @@ const mostRedirects = 5
 const longestAnswer = 15 * 60_000
 
 export function createRemoteClient(
-  ctx: Pick<Context, 'config' | 'caches' | 'domains' | 'clock' | 'log'>,
+  ctx: Pick<Context, 'config' | 'caches' | 'domains' | 'clock' | 'log' | 'tracing'>,
   allowList: AllowList,
   metrics: Pick<FederationMetrics, 'asked'>,
 ): RemoteClient {
@@ -127,13 +128,23 @@ export function createRemoteClient(
     return json as JsonObject
   }
 
+  const traced = (server: ServerName, { method, uri }: RemoteRequest): Span | undefined =>
+    ctx.tracing?.begin({
+      kind: 'client',
+      name: `${method} ${operationOf(uri)}`,
+      attributes: { 'http.request.method': method, 'server.address': server },
+    })
+
   return {
     async send(server, asked) {
       if (!allowList.allows(server, 'outbound'))
         throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
       const begun = performance.now()
-      const note = (outcome: 'answered' | 'refused' | 'unreachable') =>
+      const span = traced(server, asked)
+      const note = (outcome: 'answered' | 'refused' | 'unreachable'): void => {
         metrics.asked(outcome, (performance.now() - begun) / 1000)
+        span?.end({ attributes: { 'chappe.outcome': outcome }, hasFailed: outcome !== 'answered' })
+      }
       try {
         const answer = await exchange(await discover(server), server, asked)
         note('answered')
@@ -147,10 +158,14 @@ export function createRemoteClient(
     },
     async stream(server, asked) {
       if (!allowList.allows(server, 'media')) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+      const span = traced(server, asked)
       try {
         const to = await discover(server)
-        return await begun(asked.timeout ?? defaultTimeout, (signal) => open(to, server, asked, signal))
+        const answer = await begun(asked.timeout ?? defaultTimeout, (signal) => open(to, server, asked, signal))
+        span?.end({ attributes: { 'http.response.status_code': answer.status }, hasFailed: answer.status >= 400 })
+        return answer
       } catch (error) {
+        span?.end({ hasFailed: true })
         ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
         throw unreachable()
       }
@@ -166,6 +181,11 @@ export function createRemoteClient(
     },
     close: () => agent.destroy(),
   }
+}
+
+/** What is asked for, without the ids and the query behind it: `/_matrix/federation/v1/make_join`. */
+export function operationOf(uri: string): string {
+  return uri.split('?', 1)[0]!.split('/').slice(0, 5).join('/')
 }
 
 /** An answer that has to begin in time and has to end some time. */

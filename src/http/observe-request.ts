@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { isIPv6 } from 'node:net'
 import type { Context } from '../context.ts'
+import type { Span } from '../tracing/tracing.ts'
 
 /** What is known of a request while it is served. */
 export type Observed = {
@@ -12,12 +13,16 @@ export type Observed = {
 const unknownOperation = 'unknown'
 
 /**
- * Measures a request until its answer is out, and logs it where `log.requests` says so: the operation, never the path, which
+ * Measures and traces a request until its answer is out, and logs it where `log.requests` says so: the operation, never the path, which
  * tells rooms and users, nor a query, which can hold a token.
  */
 export function observeRequest(
   ctx: Pick<Context, 'metrics' | 'log' | 'config'>,
-  { response, address }: { readonly response: ServerResponse; readonly address: string },
+  {
+    response,
+    address,
+    span,
+  }: { readonly response: ServerResponse; readonly address: string; readonly span: Span | undefined },
 ): Observed {
   const started = performance.now()
   const { requests } = ctx.metrics
@@ -25,14 +30,24 @@ export function observeRequest(
   const begin = (name: string): void => {
     operation = name
     requests.begin(name)
+    span?.name(name)
   }
   response.once('close', () => {
     if (operation === undefined) begin(unknownOperation)
     const seconds = (performance.now() - started) / 1000
     const status = response.writableFinished ? response.statusCode : 'aborted'
     requests.end(operation!, status, seconds)
-    if (!ctx.config.log.requests) return
+    if (span === undefined && !ctx.config.log.requests) return
     const from = shownAddress(address, ctx.config.log.addresses)
+    span?.end({
+      attributes: {
+        'http.response.status_code': response.statusCode,
+        ...(status === 'aborted' && { 'error.type': status }),
+        ...(from !== undefined && { 'client.address': from }),
+      },
+      hasFailed: status === 'aborted' || status >= 500,
+    })
+    if (!ctx.config.log.requests) return
     ctx.log.info({ operation, status, seconds, ...(from !== undefined && { address: from }) }, 'Request')
   })
   return { begin }

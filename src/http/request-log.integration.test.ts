@@ -5,12 +5,12 @@ import { shownAddress } from './observe-request.ts'
 
 type Line = { readonly [key: string]: unknown }
 
-async function start(log: object, options: TestServerOptions = {}) {
+async function start(log: { level?: 'info' | 'debug'; [key: string]: unknown }, options: TestServerOptions = {}) {
   const lines: string[] = []
   const destination = { write: (line: string) => void lines.push(line) }
   const server = await startTestServer({
     ...options,
-    log: createLog({ log: { level: 'info' } }, destination),
+    log: createLog({ log: { level: log.level ?? 'info' } }, destination),
     config: { log, trusted_proxies: ['127.0.0.1'], ...options.config },
   })
   /** The line of a request comes when its answer is out, which is a moment after it arrived. */
@@ -95,4 +95,20 @@ test('networks of addresses', () => {
   expect(shownAddress('2001:db8::7', 'network')).toBe('2001:db8:0::/48')
   expect(shownAddress('::1', 'network')).toBe('0:0:0::/48')
   expect(shownAddress('fe80::1%eth0', 'network')).toBe('fe80:0:0::/48')
+})
+
+test('at debug statements are named with the request that they are for, those of a batch too', async () => {
+  const { server, lines } = await start({ level: 'debug' })
+  await using _ = server
+  const alice = await server.register('alice')
+  const room = await alice.createRoom()
+  const path = `/_matrix/client/v3/rooms/${room}/send/m.room.message/t`
+  const body = { msgtype: 'm.text', body: 'a quite secret word' }
+  const headers = { 'x-request-id': 'edge-18' }
+  await server.request('put', path, { token: alice.accessToken, headers, body })
+  const statements = lines.map((line) => JSON.parse(line) as Line).filter(({ msg }) => msg === 'Statement')
+  const own = statements.filter(({ requestId }) => requestId === 'edge-18')
+  expect(own.map(({ statement }) => statement)).toContain('insert events')
+  expect(own.every(({ seconds }) => typeof seconds === 'number')).toBe(true)
+  expect(JSON.stringify(statements)).not.toContain('secret')
 })

@@ -5,12 +5,13 @@ import type { Requester } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { MAX_EVENT_BYTES } from '../matrix/limits.ts'
+import { currentCourse, inCourse } from '../tracing/course.ts'
 import { jsonOf, RequestAborted, readBody, refuseForeignTypes } from './body.ts'
 import { createOrigins } from './client-address.ts'
 import type { AnyCall, Endpoint } from './endpoint.ts'
 import { type Observed, observeRequest } from './observe-request.ts'
 import { parseQueryString } from './query-string.ts'
-import { createRequestIds, currentRequestId, withRequestId } from './request-id.ts'
+import { createRequestIds } from './request-id.ts'
 import { answer, sendError, sendPreflight } from './response.ts'
 
 /** Room for the largest event, and what surrounds it in a request. */
@@ -82,12 +83,23 @@ export function createRouter(
       return
     }
     if (ctx.closing.aborted) response.shouldKeepAlive = false
-    withRequestId(requestIdOf(request), () => {
+    const requestId = requestIdOf(request)
+    const span = ctx.tracing?.begin({
+      kind: 'server',
+      name: 'request',
+      traceParent: origins.isProxied(request) ? onlyText(request.headers.traceparent) : undefined,
+      attributes: { 'http.request.method': request.method, 'chappe.request_id': requestId },
+    })
+    inCourse({ requestIds: [requestId], span }, () => {
       const address = origins.addressOf(request)
-      const observed = observeRequest(ctx, { response, address })
+      const observed = observeRequest(ctx, { response, address, span })
       serve(request, response, observed, address).catch((error: unknown) => answerError(ctx, request, response, error))
     })
   }
+}
+
+function onlyText(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? header : undefined
 }
 
 /** Spec: Application Service API, "Registration", `rate_limited` (v1.19). */
@@ -162,7 +174,7 @@ function answerError(ctx: Context, request: Request, response: Response, error: 
     else sendError(response, error, unread)
     return
   }
-  const requestId = currentRequestId()!
+  const requestId = currentCourse()!.requestIds[0]!
   ctx.log.error({ err: error }, 'A request failed')
   if (response.headersSent) response.destroy()
   else

@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { nameOfText, type ObserveStatement } from './observe.ts'
 import type { Tables } from './tables.ts'
 
 /** Where queries run: the pool, or an open transaction. */
@@ -22,6 +23,8 @@ export type Database = {
   connect(): Promise<pg.Client>
   /** What ran so far, for the tests that hold the budgets: statements sent and rows returned, and reads under way. */
   readonly cost: { statements: number; rows: number; underWay: number; log: string[] | undefined }
+  /** Told of each statement; undefined where nobody wants to know. */
+  readonly observe: ObserveStatement | undefined
   /** The connections for transactions: busy, idle, and how many callers wait for one. */
   pool(): { readonly busy: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
@@ -49,14 +52,18 @@ const pooledConnections = 8
  *
  * @throws when the database cannot be reached.
  */
-export async function openDatabase(options: { url: string; onError?: (error: Error) => void }): Promise<Database> {
+export async function openDatabase(options: {
+  url: string
+  onError?: (error: Error) => void
+  observe?: ObserveStatement | undefined
+}): Promise<Database> {
   const cost = { statements: 0, rows: 0, underWay: 0, log: undefined as string[] | undefined }
   const count = (text: string, rows: number): void => {
     cost.statements++
     cost.rows += rows
     cost.log?.push(text)
   }
-  const onError = options.onError ?? (() => {})
+  const { observe, onError = () => {} } = options
   const pool = new pg.Pool({ connectionString: options.url, max: pooledConnections })
   pool.on('error', onError)
 
@@ -71,6 +78,12 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
     dialect: new PostgresDialect({ pool }),
     log: (event) => {
       if (event.level === 'query') count(event.query.sql, 0)
+      observe?.({
+        name: nameOfText(event.query.sql),
+        started: performance.now() - event.queryDurationMillis,
+        rows: undefined,
+        hasFailed: event.level === 'error',
+      })
     },
   })
 
@@ -78,12 +91,14 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
   return {
     db,
     cost,
+    observe,
     async read<Row>(prepared: Statement<Row>, values: readonly unknown[]): Promise<Row[]> {
       next = (next + 1) % pipelines.length
       cost.underWay++
       try {
         const client = await pipelines[next]!.client()
-        const result = await client.query({ name: prepared.name, text: prepared.text, values: values as unknown[] })
+        const query = { name: prepared.name, text: prepared.text, values: values as unknown[] }
+        const result = await observed(observe, prepared.name, client.query(query))
         count(prepared.text, result.rows.length)
         return result.rows as Row[]
       } finally {
@@ -93,7 +108,7 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
     async transaction(work) {
       const client = await pool.connect()
       const query: Query = async <Row>(text: string, values: readonly unknown[]) => {
-        const result = await client.query(text, values as unknown[])
+        const result = await observed(observe, nameOfText(text), client.query(text, values as unknown[]))
         count(text, result.rows.length)
         return result.rows as Row[]
       }
@@ -126,6 +141,26 @@ export async function openDatabase(options: { url: string; onError?: (error: Err
       if (!pool.ended) await pool.end()
     },
   }
+}
+
+/** Has it said how a statement went that was sent just now. */
+export function observed(
+  observe: ObserveStatement | undefined,
+  name: string,
+  running: Promise<pg.QueryResult>,
+): Promise<pg.QueryResult> {
+  if (observe === undefined) return running
+  const started = performance.now()
+  return running.then(
+    (result) => {
+      observe({ name, started, rows: result.rows.length, hasFailed: false })
+      return result
+    },
+    (error: unknown) => {
+      observe({ name, started, rows: undefined, hasFailed: true })
+      throw error
+    },
+  )
 }
 
 type Pipeline = { client(): Promise<pg.Client>; end(): Promise<void> }

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type pg from 'pg'
-import type { Database } from './database.ts'
+import { type Database, observed } from './database.ts'
+import type { ObserveBatch } from './observe.ts'
 
 /**
  * The one path by which a process writes what clients and peers can be told about later: docs/architecture.md, "The
@@ -119,6 +120,8 @@ const advanceRooms = {
 type Pending = {
   readonly unit: Unit<unknown>
   readonly handedIn: number
+  /** What it is handed in for, where somebody watches. */
+  readonly origin: unknown
   resolve(outcome: Outcome<unknown>): void
   reject(error: unknown): void
 }
@@ -159,13 +162,15 @@ export type Commit = { readonly first: number; readonly last: number; readonly f
  * @param options.onCommit Called after each commit, in order, before the units' promises resolve.
  */
 export async function createWriter(
-  database: Pick<Database, 'connect' | 'cost'>,
+  database: Pick<Database, 'connect' | 'cost' | 'observe'>,
   options: {
     order: readonly Operation<never>[]
     onCommit(commit: Commit): void
     onError?(error: unknown): void
     /** Who watches: told of every batch, and how long each of its units waited for it. */
     watch?: { wrote(batch: { units: number; seconds: number }): void; waited(seconds: number): void }
+    /** Who is told what each batch is for, and surrounds it. */
+    observe?: ObserveBatch<unknown> | undefined
   },
 ): Promise<Writer> {
   let connection: pg.Client | undefined
@@ -190,7 +195,7 @@ export async function createWriter(
   const query = (client: pg.Client, name: string, text: string, values: unknown[]): Promise<pg.QueryResult> => {
     database.cost.statements++
     database.cost.log?.push(text)
-    return client.query({ name, text, values })
+    return observed(database.observe, name, client.query({ name, text, values }))
   }
 
   /** Writes units in one transaction. Their order is kept. */
@@ -321,7 +326,9 @@ export async function createWriter(
     while (queue.length > 0) {
       const units = queue.length > largestBatch ? queue.slice(0, largestBatch) : queue
       queue = queue.length > largestBatch ? queue.slice(largestBatch) : []
-      await writeBatch(units)
+      await (options.observe
+        ? options.observe.during(originsOf(units), units.length, () => writeBatch(units))
+        : writeBatch(units))
     }
     running = undefined
   }
@@ -331,7 +338,8 @@ export async function createWriter(
     write<Result>(unit: Unit<Result>) {
       if (closed) return Promise.reject(new Error('the writer is closed'))
       return new Promise<Outcome<Result>>((resolve, reject) => {
-        queue.push({ unit, handedIn: performance.now(), resolve: resolve as Pending['resolve'], reject })
+        const origin = options.observe?.origin()
+        queue.push({ unit, handedIn: performance.now(), origin, resolve: resolve as Pending['resolve'], reject })
         // Deferred by a microtask turn of the event loop, so that requests read in the same turn share the batch.
         running ??= new Promise<void>((start) => setImmediate(start)).then(() => ofNobody(run))
       })
@@ -357,6 +365,10 @@ async function allSettledFirstError(promises: readonly Promise<unknown>[]): Prom
     if (outcome.status === 'rejected') throw outcome.reason
     return outcome.value
   })
+}
+
+function originsOf(units: readonly Pending[]): unknown[] {
+  return [...new Set(units.flatMap(({ origin }) => origin ?? []))]
 }
 
 function groupByRoom(units: readonly Pending[]): Pending[][] {
