@@ -12,7 +12,7 @@ const portOf = (server: Server): number => Number(server.ctx.domains.default.spl
 const again = (server: Server) => startFederatedServer({}, { like: server, port: portOf(server), kept: true })
 
 /** More than is told one by one. */
-const [roomCount, inEach] = [26, 40]
+const [roomCount, inEach] = [13, 80]
 
 /** All rooms are talked in; the last word is spoken in one after the other. */
 async function talk(alice: TestClient, rooms: readonly RoomId[]): Promise<void> {
@@ -54,16 +54,16 @@ test('a server that missed too much is told how each room stands, the latest fir
 
   const second = await again(home)
   // The one after it is refused.
-  expect(await returned(second, 1, 2)).toEqual([last(16, 25)])
+  expect(await returned(second, 1, 2)).toEqual([last(3, 12)])
   await second.adopt(alice).send(rooms[0]!, 'm.room.message', { msgtype: 'm.text', body: 'now' }, 'now')
   await second.close()
   await using third = await startFederatedServer({}, { like: home, port: portOf(home) })
-  expect(await returned(third, 3, 2)).toEqual([[...last(6, 15), 'now'], last(1, 5)])
+  expect(await returned(third, 2, 1)).toEqual([[...last(1, 2), 'now']])
   await third.adopt(alice).send(rooms[3]!, 'm.room.message', { msgtype: 'm.text', body: 'later' }, 'later')
   await expect.poll(() => transactionsIn(hostile).at(-1)).toEqual(['later'])
   const row = await third.ctx.database.db.selectFrom('destinations').selectAll().executeTakeFirst()
   expect(row).toMatchObject({ missed_after: null, missed_up_to: null, failures: 0 })
-})
+}, 60_000)
 
 test('a server of ours that missed too much sees every room live, and has all that was said in it', async () => {
   await using one = await startFederatedServer()
@@ -88,7 +88,7 @@ test('a server of ours that missed too much sees every room live, and has all th
     return waiting.size === 0 || undefined
   })
   const sent = /^chappe_federation_sent_total\{kind="pdu"\} (\d+)$/m.exec(await one.ctx.metrics.scrape())?.[1]
-  expect(Number(sent)).toBeLessThan(2 * roomCount)
+  expect(Number(sent)).toBeLessThan(100)
   for (const [index, room] of rooms.entries()) {
     const bodies: string[] = []
     for (let from: string | undefined = ''; from !== undefined; ) {
@@ -100,7 +100,7 @@ test('a server of ours that missed too much sees every room live, and has all th
     const expected = Array.from({ length: inEach }, (_, number) => `${index} ${number}`)
     expect(bodies.filter((body) => body !== 'back')).toEqual(expected)
   }
-})
+}, 60_000)
 
 test('a server that was away is told everything once it is back, in order, whether or not the sender was away too', async () => {
   const one = await startFederatedServer({}, { kept: true })
