@@ -142,7 +142,8 @@ async function receiveGood(
   })
   const waiting = events.filter((event, index) => {
     const outcome = outcomes?.[index]
-    if (outcome?.outcome === 'rejected') results.set(event.eventId, { error: outcome.reason })
+    // Judged without all members, it may be judged again.
+    if (outcome?.outcome === 'rejected' && !room.partialState) results.set(event.eventId, { error: outcome.reason })
     return outcome === undefined || outcome.outcome === 'missing' || outcome.outcome === 'failed'
   })
   if (waiting.length > 0) await staged.stage(room, origin, waiting)

@@ -24,7 +24,7 @@ export async function fetchState(
   { idsFirst = false } = {},
 ): Promise<readonly EventId[] | undefined> {
   const ids = await stateIdsBefore(federation, origin, room, eventId)
-  if (!ids && idsFirst) return undefined
+  if (idsFirst && !ids?.state.length) return undefined
   if (ids && ids.state.length > 0) {
     const named = [...new Set([...ids.authChain, ...ids.state])]
     const known = await storedOf(federation, room, named)

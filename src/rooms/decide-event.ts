@@ -271,8 +271,7 @@ class EventDecision {
             next: place === 'return' ? after : await this.#resolved(extremities, after),
             current: this.#current,
           },
-          ref,
-          ownNid,
+          { ref, nid: ownNid },
         )
     const redaction = await targetOfRedaction(this.#ctx, room, this.#event, before, cited)
     const placement = {

@@ -18,14 +18,13 @@ const eventsAtOnce = 2000
 /**
  * What changes when the resolved state of a room that is held becomes another.
  *
- * @param own An event that is not stored yet; the state names it by `ownNid`.
+ * @param own An event that is not stored yet, and the number by which the state names it.
  */
 export async function changesOf(
   ctx: Engine,
   room: HotRoom,
   states: { readonly current: RoomState; readonly next: RoomState },
-  own: EventRef,
-  ownNid: number,
+  own?: { readonly ref: EventRef; readonly nid: number },
 ): Promise<StateChange[]> {
   const { values } = await compareStates(ctx, room.room, [states.next, states.current])
   const [next, current] = values
@@ -33,7 +32,7 @@ export async function changesOf(
   const kinds = await ctx.dictionaries.kinds(changed.keys())
   const keys = [...kinds.values()].map(({ type, stateKey }): StateTuple => [type, stateKey!])
   const users = keys.filter(([type]) => type === 'm.room.member').map(([, stateKey]) => stateKey as UserId)
-  const stored = [...changed.values()].filter((nid) => nid !== 0 && nid !== ownNid)
+  const stored = [...changed.values()].filter((nid) => nid !== 0 && nid !== own?.nid)
   // Read where they are written: memory may not hold as many as can change at once.
   const [events, replaced] = await Promise.all([
     ctx.events.byNids(stored),
@@ -42,7 +41,7 @@ export async function changesOf(
   ])
   const before = new Map(replaced.map((entry) => [entry.stored.kind, entry]))
   const refs = new Map(events.map((event) => [event.nid, refOf(event)]))
-  refs.set(ownNid, own)
+  if (own) refs.set(own.nid, own.ref)
   return [...changed].map(([kind, nid]) => {
     const { type, stateKey } = kinds.get(kind)!
     const ref = refs.get(nid)

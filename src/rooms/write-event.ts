@@ -80,7 +80,7 @@ export function writeEvent(
   else batch.add(insertEvents, row)
   if (arrival) writeArrival(batch, appended, arrival)
   const changes = appended.changes.map((change) => writeStateChange(batch, appended, change, position, stored))
-  const memberships = writeMemberships(ctx, batch, appended, position)
+  const memberships = writeMemberships(ctx, batch, room, appended.changes, { ...after, position })
   if (appended.redacts) writeRedaction(ctx, batch, room, appended.redacts, ref.nid)
   if (ctx.config.search.enabled) writeSearchable(batch, room, stored)
   const relation = relationOf(ref.event.pdu.content)
@@ -195,19 +195,7 @@ function writeStateChange(
   stored: StoredEvent,
 ): StateChangeFact | undefined {
   const { room } = appended.room
-  const position = change.isGiven ? eventPosition - 1 : eventPosition
-  if (change.to) change.to.since = position
-  batch.add(openRoomState, {
-    room,
-    kind: change.kind,
-    is_member: change.type === 'm.room.member',
-    from_position: position,
-    to_position: change.to ? null : position + 1,
-    event_nid: change.to ? change.to.ref.nid : null,
-  })
-  if (change.from) {
-    batch.add(closeRoomState, { room, kind: change.kind, from_position: change.from.since, to_position: position })
-  }
+  writeEntry(batch, room, change, change.isGiven ? eventPosition - 1 : eventPosition)
   // Nobody here was in the room before.
   if (change.isGiven) return undefined
   const to = change.to?.ref
@@ -220,32 +208,52 @@ function writeStateChange(
   }
 }
 
-function writeMemberships(
-  ctx: Engine,
+/** What a key of the state is from a position on. */
+export function writeEntry(batch: Batch, room: number, change: StateChange, position: number): void {
+  if (change.to) change.to.since = position
+  batch.add(openRoomState, {
+    room,
+    kind: change.kind,
+    is_member: change.type === 'm.room.member',
+    from_position: position,
+    to_position: change.to ? null : position + 1,
+    event_nid: change.to ? change.to.ref.nid : null,
+  })
+  if (change.from) {
+    batch.add(closeRoomState, { room, kind: change.kind, from_position: change.from.since, to_position: position })
+  }
+}
+
+type WrittenMembership = { readonly userNid: number; readonly membership: Membership; readonly eventNid: number }
+
+/** The memberships among changes of a room's state. @returns those that concern users here, or that are news. */
+export function writeMemberships(
+  ctx: Pick<Context, 'dictionaries' | 'domains'>,
   batch: Batch,
-  appended: Appended,
-  position: number,
-): { userNid: number; membership: Membership; eventNid: number }[] {
-  const written: { userNid: number; membership: Membership; eventNid: number }[] = []
-  for (const change of appended.changes) {
+  room: HotRoom,
+  changes: readonly StateChange[],
+  at: { readonly position: number; readonly notifyCount: number; readonly highlightCount: number },
+): WrittenMembership[] {
+  const written: WrittenMembership[] = []
+  for (const change of changes) {
     if (change.type !== 'm.room.member') continue
     const membership = (change.to?.ref.event.pdu.content.membership ?? 'leave') as Membership
     const code = membershipCodes[membership]
     const userNid = ctx.dictionaries.cachedUser(change.stateKey as UserId)
     if (userNid === undefined) throw new Error(`${change.stateKey} has no number`)
     if (code === undefined) continue
-    const eventNid = change.to?.ref.nid ?? position
+    const eventNid = change.to?.ref.nid ?? at.position
     batch.add(saveMemberships, {
       user_nid: userNid,
-      room: appended.room.room,
+      room: room.room,
       membership: code,
       event_nid: eventNid,
-      since: position,
-      notify_index: appended.after.notifyCount,
-      highlight_index: appended.after.highlightCount,
+      since: at.position,
+      notify_index: at.notifyCount,
+      highlight_index: at.highlightCount,
     })
     const isLocal = ctx.domains.isLocal(serverNameOf(change.stateKey as UserId))
-    if (!isLocal) writeRemoteName(batch, appended.room, userNid, change.to?.ref.event.pdu.content)
+    if (!isLocal) writeRemoteName(batch, room, userNid, change.to?.ref.event.pdu.content)
     if (!change.isGiven || isLocal) written.push({ userNid, membership, eventNid })
   }
   return written

@@ -75,6 +75,43 @@ export const stateEventEdges = statement<{ event_nid: number; kind: number; edge
   `select event_nid, kind, edges from events where room = $1 and event_nid > $2 and flags & 1 = 1 order by event_nid`,
 )
 
+/**
+ * Events of a room from behind a place on, in the order in which they came: those of the timeline, and state events that are not in
+ * it. Parameters: the room, the place, how many.
+ */
+export const roomEventsAfter = statement<{ event_nid: number; place: number }>(
+  'events of a room after a place',
+  `select event_nid, place from (
+     (select event_nid, timeline as place from events where room = $1 and timeline > $2 order by timeline limit $3)
+     union all
+     (select event_nid, event_nid from events where room = $1 and event_nid > $2 and flags & 1 = 1 and flags & 24 = 0
+        and timeline is null order by event_nid limit $3)) as found
+   order by place limit $3`,
+)
+
+/** Events that were judged again are stored as what they are now. */
+export const judgeEvents = operation<{
+  event_nid: number
+  timeline: number | null
+  flags: number
+  state_delta: number | null
+}>(
+  'judge events',
+  { event_nid: 'int8', timeline: 'int8', flags: 'int2', state_delta: 'int8' },
+  `update events set timeline = r.timeline, flags = r.flags, state_delta = r.state_delta
+   from $rows where events.event_nid = r.event_nid`,
+)
+
+/** What was remembered beside events that are no part of the room any more. */
+export const withdrawEvents = operation<{ event_nid: number }>(
+  'withdraw events',
+  { event_nid: 'int8' },
+  `with gone as (select event_nid from $rows),
+     unrelated as (delete from event_relations e using gone where e.event_nid = gone.event_nid),
+     unsearched as (delete from searchable_events s using gone where s.event_nid = gone.event_nid)
+   delete from sticky_events t using gone where t.event_nid = gone.event_nid`,
+)
+
 /** Numbers of events by their ids, without their contents. */
 export const eventNumbers = statement<{
   event_id: Buffer

@@ -143,6 +143,8 @@ export type RoomCompletedFact = {
   readonly position: number
   readonly room: number
   readonly roomId: RoomId
+  /** Something that was shown of the room before turned out to be wrong. */
+  readonly isCorrected: boolean
 }
 
 /** What followers of the stream are told after a commit. Each has the position it was committed at. */

@@ -3,7 +3,9 @@ import {
   deleteMissingEvents,
   deletePendingRedactions,
   insertPendingRedactions,
+  judgeEvents,
   promoteEvents,
+  withdrawEvents,
 } from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './event-rows.ts'
 import { insertOutgoingToDevice } from './outgoing-to-device.ts'
@@ -42,6 +44,7 @@ export const operations = [
   insertRooms,
   insertEvents,
   promoteEvents,
+  judgeEvents,
   insertSearchableEvents,
   redactEvents,
   insertMissingEvents,
@@ -63,6 +66,7 @@ export const operations = [
   insertPushExceptions,
   insertRelations,
   insertStickyEvents,
+  withdrawEvents,
   insertTransactions,
   insertAliases,
   insertPublishedRooms,

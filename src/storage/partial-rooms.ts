@@ -24,7 +24,7 @@ export const beginPartialRoom = statement<{ room: number }>(
      insert into partial_rooms (room, join_event, told_by, servers)
      select room, $2, $3, $4::text[] from rooms where room = $1 and extremities = '{}'
      on conflict (room) do update set join_event = excluded.join_event, told_by = excluded.told_by,
-       servers = excluded.servers, completed_at = null
+       servers = excluded.servers, completed_at = null, corrected = false
      returning room)
    update rooms set partial_state = true, version = version + 1 where room in (select room from begun) returning room`,
 )
@@ -43,18 +43,23 @@ export const partialRooms = statement<PartialRoomRow>(
 )
 
 /** Rooms whose members came to be there in a span of positions. */
-export const roomsCompletedBetween = statement<{ room: number; room_id: RoomId; completed_at: number }>(
+export const roomsCompletedBetween = statement<{
+  room: number
+  room_id: RoomId
+  completed_at: number
+  corrected: boolean
+}>(
   'rooms completed between',
-  `select p.room, room_id, completed_at from partial_rooms p join rooms using (room)
+  `select p.room, room_id, completed_at, corrected from partial_rooms p join rooms using (room)
    where completed_at > $1 and completed_at <= $2`,
 )
 
 /** The members are there: counted, and the room is like any other. */
-export const completeRooms = operation<{ room: number; completed_at: number }>(
+export const completeRooms = operation<{ room: number; completed_at: number; corrected: boolean }>(
   'complete rooms',
-  { room: 'int4', completed_at: 'int8' },
+  { room: 'int4', completed_at: 'int8', corrected: 'bool' },
   `with done as (
-     update partial_rooms p set completed_at = r.completed_at from $rows where p.room = r.room returning p.room)
+     update partial_rooms p set completed_at = r.completed_at, corrected = r.corrected from $rows where p.room = r.room returning p.room)
    update rooms set partial_state = false,
      joined_members = (select count(*) from room_users u where u.room = rooms.room and membership = ${membershipCodes.join}),
      invited_members = (select count(*) from room_users u where u.room = rooms.room and membership = ${membershipCodes.invite})

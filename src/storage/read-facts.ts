@@ -119,8 +119,8 @@ export function createReadFacts(
     for (const { position, user_nid: userNid, field } of profiles) {
       facts.push({ kind: 'profile', position, userNid, field })
     }
-    for (const { room, room_id: roomId, completed_at: position } of completed) {
-      facts.push({ kind: 'roomCompleted', position, room, roomId })
+    for (const { room, room_id: roomId, completed_at: position, corrected: isCorrected } of completed) {
+      facts.push({ kind: 'roomCompleted', position, room, roomId, isCorrected })
     }
     return facts.sort((one, other) => one.position - other.position)
   }

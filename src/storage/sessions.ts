@@ -13,6 +13,7 @@ export type SessionRow =
       /** Its members are not all known yet; or the position at which they came to be. */
       partial: boolean
       completed_at: number | null
+      corrected: boolean | null
       ignored: null
     })
   | { room: null; ignored: string }
@@ -24,7 +25,8 @@ export const sessionOfUser = statement<SessionRow>(
   'session of a user',
   `select u.user_nid, u.room, u.membership, u.event_nid, u.since, u.forgotten, u.read_position, u.read_notify_index,
      u.read_highlight_index, u.threads_read_position, r.room_id, coalesce(x.notify, 0)::int as notify,
-     coalesce(x.highlight, 0)::int as highlight, r.partial_state as partial, f.completed_at, null as ignored
+     coalesce(x.highlight, 0)::int as highlight, r.partial_state as partial, f.completed_at, f.corrected,
+     null as ignored
    from room_users u join rooms r using (room) left join partial_rooms f using (room)
    left join (
      select p.room, sum(p.notify) as notify, sum(p.highlight) as highlight
@@ -32,6 +34,6 @@ export const sessionOfUser = statement<SessionRow>(
      where p.user_nid = $1 and p.event_nid > v.read_position and p.event_nid <= $2 group by p.room) x using (room)
    where u.user_nid = $1
    union all
-   select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, content
+   select null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, content
    from account_data where user_nid = $1 and room = 0 and type = 'm.ignored_user_list'`,
 )

@@ -370,6 +370,7 @@ type FederationTables = {
     told_by: string
     servers: string[]
     completed_at: number | null
+    corrected: Generated<boolean>
   }
   server_key_answers: { server_name: string; answer: string; valid_until: number }
   destinations: {

@@ -90,10 +90,12 @@ function planRoom(
 
 /**
  * Who wants all members in the state is told of a room that was joined without them once they are there, and then as of a new
- * one. Who loads them lazily has it at once.
+ * one. Who loads them lazily has it at once, and then again where something of it was wrong.
  */
-function completionOf({ membership, completed }: UserRoom, { since, upTo }: Span, filter: SyncFilter): Completion {
-  if (completed === undefined || membership !== 'join' || filter.state.lazyLoadMembers) return undefined
-  if (completed === 'not yet' || completed > upTo) return 'awaited'
+function completionOf(userRoom: UserRoom, { since, upTo }: Span, filter: SyncFilter): Completion {
+  const { membership, completed, isCorrected } = userRoom
+  const isLazy = filter.state.lazyLoadMembers
+  if (completed === undefined || membership !== 'join' || (isLazy && !isCorrected)) return undefined
+  if (completed === 'not yet' || completed > upTo) return isLazy ? undefined : 'awaited'
   return since !== undefined && completed > since ? 'new' : undefined
 }

@@ -32,6 +32,8 @@ export type UserRoom = {
   later: { position: number; userNid: number; notify: number; highlight: number }[]
   /** Its members are not all known yet, or came to be at a position: who wants all of them is told the room from there. */
   completed: 'not yet' | number | undefined
+  /** Something that everybody was told of it before that turned out to be wrong. */
+  isCorrected: boolean
   /** Unread threads; undefined until somebody asks. */
   threads: ThreadTally | undefined
 }
@@ -85,6 +87,7 @@ export function roomsOf(rows: readonly SessionRow[]): Map<number, UserRoom> {
       earlier: { notify: row.notify, highlight: row.highlight },
       later: [],
       completed: row.partial ? 'not yet' : (row.completed_at ?? undefined),
+      isCorrected: row.corrected ?? false,
       threads: undefined,
     })
   }
@@ -165,6 +168,7 @@ function applyMembership(
     earlier: starts ? nothing : known.earlier,
     later: starts ? [] : known.later,
     completed: fact.room.partialState ? 'not yet' : known?.completed,
+    isCorrected: known?.isCorrected ?? false,
     threads: starts ? { upTo: fact.position, roots: new Map(), reads: [] } : known.threads,
   })
   session.last = fact.position
@@ -189,6 +193,7 @@ function applyRemoteMembership(session: Session, fact: RemoteMembershipFact): vo
     earlier: nothing,
     later: [],
     completed: undefined,
+    isCorrected: false,
     threads: { upTo: position, roots: new Map(), reads: [] },
   })
   session.last = position
@@ -198,6 +203,7 @@ function applyCompletion(session: Session, fact: RoomCompletedFact): void {
   const room = session.rooms.get(fact.room)
   if (!room) return
   room.completed = fact.position
+  room.isCorrected = fact.isCorrected
   session.last = fact.position
 }
 

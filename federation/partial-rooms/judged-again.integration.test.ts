@@ -1,0 +1,146 @@
+import { expect, test } from 'vitest'
+import type { RoomEvent } from '../../src/matrix/event.ts'
+import type { Answer, TestClient } from '../../src/testing/test-client.ts'
+import { type HostedRoom, hostRoom } from '../attacked-room.fixtures.ts'
+import { startFederatedServer } from '../federated-server.fixtures.ts'
+import { startHostileServer } from '../hostile-server.fixtures.ts'
+
+const enc = encodeURIComponent
+const filter = JSON.stringify({ room: { state: { lazy_load_members: true }, timeline: { limit: 50 } } })
+const say = (body: string) => ({ content: { msgtype: 'm.text', body } })
+
+/** A room of another server that our user has joined without its members, which are told when the test lets them. */
+async function joinedWithoutMembers(prepare: (room: HostedRoom) => void) {
+  const home = await startFederatedServer()
+  const hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const room = hostRoom(hostile)
+  prepare(room)
+  room.add(say('before'))
+  const atJoin = [...room.state.values()]
+  const members = Promise.withResolvers<void>()
+  room.changes.send_join = (answer) => ({
+    ...answer,
+    state: answer.state.filter(({ type }: Answer) => type !== 'm.room.member'),
+    auth_chain: room.events.map(({ pdu }) => pdu),
+    members_omitted: true,
+    servers_in_room: [hostile.name],
+  })
+  hostile.answer = async (asked) => {
+    const joining = room.answerTo(asked)
+    if (joining) return joining
+    if (asked.path.includes('/state_ids/')) {
+      await members.promise
+      const ids = atJoin.map(({ eventId }) => eventId)
+      return { body: { pdu_ids: ids, auth_chain_ids: room.events.map(({ eventId }) => eventId) } }
+    }
+    const single = room.events.find(({ eventId }) => asked.path.endsWith(`/event/${enc(eventId)}`))
+    if (single) return { body: { pdus: [single.pdu], origin: hostile.name, origin_server_ts: 1 } }
+    if (asked.path.includes('/event_auth/')) return { body: { auth_chain: room.events.map(({ pdu }) => pdu) } }
+    return undefined
+  }
+  await alice.post(`/join/${enc(room.roomId)}?via=${enc(hostile.name)}`)
+  expect((await home.ctx.hotRooms.get(room.roomId))!.partialState).toBe(true)
+  return {
+    home,
+    hostile,
+    alice,
+    room,
+    async send(...events: RoomEvent[]): Promise<Answer> {
+      return hostile.send(
+        home,
+        events.map(({ pdu }) => pdu),
+      )
+    },
+    async complete(): Promise<void> {
+      members.resolve()
+      // Waits for them.
+      await alice.get(`/rooms/${enc(room.roomId)}/members`)
+    },
+    async [Symbol.asyncDispose]() {
+      members.resolve()
+      await home[Symbol.asyncDispose]()
+      await hostile[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function isShown(client: TestClient, { roomId }: HostedRoom, { eventId }: RoomEvent): Promise<boolean> {
+  const single = await client.attempt('get', `/rooms/${enc(roomId)}/event/${enc(eventId)}`)
+  const { chunk }: Answer = await client.get(`/rooms/${enc(roomId)}/messages`, { dir: 'b', limit: 50 })
+  expect(chunk.some((event: Answer) => event.event_id === eventId)).toBe(single.status === 200)
+  return single.status === 200
+}
+
+test('what the room would not have allowed is no part of it any more once its members are known', async () => {
+  let joined: RoomEvent | undefined
+  await using scene = await joinedWithoutMembers((room) => {
+    const derek = room.user('derek')
+    const levels = { users: { [room.user()]: 100, [derek]: 50 } }
+    room.add({ type: 'm.room.power_levels', stateKey: '', content: levels })
+    joined = room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
+    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'leave' } })
+  })
+  const { alice, room, home } = scene
+  const derek = room.user('derek')
+  const auth = [room.at('m.room.create'), room.at('m.room.power_levels'), joined!]
+  const topic = room.build({ type: 'm.room.topic', stateKey: '', sender: derek, content: { topic: 'No' }, auth })
+  const after = room.build({ ...say('after'), prev: [topic] })
+  expect(await scene.send(topic, after)).toEqual({ [topic.eventId]: {}, [after.eventId]: {} })
+  expect(await isShown(alice, room, topic)).toBe(true)
+  expect((await alice.get(`/rooms/${enc(room.roomId)}/state/m.room.topic/`)).topic).toBe('No')
+  const { next_batch: since } = await alice.sync({ filter })
+
+  await scene.complete()
+  expect(await isShown(alice, room, topic)).toBe(false)
+  expect(await isShown(alice, room, after)).toBe(true)
+  expect((await alice.attempt('get', `/rooms/${enc(room.roomId)}/state/m.room.topic/`)).status).toBe(404)
+  // Whoever was told of it is told of the room anew.
+  const told: Answer = (await alice.sync({ filter, since })).rooms.join[room.roomId]
+  expect(told.timeline).toMatchObject({ limited: true })
+  expect(JSON.stringify(told)).toContain('after')
+  expect(JSON.stringify(told)).not.toContain('m.room.topic')
+  // The room goes on.
+  const next = room.build({ ...say('next'), prev: [after] })
+  await scene.send(next)
+  expect(await isShown(alice, room, next)).toBe(true)
+  await alice.send(room.roomId, 'm.room.message', { msgtype: 'm.text', body: 'own' })
+  expect((await home.ctx.hotRooms.get(room.roomId))!.joinedMembers).toBe(2)
+})
+
+test('what was refused for such an event is part of the room then', async () => {
+  let joined: RoomEvent | undefined
+  await using scene = await joinedWithoutMembers((room) => {
+    const [derek, elsie] = [room.user('derek'), room.user('elsie')]
+    const levels = { users: { [room.user()]: 100, [derek]: 100, [elsie]: 50 } }
+    room.add({ type: 'm.room.power_levels', stateKey: '', content: levels })
+    joined = room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
+    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'leave' } })
+    room.add({ type: 'm.room.member', stateKey: elsie, sender: elsie, content: { membership: 'join' } })
+  })
+  const { alice, room } = scene
+  const elsie = room.user('elsie')
+  const own = room.at('m.room.member', elsie)
+  const base = [room.at('m.room.create'), room.at('m.room.power_levels')]
+  const kick = room.build({
+    type: 'm.room.member',
+    stateKey: elsie,
+    sender: room.user('derek'),
+    content: { membership: 'leave' },
+    auth: [...base, joined!, own],
+  })
+  const name = { type: 'm.room.name', stateKey: '', sender: elsie, content: { name: 'Hers' } }
+  const refused = room.build({ ...name, prev: [kick], auth: [...base, own] })
+  const after = room.build({ ...say('after'), prev: [refused] })
+  await scene.send(kick, refused, after)
+  expect(await isShown(alice, room, kick)).toBe(true)
+  expect(await isShown(alice, room, refused)).toBe(false)
+  expect(await isShown(alice, room, after)).toBe(true)
+
+  await scene.complete()
+  expect(await isShown(alice, room, kick)).toBe(false)
+  expect(await isShown(alice, room, refused)).toBe(true)
+  expect((await alice.get(`/rooms/${enc(room.roomId)}/state/m.room.name/`)).name).toBe('Hers')
+  const { joined: members } = await alice.get(`/rooms/${enc(room.roomId)}/joined_members`)
+  expect(Object.keys(members).sort()).toEqual([alice.userId, elsie, room.user()].sort())
+})
