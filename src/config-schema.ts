@@ -27,6 +27,23 @@ const domain = Type.Object(
   { additionalProperties: false },
 )
 
+const base64Key = Type.String({ pattern: '^[A-Za-z0-9+/_-]{43}=?$' })
+const keyId = '^ed25519:[A-Za-z0-9_]+$'
+
+/** The keys of another server, as the specification writes what a server publishes of its own. */
+const pinnedKeys = Type.Object(
+  {
+    server_name: Type.String({ minLength: 1 }),
+    verify_keys: Type.Record(Type.String({ pattern: keyId }), base64Key, { default: {} }),
+    old_verify_keys: Type.Record(
+      Type.String({ pattern: keyId }),
+      Type.Object({ key: base64Key, expired_ts: Type.Integer({ minimum: 0 }) }, { additionalProperties: false }),
+      { default: {} },
+    ),
+  },
+  { additionalProperties: false },
+)
+
 /** Where calls are carried. What else it says depends on its type, and is the clients' business. */
 const rtcTransport = Type.Object({ type: Type.String({ minLength: 1 }) })
 
@@ -206,6 +223,7 @@ export const configSchema = section({
     ca_file: Type.Optional(Type.String({ minLength: 1 })),
     fast_joins: Type.Boolean({ default: true }),
     notaries: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    pinned_keys: Type.Array(pinnedKeys, { default: [] }),
     insecure_http: Type.Boolean({ default: false }),
   }),
   admin: section({

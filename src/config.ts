@@ -203,6 +203,10 @@ function semanticProblems(config: Config): string[] {
   const named: [string, string][] = [
     ...config.server_names.map((name, index): [string, string] => [`server_names.${index}`, name]),
     ...config.domains.map((domain, index): [string, string] => [`domains.${index}.name`, domain.name]),
+    ...config.federation.pinned_keys.map((pinned, index): [string, string] => [
+      `federation.pinned_keys.${index}.server_name`,
+      pinned.server_name,
+    ]),
   ]
   for (const [path, name] of named) {
     if (parseServerName(name) === undefined) problems.push(`${path}: expected a Matrix server name, not "${name}"`)

@@ -1,8 +1,26 @@
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type Config, ConfigError } from './config.ts'
 import { parseServerName, type ServerName } from './matrix/ids.ts'
-import { formatSigningKeyFile, parseSigningKeyFile, type SigningKey, signingKeyFromSeed } from './matrix/signatures.ts'
+import type { JsonObject } from './matrix/json.ts'
+import { publishedKeys } from './matrix/published-keys.ts'
+import { type SigningKey, signingKeyFromSeed } from './matrix/signatures.ts'
+import {
+  type DomainKeys,
+  formatSigningKeyFile,
+  parseSigningKeyFile,
+  type RetiredKey,
+} from './matrix/signing-key-file.ts'
 import type { Random } from './random.ts'
 
 /**
@@ -18,6 +36,16 @@ export type Domains = {
   keyOf(name: ServerName): SigningKey
   /** All keys of the domain's file: the one it signs with first, then those whose signatures still count. */
   keysOf(name: ServerName): readonly SigningKey[]
+  /** Those that signed for the domain once. */
+  retiredKeysOf(name: ServerName): readonly RetiredKey[]
+  /** What the domain tells everybody of its keys. @param now Milliseconds since the epoch. */
+  publishedKeysOf(name: ServerName, now: number): JsonObject
+  /**
+   * Reads the files of the keys again.
+   *
+   * @throws ConfigError about one of them: then all stay as they were.
+   */
+  rereadKeys(): void
   /** The domain a `Host` header asks for: a server name or one of its configured hosts, else the default. */
   ofHost(host: string | undefined): ServerName
   /** Where clients reach the domain, without a slash at its end. */
@@ -32,14 +60,15 @@ export type Domains = {
  */
 export function openDomains(config: Config, random: Random): Domains {
   const all = config.server_names.map(checkedServerName)
-  const keys = new Map(all.map((name) => [name, loadSigningKeys(keyFileOf(config, name), random)]))
+  const readAll = () => new Map(all.map((name) => [name, loadSigningKeys(keyFileOf(config, name), random)]))
+  let keys = readAll()
   const hosts = new Map<string, ServerName>()
   const baseUrls = new Map<ServerName, string>()
   for (const domain of config.domains) {
     for (const host of hostsOf(domain)) hosts.set(host, domain.name)
     baseUrls.set(domain.name, (domain.public_baseurl ?? `https://${domain.name}`).replace(/\/+$/, ''))
   }
-  function keysOf(name: ServerName): readonly [SigningKey, ...SigningKey[]] {
+  function domainKeysOf(name: ServerName): DomainKeys {
     const found = keys.get(name)
     if (found === undefined) throw new Error(`No signing key for ${name}: it is not a domain of this deployment`)
     return found
@@ -48,8 +77,16 @@ export function openDomains(config: Config, random: Random): Domains {
     default: all[0]!,
     all,
     isLocal: (name) => name !== undefined && keys.has(name),
-    keyOf: (name) => keysOf(name)[0],
-    keysOf,
+    keyOf: (name) => domainKeysOf(name).signing[0],
+    keysOf: (name) => domainKeysOf(name).signing,
+    retiredKeysOf: (name) => domainKeysOf(name).retired,
+    publishedKeysOf(name, now) {
+      const { signing, retired } = domainKeysOf(name)
+      return publishedKeys(name, signing, now, retired)
+    },
+    rereadKeys() {
+      keys = readAll()
+    },
     ofHost(host) {
       if (host === undefined) return all[0]!
       const exact = hosts.get(host)
@@ -73,12 +110,33 @@ export function keyFileOf(config: Pick<Config, 'data_dir'>, name: ServerName): s
  * @throws ConfigError when the file exists or cannot be written.
  */
 export function createSigningKeyFile(file: string, random: Random): string {
-  const version = `a_${random.bytes(4).toString('hex').slice(0, 6)}`
-  const key = signingKeyFromSeed(version, random.bytes(32))
+  const key = newSigningKey(random)
+  writeKeys(file, { signing: [key], retired: [] })
+  return key.keyId
+}
+
+export function newSigningKey(random: Random): SigningKey {
+  return signingKeyFromSeed(`a_${random.bytes(4).toString('hex').slice(0, 6)}`, random.bytes(32))
+}
+
+/**
+ * Changes the keys in a file: afterwards there are the new ones or, where that fails, the old ones.
+ *
+ * @throws ConfigError when the file has none, or cannot be written.
+ */
+export function changeSigningKeyFile(file: string, change: (keys: DomainKeys) => DomainKeys): DomainKeys {
+  const changed = change(readKeys(file))
+  const next = `${file}.new`
+  writeKeys(next, changed)
+  renameSync(next, file)
+  return changed
+}
+
+function writeKeys(file: string, keys: DomainKeys): void {
   try {
     const descriptor = openSync(file, 'wx', 0o600)
     try {
-      writeSync(descriptor, formatSigningKeyFile([key]))
+      writeSync(descriptor, formatSigningKeyFile(keys))
       fsyncSync(descriptor)
     } finally {
       closeSync(descriptor)
@@ -86,10 +144,9 @@ export function createSigningKeyFile(file: string, random: Random): string {
   } catch (error) {
     throw new ConfigError([`the signing key ${file} cannot be written: ${(error as NodeJS.ErrnoException).code}`])
   }
-  return key.keyId
 }
 
-function loadSigningKeys(file: string, random: Random): readonly [SigningKey, ...SigningKey[]] {
+function loadSigningKeys(file: string, random: Random): DomainKeys {
   if (!exists(file)) {
     const folder = join(file, '..')
     mkdirSync(folder, { recursive: true, mode: 0o700 })
@@ -99,18 +156,15 @@ function loadSigningKeys(file: string, random: Random): readonly [SigningKey, ..
   if ((statSync(file).mode & 0o077) !== 0) {
     throw new ConfigError([`the signing key ${file} is open to other users: run chmod 600 on it`])
   }
-  const [first, ...rest] = readKeys(file)
-  if (first === undefined) {
-    throw new ConfigError([`the signing key ${file} is malformed: expected lines "ed25519 VERSION BASE64"`])
-  }
-  return [first, ...rest]
+  return readKeys(file)
 }
 
-function readKeys(file: string): readonly SigningKey[] {
+function readKeys(file: string): DomainKeys {
+  if (!exists(file)) throw new ConfigError([`there is no signing key ${file}: the first start makes it`])
   try {
     return parseSigningKeyFile(readFileSync(file, 'utf8'))
   } catch {
-    return []
+    throw new ConfigError([`the signing key ${file} is malformed: expected lines "ed25519 VERSION BASE64"`])
   }
 }
 

@@ -56,7 +56,11 @@ const saveAnswer = statement<never>(
    where server_key_answers.valid_until <= excluded.valid_until`,
 )
 
-/** Milliseconds between two attempts to fetch what a server did not tell. */
+/**
+ * Attempts to fetch what a server did not tell, and the milliseconds they are for: more than one, since a server may put
+ * a new key in the place of one that was just fetched.
+ */
+const mostTries = 3
 const patience = 60_000
 const mostKeys = 50
 const maxAnswerBytes = 65_536
@@ -69,10 +73,11 @@ export function createServerKeys(
   ctx: Pick<Context, 'database' | 'caches' | 'clock' | 'domains' | 'config'>,
   client: RemoteClient,
 ): ServerKeys {
+  const pinned = pinnedKeys(ctx.config)
   const notaries = ctx.config.federation.notaries as readonly ServerName[]
   const known = new Map<ServerName, Map<string, ServerKey>>()
   const lookUps = ctx.caches.counted('keys of servers', () => known.size)
-  const triedAt = new Map<ServerName, number>()
+  const tried = new Map<ServerName, { since: number; times: number }>()
   const fetching = new Map<ServerName, Promise<void>>()
 
   const remember = (server: ServerName, keys: ReadonlyMap<string, ServerKey>): void => {
@@ -136,10 +141,12 @@ export function createServerKeys(
 
   const fetchKeys = async (server: ServerName): Promise<void> => {
     const now = ctx.clock.now()
-    const last = triedAt.get(server)
-    if (last !== undefined && now - last < patience) return
-    if (triedAt.size >= mostServers) triedAt.clear()
-    triedAt.set(server, now)
+    const before = tried.get(server)
+    const isLater = before === undefined || now - before.since >= patience
+    const times = isLater ? 0 : before.times
+    if (times >= mostTries) return
+    if (tried.size >= mostServers) tried.clear()
+    tried.set(server, { since: isLater ? now : before.since, times: times + 1 })
     const told = await fetchAnswer(server, now)
     if (!told) return
     if (!known.has(server)) await load(server)
@@ -170,17 +177,19 @@ export function createServerKeys(
   const find = async (server: ServerName, keyId: string, at: number): Promise<ServerKey | undefined> => {
     if (ctx.domains.isLocal(server)) {
       const own = ctx.domains.keysOf(server).find((key) => key.keyId === keyId)
-      return own && { publicKey: own.publicKey, validUntil: Number.MAX_SAFE_INTEGER, isOld: false }
+      if (own) return { publicKey: own.publicKey, validUntil: Number.MAX_SAFE_INTEGER, isOld: false }
+      const retired = ctx.domains.retiredKeysOf(server).find((key) => key.keyId === keyId)
+      return retired && retired.expiredAt >= at
+        ? { publicKey: retired.publicKey, validUntil: retired.expiredAt, isOld: true }
+        : undefined
     }
+    if (pinned.has(server)) return validAt(pinned.get(server)!.get(keyId), at)
     if (known.has(server)) lookUps.hits++
     else {
       lookUps.misses++
       await load(server)
     }
-    const usable = (): ServerKey | undefined => {
-      const key = known.get(server)?.get(keyId)
-      return key && key.validUntil >= at ? key : undefined
-    }
+    const usable = (): ServerKey | undefined => validAt(known.get(server)?.get(keyId), at)
     if (!usable()) await fetchOnce(server)
     return usable()
   }
@@ -193,12 +202,34 @@ export function createServerKeys(
   return {
     find,
     async published(server, until) {
+      // It is not asked, and what is written down here it has not signed.
+      if (pinned.has(server)) return undefined
       const kept = await lastAnswer(server)
       if (kept && (kept.valid_until_ts as number) >= until) return kept
       await fetchOnce(server)
       return lastAnswer(server)
     },
   }
+}
+
+function validAt(key: ServerKey | undefined, at: number): ServerKey | undefined {
+  return key && key.validUntil >= at ? key : undefined
+}
+
+/** Those that the operator has written down: nobody is asked about them, and nothing that is said changes them. */
+function pinnedKeys({ federation }: Context['config']): ReadonlyMap<ServerName, ReadonlyMap<string, ServerKey>> {
+  return new Map(
+    federation.pinned_keys.map(({ server_name: server, verify_keys: current, old_verify_keys: old }) => {
+      const keys = new Map<string, ServerKey>()
+      for (const [keyId, { key, expired_ts: expired }] of Object.entries(old)) {
+        keys.set(keyId, { publicKey: decodeBase64(key)!, validUntil: expired, isOld: true })
+      }
+      for (const [keyId, key] of Object.entries(current)) {
+        keys.set(keyId, { publicKey: decodeBase64(key)!, validUntil: Number.MAX_SAFE_INTEGER, isOld: false })
+      }
+      return [server as ServerName, keys]
+    }),
+  )
 }
 
 /**

@@ -3,7 +3,7 @@ import { type Endpoint, endpoint } from '../../src/http/endpoint.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import { parseServerName, type ServerName } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
-import { publishedKeys, signedByAll } from '../../src/matrix/published-keys.ts'
+import { signedByAll } from '../../src/matrix/published-keys.ts'
 import type { Federation } from '../federation.ts'
 
 /** Servers that one request may ask about, and requests of ours that run at a time for it. */
@@ -64,7 +64,7 @@ async function answer(
   const work = async (): Promise<void> => {
     for (let next = open.shift(); next; next = open.shift()) {
       const [server, until = ctx.clock.now()] = next
-      if (ctx.domains.isLocal(server)) found.push(publishedKeys(server, ctx.domains.keysOf(server), ctx.clock.now()))
+      if (ctx.domains.isLocal(server)) found.push(ctx.domains.publishedKeysOf(server, ctx.clock.now()))
       else if (allowList.allows(server, 'keys')) {
         const published = await keys.published(server, until)
         if (published) found.push(signedByAll(domain, ctx.domains.keysOf(domain), published))

@@ -6,6 +6,8 @@ export type Command = {
     | 'migrate'
     | 'check-config'
     | 'generate-signing-key'
+    | 'rotate-key'
+    | 'revoke-key'
     | 'create-user'
     | 'set-password'
     | 'audit'
@@ -31,6 +33,8 @@ Commands:
   migrate                        Bring the database to this release, and end.
   check-config                   Check the configuration, and end.
   generate-signing-key FILE      Write a new signing key.
+  rotate-key DOMAIN              Give a domain a new key to sign with; the former one still counts.
+  revoke-key DOMAIN KEY          End a former key of a domain: what it signed before still counts.
   create-user NAME               Create a user; NAME is a localpart or a whole user id.
   set-password USER              Set a user's password and end all their sessions.
   audit export                   Write what administrators did, as lines of JSON.
@@ -51,6 +55,8 @@ const operandCounts: { readonly [name in Command['name']]: number } = {
   migrate: 0,
   'check-config': 0,
   'generate-signing-key': 1,
+  'rotate-key': 1,
+  'revoke-key': 2,
   'create-user': 1,
   'set-password': 1,
   audit: 1,
@@ -66,7 +72,7 @@ export function parseArguments(args: readonly string[]): Command | 'help' {
   const known = name as Command['name']
   const expected = operandCounts[known]
   if (operands.length !== expected) {
-    throw new CommandError(`${known} takes ${expected === 0 ? 'no operand' : 'one operand'}, see --help`)
+    throw new CommandError(`${known} takes ${['no operand', 'one operand', 'two operands'][expected]}, see --help`)
   }
   if (known === 'audit' && operands[0] !== 'export') throw new CommandError('audit knows export only, see --help')
   return { name: known, config: values.config, operands, admin: values.admin === true, password: values.password }

@@ -14,7 +14,7 @@ type Federation = {
   close(): Promise<void>
 }
 
-/** Serves until SIGTERM or SIGINT. On SIGHUP every process of the deployment reads again who is federated with. */
+/** Serves until SIGTERM or SIGINT. On SIGHUP every process of the deployment reads again its keys and who is federated with. */
 export async function start(
   command: Command,
   env: NodeJS.ProcessEnv,
@@ -58,10 +58,15 @@ export async function start(
 function reloadOnHangup(context: Context, federation: Federation | undefined, load: () => Config): void {
   context.invalidations.subscribe('configuration', () => {
     try {
-      federation?.reload(load())
-      context.log.info('Who is federated with was read again')
+      const config = load()
+      context.domains.rereadKeys()
+      federation?.reload(config)
+      context.log.info('The keys and who is federated with were read again')
     } catch (error) {
-      context.log.error({ err: error }, 'The configuration cannot be read again; what was read before stays in force')
+      context.log.error(
+        { err: error },
+        'The configuration or a key cannot be read again; what was read before stays in force',
+      )
     }
   })
   process.on('SIGHUP', () => context.invalidations.publish('configuration', ''))

@@ -4,16 +4,7 @@ import { ed25519, fromNodeCrypto } from './ed25519.ts'
 import type { Pdu } from './event.ts'
 import { contentHash, eventIdOf, hasValidContentHash } from './hashes.ts'
 import { roomRules } from './room-versions.ts'
-import {
-  formatSigningKeyFile,
-  parseSigningKeyFile,
-  signEvent,
-  signingKeyFromSeed,
-  signingKeyIdsOf,
-  signJson,
-  verifyEvent,
-  verifyJson,
-} from './signatures.ts'
+import { signEvent, signingKeyFromSeed, signingKeyIdsOf, signJson, verifyEvent, verifyJson } from './signatures.ts'
 
 const seed = decodeBase64('YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1')!
 const key = signingKeyFromSeed('1', seed)
@@ -146,23 +137,6 @@ test('node:crypto and libsodium agree', () => {
   expect(fallback.verify(Buffer.alloc(64), message, Buffer.alloc(32))).toBe(false)
   expect(() => fallback.keyPair(Buffer.alloc(31))).toThrow(RangeError)
   expect(() => ed25519.keyPair(Buffer.alloc(33))).toThrow(RangeError)
-})
-
-test('the signing key file', () => {
-  const text = 'ed25519 a_1 YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1\n'
-  const [read] = parseSigningKeyFile(`\n${text}`)
-  expect(read?.keyId).toBe('ed25519:a_1')
-  // The two bits after the last byte of the seed are not kept.
-  expect(read?.publicKey).toEqual(key.publicKey)
-  expect(formatSigningKeyFile([read!])).toBe(text.replace('XA1', 'XA0'))
-  for (const line of [
-    'rsa a_1 AAAA',
-    'ed25519 a_1',
-    'ed25519 a_1 AAAA',
-    'ed25519 a:1 YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1',
-  ]) {
-    expect(() => parseSigningKeyFile(line)).toThrow('Line 1')
-  }
 })
 
 test('base64, with the examples of the specification', () => {

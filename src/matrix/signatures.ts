@@ -25,32 +25,6 @@ export function signingKeyFromSeed(version: string, seed: Uint8Array): SigningKe
 }
 
 /**
- * The keys in a file of lines `ed25519 <version> <seed in base64>`, the form Synapse keeps them in. The first is the one
- * to sign with.
- *
- * Errors: Error that names the line, never its content.
- */
-export function parseSigningKeyFile(text: string): readonly SigningKey[] {
-  return text
-    .split('\n')
-    .map((line, index) => [line.trim(), index + 1] as const)
-    .filter(([line]) => line !== '')
-    .map(([line, number]) => {
-      const [algorithm, version, encoded, ...rest] = line.split(/\s+/)
-      const seed = decodeBase64(encoded ?? '')
-      const isKey = algorithm === 'ed25519' && version !== undefined && /^[A-Za-z0-9_]+$/.test(version)
-      if (!isKey || seed?.length !== 32 || rest.length > 0) {
-        throw new Error(`Line ${number} of the signing key file is not "ed25519 <version> <base64 of 32 bytes>"`)
-      }
-      return signingKeyFromSeed(version, seed)
-    })
-}
-
-export function formatSigningKeyFile(keys: readonly SigningKey[]): string {
-  return keys.map((key) => `ed25519 ${key.version} ${encodeBase64(key.seed)}\n`).join('')
-}
-
-/**
  * The object with a signature by `name` added to those it has.
  *
  * Spec: Appendices, "Signing Details" (v1.19).
