@@ -23,6 +23,7 @@ import { inviteOperations } from './server/invite.ts'
 import { mediaOperations } from './server/media.ts'
 import { membershipOperations } from './server/membership.ts'
 import { notary } from './server/notary.ts'
+import { policySign } from './server/policy-sign.ts'
 import { publicRoomsOperations } from './server/public-rooms.ts'
 import { queries } from './server/queries.ts'
 import { roomHistory } from './server/room-history.ts'
@@ -77,6 +78,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
       ...hierarchyOperations(federation),
       ...mediaOperations(federation),
       ...notary(federation),
+      ...policySign(federation),
       ...endToEndKeys(federation),
     ],
     reload: ({ federation: rules }) => allowList.replace(rules),

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { encodeBase64 } from '../src/matrix/base64.ts'
 import type { RoomEvent } from '../src/matrix/event.ts'
-import { POLICY_SERVER_KEY_ID, signEvent, signingKeyFromSeed } from '../src/matrix/signatures.ts'
+import { POLICY_SERVER_KEY_ID, signEvent, signingKeyFromSeed, verifyEvent } from '../src/matrix/signatures.ts'
 import type { Answer } from '../src/testing/test-client.ts'
 import { attackedRoom, joinHostile } from './attacked-room.fixtures.ts'
 import { startPolicyServer } from './policy-server.fixtures.ts'
@@ -246,4 +246,83 @@ test('joins of others through this server, and invites, need the policy server t
   await alice.post(`/rooms/${enc(roomId)}/invite`, { user_id: dave.userId })
   await dave.join(roomId)
   await scene.stillWorks(roomId, [dave])
+})
+
+/** A room of ours with a policy server of ours. */
+async function selfGuardedRoom() {
+  const rules = { enabled: true, refused_texts: ['spam'] }
+  const scene = await attackedRoom({}, {}, { config: { policy_server: rules } })
+  const { alice, home, roomId } = scene
+  const { body: told } = await home.request('get', '/.well-known/matrix/policy_server')
+  const name = home.ctx.domains.default
+  await alice.sendState(roomId, 'm.room.policy', { via: name, ...told })
+  return {
+    ...scene,
+    name,
+    publicKey: home.ctx.domains.policyKeyOf(name)!.publicKey,
+    ask: (pdu: unknown) => scene.hostile.request(home, 'POST', '/_matrix/policy/v1/sign', { body: pdu }),
+  }
+}
+
+test('a domain of ours as the policy server: our users, those of others, and who asks', async () => {
+  await using scene = await selfGuardedRoom()
+  const { alice, bob, carol, home, hostile, room, roomId, ask, name, publicKey } = scene
+  const refused = await alice.attempt('put', `/rooms/${enc(roomId)}/send/m.room.message/1`, { body: text('SPAM') })
+  expect([refused.status, refused.body.errcode]).toEqual([400, 'M_FORBIDDEN'])
+  const { event_id: eventId } = await alice.send(roomId, 'm.room.message', text('fine'))
+  const [own] = await home.ctx.events.byIds([eventId], { edges: true })
+  expect(verifyEvent(own!.event.pdu, name, POLICY_SERVER_KEY_ID, publicKey, room.rules)).toBe(true)
+
+  const good = room.build({ content: text('good') })
+  const answer = await ask(good.pdu)
+  expect(Object.keys(answer.body)).toEqual([name])
+  const pdu = { ...good.pdu, signatures: { ...good.pdu.signatures, ...answer.body } }
+  expect(verifyEvent(pdu, name, POLICY_SERVER_KEY_ID, publicKey, room.rules)).toBe(true)
+  const bad = room.build({ content: text('spam') })
+  expect(await ask(bad.pdu)).toMatchObject({ status: 400, body: { errcode: 'M_FORBIDDEN' } })
+
+  // Who sends it without asking has it judged on its way in.
+  const unasked = room.build({ content: text('unasked') })
+  expect(await hostile.send(home, [unasked.pdu, bad.pdu])).toEqual({ [unasked.eventId]: {}, [bad.eventId]: {} })
+  await expect.poll(async () => (await home.ctx.events.byIds([unasked.eventId, bad.eventId])).length).toBe(2)
+  expect(await scene.isSeen(unasked.eventId)).toBe(true)
+  expect(await scene.isSeen(bad.eventId)).toBe(false)
+
+  // The other server asks this one for its users' events.
+  const honest = await carol.attempt('put', `/rooms/${enc(roomId)}/send/m.room.message/2`, { body: text('spam too') })
+  expect([honest.status, honest.body.errcode]).toEqual([400, 'M_FORBIDDEN'])
+  await carol.send(roomId, 'm.room.message', text('hello from elsewhere'))
+  await sees(bob, roomId, 'hello from elsewhere')
+  await scene.stillWorks()
+})
+
+test('what a domain of ours does not sign as a policy server', async () => {
+  await using scene = await selfGuardedRoom()
+  const { alice, home, room, roomId, ask, hostile } = scene
+  const problem = async (pdu: unknown) => {
+    const { status, body } = await ask(pdu)
+    return [status, body.errcode]
+  }
+  const good = room.build({ content: text('harmless') })
+  // A hash of something else: its content would be shown, and was never looked at.
+  expect(await problem(room.build({ over: { content: text('x') } }).pdu)).toEqual([200, undefined])
+  const swapped = { ...good.pdu, content: text('harmless too') }
+  expect(await problem(swapped)).toEqual([400, 'M_BAD_JSON'])
+  expect(await problem({ ...good.pdu, signatures: {} })).toEqual([400, 'M_BAD_JSON'])
+  expect(await problem({ ...good.pdu, depth: 'deep' })).toEqual([400, 'M_BAD_JSON'])
+  expect(await problem(room.build({ sender: alice.userId }).pdu)).toEqual([400, 'M_BAD_JSON'])
+  expect(await problem(room.build({ type: 'm.room.policy', stateKey: '', content: {} }).pdu)).toEqual([
+    400,
+    'M_BAD_JSON',
+  ])
+  expect(await problem({ ...good.pdu, room_id: '!unknown:a.test' })).toEqual([404, 'M_NOT_FOUND'])
+  const { room: unguarded } = await scene.open()
+  expect(await problem(unguarded.build().pdu)).toEqual([404, 'M_NOT_FOUND'])
+  await alice.sendState(roomId, 'm.room.server_acl', { allow: ['*'], deny: ['127.0.0.1'] })
+  expect(await problem(good.pdu)).toEqual([403, 'M_FORBIDDEN'])
+  // Switched off, as it is by default, there is no such operation.
+  const elsewhere = await hostile.request(scene.honest, 'POST', '/_matrix/policy/v1/sign', { body: good.pdu })
+  expect([elsewhere.status, elsewhere.body.errcode]).toEqual([404, 'M_UNRECOGNIZED'])
+  expect((await scene.honest.request('get', '/.well-known/matrix/policy_server')).status).toBe(404)
+  expect(home.ctx.domains.keyOf(home.ctx.domains.default).publicKey).not.toEqual(scene.publicKey)
 })

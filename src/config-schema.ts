@@ -226,6 +226,12 @@ export const configSchema = section({
     pinned_keys: Type.Array(pinnedKeys, { default: [] }),
     insecure_http: Type.Boolean({ default: false }),
   }),
+  policy_server: section({
+    enabled: Type.Boolean({ default: false }),
+    refused_message_types: Type.Array(Type.String({ minLength: 1 }), { default: [], maxItems: 100 }),
+    refused_texts: Type.Array(Type.String({ minLength: 1 }), { default: [], maxItems: 1000 }),
+    max_mentions: Type.Optional(Type.Integer({ minimum: 0 })),
+  }),
   admin: section({
     host: Type.String({ minLength: 1, default: '127.0.0.1' }),
     port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),

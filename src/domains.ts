@@ -40,6 +40,8 @@ export type Domains = {
   retiredKeysOf(name: ServerName): readonly RetiredKey[]
   /** What the domain tells everybody of its keys. @param now Milliseconds since the epoch. */
   publishedKeysOf(name: ServerName, now: number): JsonObject
+  /** What the domain recommends events by; undefined where it is no policy server. */
+  policyKeyOf(name: ServerName): SigningKey | undefined
   /**
    * Reads the files of the keys again.
    *
@@ -61,7 +63,15 @@ export type Domains = {
 export function openDomains(config: Config, random: Random): Domains {
   const all = config.server_names.map(checkedServerName)
   const readAll = () => new Map(all.map((name) => [name, loadSigningKeys(keyFileOf(config, name), random)]))
+  const readPolicyKeys = () =>
+    new Map(
+      (config.policy_server.enabled ? all : []).map((name) => [
+        name,
+        loadSigningKeys(policyKeyFileOf(config, name), random, policyKeyVersion).signing[0],
+      ]),
+    )
   let keys = readAll()
+  let policyKeys = readPolicyKeys()
   const hosts = new Map<string, ServerName>()
   const baseUrls = new Map<ServerName, string>()
   for (const domain of config.domains) {
@@ -84,8 +94,11 @@ export function openDomains(config: Config, random: Random): Domains {
       const { signing, retired } = domainKeysOf(name)
       return publishedKeys(name, signing, now, retired)
     },
+    policyKeyOf: (name) => policyKeys.get(name),
     rereadKeys() {
-      keys = readAll()
+      const [next, nextPolicy] = [readAll(), readPolicyKeys()]
+      keys = next
+      policyKeys = nextPolicy
     },
     ofHost(host) {
       if (host === undefined) return all[0]!
@@ -103,20 +116,27 @@ export function keyFileOf(config: Pick<Config, 'data_dir'>, name: ServerName): s
   return join(config.data_dir, 'keys', `${name}.key`)
 }
 
+function policyKeyFileOf(config: Pick<Config, 'data_dir'>, name: ServerName): string {
+  return join(config.data_dir, 'keys', `${name}.policy.key`)
+}
+
+/** The part of `ed25519:policy_server` that is the key's own. */
+const policyKeyVersion = 'policy_server'
+
 /**
  * Writes a new signing key, unless the file is there.
  *
  * @returns the key's id, `ed25519:…`.
  * @throws ConfigError when the file exists or cannot be written.
  */
-export function createSigningKeyFile(file: string, random: Random): string {
-  const key = newSigningKey(random)
+export function createSigningKeyFile(file: string, random: Random, version?: string): string {
+  const key = newSigningKey(random, version)
   writeKeys(file, { signing: [key], retired: [] })
   return key.keyId
 }
 
-export function newSigningKey(random: Random): SigningKey {
-  return signingKeyFromSeed(`a_${random.bytes(4).toString('hex').slice(0, 6)}`, random.bytes(32))
+export function newSigningKey(random: Random, version?: string): SigningKey {
+  return signingKeyFromSeed(version ?? `a_${random.bytes(4).toString('hex').slice(0, 6)}`, random.bytes(32))
 }
 
 /**
@@ -146,12 +166,12 @@ function writeKeys(file: string, keys: DomainKeys): void {
   }
 }
 
-function loadSigningKeys(file: string, random: Random): DomainKeys {
+function loadSigningKeys(file: string, random: Random, version?: string): DomainKeys {
   if (!exists(file)) {
     const folder = join(file, '..')
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     chmodSync(folder, 0o700)
-    createSigningKeyFile(file, random)
+    createSigningKeyFile(file, random, version)
   }
   if ((statSync(file).mode & 0o077) !== 0) {
     throw new ConfigError([`the signing key ${file} is open to other users: run chmod 600 on it`])

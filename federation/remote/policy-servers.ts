@@ -6,7 +6,7 @@ import type { JsonObject } from '../../src/matrix/json.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
 import { POLICY_SERVER_KEY_ID } from '../../src/matrix/signatures.ts'
 import { pause } from '../../src/pause.ts'
-import { isRecommended, type PolicyServer, withPolicySignature } from '../../src/rooms/policy-server.ts'
+import { isRecommended, type PolicyServer, recommendHere, withPolicySignature } from '../../src/rooms/policy-server.ts'
 import type { Federation } from '../federation.ts'
 import { RemoteRefusal } from './client.ts'
 import { objectOf } from './membership-template.ts'
@@ -101,6 +101,7 @@ export function createPolicyServers({
     async recommend(event, rules, policy, origin) {
       const { server, publicKey } = policy
       if (isRecommended(event, policy, rules)) return event
+      if (ctx.domains.isLocal(server)) return recommendHere(ctx, event, rules, policy)
       if (!publicKey) throw new MatrixError('M_FORBIDDEN', 'The policy server of this room has no usable key')
       const signed = withPolicySignature(event, server, await remembered(event, server, origin))
       if (isRecommended(signed, policy, rules)) return signed

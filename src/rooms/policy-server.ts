@@ -1,12 +1,14 @@
 import type { Context } from '../context.ts'
 import { decodeBase64 } from '../matrix/base64.ts'
+import { MatrixError } from '../matrix/errors.ts'
 import type { Pdu, RoomEvent } from '../matrix/event.ts'
 import { parseServerName, type ServerName } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
-import { POLICY_SERVER_KEY_ID, verifyEvent } from '../matrix/signatures.ts'
+import { POLICY_SERVER_KEY_ID, signEvent, verifyEvent } from '../matrix/signatures.ts'
 import { isServerInRoom } from '../storage/destinations.ts'
 import type { HotRoom } from './hot-room.ts'
+import { objectionTo } from './judge-event.ts'
 
 /** The server that says which events it recommends for a room. */
 export type PolicyServer = {
@@ -31,8 +33,8 @@ export async function policyServerOf(
 ): Promise<PolicyServer | undefined> {
   const content = room.get('m.room.policy', '')?.pdu.content
   const policy = content && policyServerIn(content)
-  // No domain of ours is a policy server, and nobody who asks it would get a signature.
-  if (!policy || domains.isLocal(policy.server)) return undefined
+  // Nobody who asks a domain of ours that is no policy server would get a signature.
+  if (!policy || (domains.isLocal(policy.server) && !domains.policyKeyOf(policy.server))) return undefined
   const [found] = await database.read(isServerInRoom, [room.room, policy.server])
   return found ? policy : undefined
 }
@@ -43,12 +45,34 @@ export async function policyServerOf(
  * @throws MatrixError what the policy server refuses it with; M_CONNECTION_FAILED.
  */
 export async function withRecommendation(
-  ctx: Pick<Context, 'database' | 'domains' | 'remoteServers'>,
+  ctx: Pick<Context, 'config' | 'database' | 'domains' | 'remoteServers'>,
   room: HotRoom,
   event: RoomEvent,
 ): Promise<RoomEvent> {
   const policy = isPolicyItself(event.pdu) ? undefined : await policyServerOf(ctx, room)
-  return policy ? ctx.remoteServers.current.recommend(event, room.rules, policy) : event
+  if (!policy) return event
+  return ctx.domains.isLocal(policy.server)
+    ? recommendHere(ctx, event, room.rules, policy)
+    : ctx.remoteServers.current.recommend(event, room.rules, policy)
+}
+
+/**
+ * The event with the signature of a domain of ours that is the room's policy server.
+ *
+ * @throws MatrixError M_FORBIDDEN with 400 for what it does not recommend, and where the room has another key for it.
+ */
+export function recommendHere(
+  { config, domains }: Pick<Context, 'config' | 'domains'>,
+  event: RoomEvent,
+  rules: RoomRules,
+  policy: PolicyServer,
+): RoomEvent {
+  const objection = objectionTo(event.pdu.content, config.policy_server)
+  if (objection !== undefined) throw new MatrixError('M_FORBIDDEN', objection, { status: 400 })
+  const key = domains.policyKeyOf(policy.server)!
+  const signed = { ...event, pdu: signEvent(event.pdu, policy.server, key, rules) }
+  if (isRecommended(signed, policy, rules)) return signed
+  throw new MatrixError('M_FORBIDDEN', 'The room has another key for its policy server', { status: 400 })
 }
 
 /** The policy server that the content of `m.room.policy` names, whether it is in the room or not. */

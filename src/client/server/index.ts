@@ -5,6 +5,7 @@ import { getRetentionConfiguration } from './get-retention-configuration.ts'
 import { getServerKey } from './get-server-key.ts'
 import { getVersions } from './get-versions.ts'
 import { getWellknown } from './get-wellknown.ts'
+import { getWellknownPolicy } from './get-wellknown-policy.ts'
 import { getWellknownServer } from './get-wellknown-server.ts'
 import { getSharedSecretNonce, registerWithSharedSecret } from './shared-secret-register.ts'
 
@@ -14,6 +15,7 @@ export const serverEndpoints: readonly Endpoint[] = [
   getCapabilities,
   getWellknown,
   getWellknownServer,
+  getWellknownPolicy,
   getServerKey,
   getPasswordPolicy,
   getRetentionConfiguration,
