@@ -144,3 +144,25 @@ test('what was refused for such an event is part of the room then', async () => 
   const { joined: members } = await alice.get(`/rooms/${enc(room.roomId)}/joined_members`)
   expect(Object.keys(members).sort()).toEqual([alice.userId, elsie, room.user()].sort())
 })
+
+test('whose devices changed before they were known as a member is told once they are', async () => {
+  await using scene = await joinedWithoutMembers((room) => {
+    const derek = room.user('derek')
+    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
+  })
+  const { alice, hostile, home, room } = scene
+  const [derek, stranger] = [room.user('derek'), room.user('stranger')]
+  const { next_batch: since } = await alice.sync({ filter })
+  const updates = [derek, stranger].map((userId) => ({
+    edu_type: 'm.device_list_update',
+    content: { user_id: userId, device_id: 'ONE', stream_id: 1 },
+  }))
+  const uri = '/_matrix/federation/v1/send/devices'
+  const body = { origin: hostile.name, origin_server_ts: Date.now(), pdus: [], edus: updates }
+  expect((await hostile.request(home, 'PUT', uri, { body })).status).toBe(200)
+  expect((await alice.sync({ filter, since })).device_lists?.changed ?? []).not.toContain(derek)
+  await scene.complete()
+  const { changed } = (await alice.sync({ filter, since })).device_lists
+  expect(changed).toContain(derek)
+  expect(changed).not.toContain(stranger)
+})

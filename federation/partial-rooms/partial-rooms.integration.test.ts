@@ -134,6 +134,65 @@ test('what changed meanwhile stays as it is, and who left at once fetches nothin
   expect(await isPartial(other, second)).toBe(false)
 }, 60_000)
 
+test('who left before the members were there comes back without them, and so does somebody else', async () => {
+  await using servers = await startPair()
+  const { one, other, alice, bob, room, members, release } = servers
+  const dan = await other.register('dan')
+  const join = (user: TestClient) => user.post(`/join/${enc(room)}?via=${via(one)}`)
+  await join(bob)
+  await members[2]!.send(room, 'm.room.message', { msgtype: 'm.text', body: 'from a member' })
+  await seesLazily(bob, room, 'from a member')
+  await bob.post(`/rooms/${enc(room)}/leave`)
+  await members[2]!.post(`/rooms/${enc(room)}/leave`)
+  await join(dan)
+  expect(await isPartial(other, room)).toBe(true)
+  await dan.post(`/rooms/${enc(room)}/leave`)
+  await alice.post(`/rooms/${enc(room)}/kick`, { user_id: members[1]!.userId })
+  await join(bob)
+  expect(await isPartial(other, room)).toBe(true)
+  await members[3]!.post(`/rooms/${enc(room)}/leave`)
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'after it' })
+  await seesLazily(bob, room, 'after it')
+  await release()
+  const { joined } = await bob.get(`/rooms/${enc(room)}/joined_members`)
+  const gone = [1, 2, 3].map((number) => members[number]!)
+  const expected = [alice, bob, ...members.filter((member) => !gone.includes(member))]
+  expect(Object.keys(joined).sort()).toEqual(expected.map(({ userId }) => userId).sort())
+}, 60_000)
+
+test('a room that was known as a whole is come back into without its members', async () => {
+  await using servers = await startPair()
+  const { one, other, alice, bob, room, members, release } = servers
+  await release()
+  const join = () => bob.post(`/join/${enc(room)}?via=${via(one)}`)
+  const membersAt = async (query: object = {}): Promise<string[]> => {
+    const { chunk } = await bob.get(`/rooms/${enc(room)}/members`, { membership: 'join', ...query })
+    return chunk.map(({ state_key: key }: Answer) => key).sort()
+  }
+  await join()
+  const before = await membersAt()
+  expect(before).toHaveLength(52)
+  const { next_batch: at } = await bob.sync()
+  await bob.post(`/rooms/${enc(room)}/leave`)
+  await alice.post(`/rooms/${enc(room)}/kick`, { user_id: members[1]!.userId })
+  const late = await one.register('late')
+  await late.post(`/join/${enc(room)}`)
+  await join()
+  const rows = () => other.ctx.database.db.selectFrom('partial_rooms').select('returned').execute()
+  expect(await rows()).toEqual([{ returned: true }])
+  const after = [...before.filter((userId) => userId !== members[1]!.userId), late.userId].sort()
+  expect(await membersAt()).toEqual(after)
+  expect(await membersAt({ at })).toEqual(before)
+  // The state before the join is what others ask for who follow it.
+  const { event_id: eventId } = (await bob.get(`/rooms/${enc(room)}/state`)).find(
+    ({ type, state_key: key }: Answer) => type === 'm.room.member' && key === bob.userId,
+  )
+  const path = `/_matrix/federation/v1/state_ids/${enc(room)}?event_id=${enc(eventId)}`
+  const [ours, theirs] = [await signedRequest(one, other, 'GET', path), await signedRequest(other, one, 'GET', path)]
+  expect(ours.status).toBe(200)
+  expect(ours.body.pdu_ids.sort()).toEqual(theirs.body.pdu_ids.sort())
+}, 60_000)
+
 test('a room that is deleted before the members are there is gone, and can be joined again', async () => {
   await using servers = await startPair({ admin: { on_client_listener: true } })
   const { one, other, alice, bob, room, members, release } = servers

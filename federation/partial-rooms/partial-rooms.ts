@@ -31,7 +31,8 @@ async function completeFromOthers(federation: Federation, row: PartialRoomRow): 
   const { ctx, allowList } = federation
   const [join] = await ctx.events.byIds([row.join_event], { edges: true })
   // The join is still on its way, or failed: then the next one begins anew.
-  if (!join || join.timeline === null) return
+  const timeline = join?.timeline
+  if (!join || timeline == null) return
   const room = await ctx.hotRooms.getByNid(row.room)
   if (!room) return
   if ((await localMember(ctx, room)) === undefined) {
@@ -45,7 +46,7 @@ async function completeFromOthers(federation: Federation, row: PartialRoomRow): 
   )
   for (const server of [...new Set(servers)].slice(0, mostServers)) {
     const state = await stateBeforeJoin(federation, server, room, join)
-    if (state) return completeRoom(ctx, room, state, join.timeline)
+    if (state) return completeRoom(ctx, room, state, { stored: { ...join, timeline }, returned: row.returned })
   }
   throw new Error('No server told the state')
 }

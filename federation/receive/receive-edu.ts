@@ -13,6 +13,7 @@ import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { RemotePresence } from '../../src/presence/presence.ts'
 import { setReceiptIn } from '../../src/receipts/set-receipt.ts'
 import { mayBeJoined } from '../../src/rooms/room-access.ts'
+import { isInPartialRoom } from '../../src/storage/partial-rooms.ts'
 import { forgetRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
 import { insertDeviceListChanges } from '../../src/storage/user-data.ts'
 import type { Federation } from '../federation.ts'
@@ -134,7 +135,7 @@ async function receiveToDevice({ ctx }: Federation, origin: ServerName, content:
  * somebody asks for them. Here it is told that they changed, and what was known is forgotten.
  */
 export async function deviceListChanged({ ctx }: Federation, userId: UserId): Promise<void> {
-  const userNid = (await ctx.dictionaries.findUsers([userId])).get(userId)
+  const userNid = await numberOfMember(ctx, userId)
   if (userNid === undefined) return
   await ctx.writer.write({
     positions: 1,
@@ -144,6 +145,14 @@ export async function deviceListChanged({ ctx }: Federation, userId: UserId): Pr
     },
   })
   await ctx.database.read(forgetRemoteDeviceList, [userNid])
+}
+
+/** In a room whose members are not known yet there may be one who was never heard of. */
+async function numberOfMember(ctx: Federation['ctx'], userId: UserId): Promise<number | undefined> {
+  const known = (await ctx.dictionaries.findUsers([userId])).get(userId)
+  if (known !== undefined) return known
+  const [row] = await ctx.database.read(isInPartialRoom, [serverNameOf(userId)])
+  return row?.is_in ? (await ctx.dictionaries.internUsers([userId])).get(userId) : undefined
 }
 
 function userOf(value: Json | undefined, origin: ServerName): UserId | undefined {

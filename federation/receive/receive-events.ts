@@ -4,7 +4,7 @@ import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { Acceptance, Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import type { Federation } from '../federation.ts'
-import { fetchAuth, fetchState } from '../remote/fetch-state.ts'
+import { fetchAuth, fetchState, storedOf } from '../remote/fetch-state.ts'
 import { eventsById, missingEvents } from '../remote/history.ts'
 import { acceptChecked } from './policy-check.ts'
 
@@ -38,12 +38,15 @@ export async function receiveAfterGap(
 ): Promise<Outcome> {
   const [first] = await acceptChecked(federation, room, [event])
   if (first!.outcome !== 'missing') return first!
-  if (first!.authEvents.length > 0) await fetchAuth(federation, origin, room, event)
   if (first!.prevEvents.length > 0) {
     const earliest = room.extremities.map((ref) => ref.event.eventId).slice(0, MAX_MISSING_EVENTS)
     const between = await missingEvents(federation, origin, room, earliest, [event.eventId])
     if (between.length > 0) await acceptGap(federation, origin, room, between)
+    // With what came before, what the event cites may have come too.
+    const [next] = await acceptChecked(federation, room, [event])
+    if (next!.outcome !== 'missing') return next!
   }
+  await fetchAuth(federation, origin, room, event)
   // The state before an event that was pushed to us is never taken from whoever pushed it: a server that does not tell what
   // came before is not heard. The next event that is built on this one is another chance.
   const [second] = await acceptChecked(federation, room, [event])
@@ -64,22 +67,19 @@ async function acceptGap(
   }
 }
 
-/** Where one event alone is missing, it is had with the state before it; else the state before what follows is asked for. */
+/** What is missing is had one by one with the state before each; else the state before what follows is asked for. */
 async function acceptBeyondGap(
   federation: Federation,
   origin: ServerName,
   room: HotRoom,
   event: RoomEvent,
 ): Promise<void> {
-  if (event.prevEvents.length === 1) {
-    const [previous] = await eventsById(federation, origin, room, event.prevEvents)
-    if (previous) {
-      await acceptWithState(federation, origin, room, previous)
-      await acceptChecked(federation, room, [event])
-      return
-    }
-  }
-  await acceptWithState(federation, origin, room, event)
+  const placed = await storedOf(federation, room, event.prevEvents, { placed: true })
+  const missing = event.prevEvents.filter((eventId) => !placed.has(eventId))
+  const previous = await eventsById(federation, origin, room, missing)
+  for (const one of previous) await acceptWithState(federation, origin, room, one)
+  const [outcome] = await acceptChecked(federation, room, [event])
+  if (outcome!.outcome === 'missing') await acceptWithState(federation, origin, room, event)
 }
 
 async function acceptWithState(

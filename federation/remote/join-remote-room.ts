@@ -38,8 +38,9 @@ export async function joinRemoteRoom(
 ): Promise<void> {
   const wanted: WantedMembership = { membership: 'join', roomId, userId, content }
   const known = await federation.ctx.hotRooms.get(roomId)
-  // What is known of a room from before has to be set right as a whole.
-  const omitMembers = federation.ctx.config.federation.fast_joins && (known?.extremities.length ?? 0) === 0
+  // Where one of our users is, all members are known, or will be.
+  const isIn = known !== undefined && (await localMember(federation.ctx, known)) !== undefined
+  const omitMembers = federation.ctx.config.federation.fast_joins && !isIn
   const joining = tryServers(federation, roomId, via, (server) => joinThrough(federation, server, wanted, omitMembers))
   await federation.joining.during(roomId, joining)
 }

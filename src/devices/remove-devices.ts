@@ -32,7 +32,7 @@ export async function removeDevices(
   return removed
 }
 
-/** Tells those who see the name of a device that it changed. */
+/** Tells those who track the user's devices that one has another name. */
 export async function announceDevices(ctx: Pick<Context, 'database' | 'writer'>, userNid: number): Promise<void> {
   await announceDeviceName(ctx, userNid)
 }

@@ -5,7 +5,6 @@ import {
   deleteSignaturesOfKeys,
   deleteUnannounced,
   deviceIdsWithKeys,
-  hasDeviceKeys,
   insertUnannounced,
   lastUnannounced,
   usersUnannounced,
@@ -83,12 +82,8 @@ export async function deleteKeysOfDevices(tx: Tx, userNid: number, deviceIds: re
   await noteDeviceListChange(tx, userNid)
 }
 
-/** After a device got another name: others see the names of devices that have keys. */
+/** After a device got another name. */
 export async function announceDeviceName(ctx: Announcer, userNid: number): Promise<void> {
-  const isSeen = await ctx.database.db.transaction().execute(async (tx) => {
-    const hasKeys = await hasDeviceKeys(tx, userNid)
-    if (hasKeys) await noteDeviceListChange(tx, userNid)
-    return hasKeys
-  })
-  if (isSeen) await announceDeviceListChange(ctx, userNid)
+  await ctx.database.db.transaction().execute((tx) => noteDeviceListChange(tx, userNid))
+  await announceDeviceListChange(ctx, userNid)
 }

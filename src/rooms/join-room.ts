@@ -47,7 +47,14 @@ export async function joinRoom(
     }
   }
   const servers = await serversKnowing(ctx, roomId, userId, via)
-  await remote.join(roomId, userId, servers, await membershipContent(ctx, change))
+  try {
+    await remote.join(roomId, userId, servers, await membershipContent(ctx, change))
+  } catch (error) {
+    const isUnanswered = error instanceof MatrixError && error.errcode === 'M_NOT_FOUND'
+    // Where nobody says otherwise, what was heard last stands.
+    if (isUnanswered && before === 'ban') throw new MatrixError('M_FORBIDDEN', 'You are banned from this room')
+    throw error
+  }
   if (isNew) await followReplacement(ctx, roomId, userId)
   return roomId
 }

@@ -38,14 +38,18 @@ const atOnce = 200
  * Judges the events again that came while the members of a room were not known: with the whole state before each. The room must
  * be held, and the state before our join must be in the database.
  *
- * @param since The position of the join.
+ * @param join Our join, after which they came.
  * @returns undefined when all of it was right, as it is where no server lies.
  *
  * Spec: Server-Server API, "Checks performed on receipt of a PDU", 4 and 5 (v1.19).
  */
-export async function judgeAgain(ctx: DecisionEngine, room: HotRoom, since: number): Promise<Correction | undefined> {
-  const judgement = new SecondJudgement(ctx, room)
-  for (let after = since; ; ) {
+export async function judgeAgain(
+  ctx: DecisionEngine,
+  room: HotRoom,
+  join: Pick<StoredEvent, 'event'> & { readonly timeline: number },
+): Promise<Correction | undefined> {
+  const judgement = new SecondJudgement(ctx, room, join)
+  for (let after = join.timeline; ; ) {
     const rows = await ctx.database.read(roomEventsAfter, [room.room, after, atOnce])
     const events = await ctx.events.byNids(
       rows.map((row) => row.event_nid),
@@ -70,10 +74,13 @@ class SecondJudgement {
   /** Events that are accepted now, and that no accepted event follows so far. */
   readonly #gained = new Map<EventId, StoredEvent>()
 
-  constructor(ctx: DecisionEngine, room: HotRoom) {
+  constructor(ctx: DecisionEngine, room: HotRoom, join: Parameters<typeof judgeAgain>[2]) {
     this.#ctx = ctx
     this.#room = room
     this.#resolve = createResolver(ctx, room)
+    // The state after it has the members by now, which it had not when it was stored.
+    const after = { base: join.timeline, entries: new Map() }
+    this.#affected.set(join.event.eventId, { after, isRejected: false })
   }
 
   /** Events in the order in which they came. */

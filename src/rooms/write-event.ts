@@ -264,9 +264,13 @@ const searchedName = 256
 
 /** What a user of another server is called in a room, while they are in it. */
 function writeRemoteName(batch: Batch, { room }: HotRoom, userNid: number, content: JsonObject | undefined): void {
+  batch.add(saveRemoteNames, { user_nid: userNid, room, words: remoteNameWords(content) })
+}
+
+/** The words that a member of a room is found by; null: none, or the membership is no join. */
+export function remoteNameWords(content: JsonObject | undefined): string | null {
   const name = content?.membership === 'join' ? content.displayname : undefined
-  const words = typeof name === 'string' ? wordsOf(name.slice(0, searchedName)) : []
-  batch.add(saveRemoteNames, { user_nid: userNid, room, words: nameWords(words) })
+  return nameWords(typeof name === 'string' ? wordsOf(name.slice(0, searchedName)) : [])
 }
 
 function writeRedaction(ctx: Engine, batch: Batch, room: HotRoom, target: StoredEvent, redaction: number): void {

@@ -157,11 +157,6 @@ export async function deviceIdsWithKeys(tx: Tx, userNid: number, deviceIds: read
   return rows.map((row) => row.device_id)
 }
 
-export async function hasDeviceKeys(tx: Tx, userNid: number): Promise<boolean> {
-  const row = await tx.selectFrom('device_keys').select('device_id').where('user_nid', '=', userNid).executeTakeFirst()
-  return row !== undefined
-}
-
 /** Devices that are about to be removed; nobody adds keys to them meanwhile. */
 export async function lockDevices(
   tx: Tx,

@@ -10,21 +10,24 @@ export type PartialRoomRow = {
   room: number
   room_id: RoomId
   join_event: EventId
+  /** The room was known from before. */
+  returned: boolean
   told_by: ServerName
   servers: ServerName[]
 }
 
 /**
- * From here on the members of a room are not all known, of which nothing is known yet. Parameters: the room, the join, who
- * took it in, the servers in the room. No row: something is known.
+ * From here on the members of a room that none of our users is in are not all known. Parameters: the room, the join, who
+ * took it in, the servers in the room. No row: one of our users is in it by now.
  */
 export const beginPartialRoom = statement<{ room: number }>(
   'begin partial room',
   `with begun as (
-     insert into partial_rooms (room, join_event, told_by, servers)
-     select room, $2, $3, $4::text[] from rooms where room = $1 and extremities = '{}'
+     insert into partial_rooms (room, join_event, told_by, servers, returned)
+     select room, $2, $3, $4::text[], extremities <> '{}' from rooms where room = $1 and not exists (
+       select from room_users join accounts using (user_nid) where room = $1 and membership = ${membershipCodes.join})
      on conflict (room) do update set join_event = excluded.join_event, told_by = excluded.told_by,
-       servers = excluded.servers, completed_at = null, corrected = false
+       servers = excluded.servers, returned = excluded.returned, completed_at = null, corrected = false
      returning room)
    update rooms set partial_state = true, version = version + 1 where room in (select room from begun) returning room`,
 )
@@ -38,8 +41,14 @@ export const abandonPartialRoom = statement<never>(
 
 export const partialRooms = statement<PartialRoomRow>(
   'partial rooms',
-  `select p.room, room_id, join_event, told_by, servers from partial_rooms p join rooms using (room)
+  `select p.room, room_id, join_event, returned, told_by, servers from partial_rooms p join rooms using (room)
    where completed_at is null`,
+)
+
+/** Whether members of a server may be in one of the rooms whose members are not known. */
+export const isInPartialRoom = statement<{ is_in: boolean }>(
+  'server in a partial room',
+  'select exists (select from partial_rooms where completed_at is null and $1 = any(servers)) as is_in',
 )
 
 /** Rooms whose members came to be there in a span of positions. */
@@ -52,6 +61,12 @@ export const roomsCompletedBetween = statement<{
   'rooms completed between',
   `select p.room, room_id, completed_at, corrected from partial_rooms p join rooms using (room)
    where completed_at > $1 and completed_at <= $2`,
+)
+
+/** The join whose room is to be completed; none where that has been done, or nobody wants it any more. */
+export const openPartialRoom = statement<{ join_event: EventId }>(
+  'open partial room',
+  'select join_event from partial_rooms where room = $1 and completed_at is null',
 )
 
 /** The members are there: counted, and the room is like any other. */
@@ -73,41 +88,60 @@ export type EarlierState = {
   /** Of a membership, else null. */
   user_nid: number | null
   membership: number | null
+  /** What a member of another server is found by, as in `remote_names`. */
+  words: string | null
 }
 
 /**
- * Writes what held of a room's state before the position of our join, where nothing is known for that time: until the first
- * change that is. Runs in a transaction of its own, and nobody else writes to the room meanwhile.
+ * Writes what held of a room's state at a position, where nothing is known for that time: until the first change that is.
+ * Runs in a transaction of its own, and nobody else writes to the room meanwhile.
+ *
+ * @returns false when the join is not what the room is to be completed for any more.
  */
 export async function insertEarlierState(
   query: Query,
-  room: number,
-  joinPosition: number,
+  { room, join, position }: { room: number; join: EventId; position: number },
   entries: readonly EarlierState[],
-): Promise<void> {
+): Promise<boolean> {
   await query('select from rooms where room = $1 for update', [room])
+  const open = await query<{ join_event: EventId }>(openPartialRoom.text, [room])
+  if (open[0]?.join_event !== join) return false
   const columns = [
     entries.map((entry) => entry.kind),
     entries.map((entry) => entry.event_nid),
     entries.map((entry) => entry.user_nid),
     entries.map((entry) => entry.membership),
   ]
+  // Who comes back has let go of what was known: a row says so, and is what is told now instead.
   await query(
     `insert into room_state (room, kind, is_member, from_position, to_position, event_nid)
-     select $1, g.kind, g.user_nid is not null, $2::int8 - 1,
-       (select min(from_position) from room_state s where s.room = $1 and s.kind = g.kind and s.from_position > $2::int8 - 1),
+     select $1, g.kind, g.user_nid is not null, $2::int8,
+       (select min(from_position) from room_state s where s.room = $1 and s.kind = g.kind and s.from_position > $2::int8),
        g.event_nid
      from unnest($3::int4[], $4::int8[], $5::int4[], $6::int2[]) as g(kind, event_nid, user_nid, membership)
      where not exists (
-       select from room_state s where s.room = $1 and s.kind = g.kind and s.from_position <= $2::int8 - 1)`,
-    [room, joinPosition, ...columns],
+       select from room_state s where s.room = $1 and s.kind = g.kind and s.from_position <= $2::int8
+         and (s.to_position is null or s.to_position > $2::int8) and s.event_nid is not null)
+     on conflict (room, kind, from_position) do update set event_nid = excluded.event_nid, to_position = excluded.to_position`,
+    [room, position, ...columns],
   )
+  // Of the members those whose membership is still this one; the others have been written since.
   await query(
-    `insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
-       read_highlight_index, threads_read_position)
-     select g.user_nid, $1, g.membership, g.event_nid, $2::int8 - 1, $2::int8 - 1, 0, 0, $2::int8 - 1
-     from unnest($3::int4[], $4::int8[], $5::int4[], $6::int2[]) as g(kind, event_nid, user_nid, membership)
-     where g.user_nid is not null on conflict do nothing`,
-    [room, joinPosition, ...columns],
+    `with given as (
+       select g.* from unnest($3::int4[], $4::int8[], $5::int4[], $6::int2[], $7::text[])
+         as g(kind, event_nid, user_nid, membership, words)
+       join room_state s on s.room = $1 and s.kind = g.kind and s.to_position is null and s.event_nid = g.event_nid
+       where g.user_nid is not null),
+     members as (
+       insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
+         read_highlight_index, threads_read_position)
+       select user_nid, $1, membership, event_nid, $2::int8, $2::int8, 0, 0, $2::int8 from given
+       on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
+         since = excluded.since)
+     insert into remote_names (user_nid, room, words)
+     select user_nid, $1, words::tsvector from given where words is not null
+     on conflict (user_nid, room) do update set words = excluded.words`,
+    [room, position, ...columns, entries.map((entry) => entry.words)],
   )
+  return true
 }

@@ -371,6 +371,7 @@ type FederationTables = {
     servers: string[]
     completed_at: number | null
     corrected: Generated<boolean>
+    returned: Generated<boolean>
   }
   server_key_answers: { server_name: string; answer: string; valid_until: number }
   destinations: {

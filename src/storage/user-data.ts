@@ -1,5 +1,6 @@
 import { statement } from './database.ts'
 import type { EventIdFormat } from './event-codec.ts'
+import { membershipCodes } from './room-users.ts'
 import { insertInto } from './writer.ts'
 
 /** What belongs to a user and is told by the stream. */
@@ -56,6 +57,13 @@ export const insertToDevice = insertInto<ToDeviceRow>('to_device', {
 export const insertDeviceListChanges = insertInto<{ position: number; user_nid: number; reader_nid: number | null }>(
   'device_list_changes',
   { position: 'int8', user_nid: 'int4', reader_nid: 'int4' },
+)
+
+/** Members of a room whose devices or keys changed at or after a position. */
+export const membersWithChangedDevices = statement<{ user_nid: number }>(
+  'members with changed devices',
+  `select distinct user_nid from device_list_changes join room_users using (user_nid)
+   where room = $1 and membership = ${membershipCodes.join} and position >= $2 and reader_nid is null`,
 )
 
 export const accountDataOf = statement<AccountDataRow>(
