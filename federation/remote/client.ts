@@ -1,20 +1,22 @@
-import { promises as dns, lookup as dnsLookup } from 'node:dns'
+import { lookup, promises, type SrvRecord } from 'node:dns'
 import { readFileSync } from 'node:fs'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { Agent, request } from 'undici'
 import type { Context } from '../../src/context.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { ServerName } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
-import { MAX_WELL_KNOWN_BYTES } from '../../src/matrix/limits.ts'
 import { signJson } from '../../src/matrix/signatures.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
-import { type AddressPolicy, createAddressPolicy, refuseAddress } from '../../src/net/addresses.ts'
+import { createAddressPolicy, literalIn, refuseAddress } from '../../src/net/addresses.ts'
+import { checkedLookup, type Resolve } from '../../src/net/checked-lookup.ts'
+import { readLimited } from '../../src/net/read-limited.ts'
 import type { Span } from '../../src/tracing/tracing.ts'
 import type { AllowList } from '../allow-list.ts'
 import type { FederationMetrics } from '../federation-metrics.ts'
-import { createDiscovery, type Endpoint, type WellKnown } from './discovery.ts'
+import { createDiscovery, type Endpoint } from './discovery.ts'
+import { fetchWellKnown } from './well-known.ts'
 
 export type RemoteRequest = {
   readonly method: 'GET' | 'PUT' | 'POST'
@@ -71,27 +73,32 @@ export type RemoteClient = {
 
 const defaultTimeout = 30_000
 const defaultMaxBytes = 16 * 1024 * 1024
-const mostRedirects = 5
 /** Milliseconds that an answer may take which is read as it comes. */
 const longestAnswer = 15 * 60_000
+
+/** Who knows what names mean. */
+export type Names = { readonly lookup: Resolve; resolveSrv(name: string): Promise<SrvRecord[]> }
+
+const namesOfTheSystem: Names = { lookup, resolveSrv: promises.resolveSrv }
 
 export function createRemoteClient(
   ctx: Pick<Context, 'config' | 'caches' | 'domains' | 'clock' | 'log' | 'tracing'>,
   allowList: AllowList,
   metrics: Pick<FederationMetrics, 'asked'>,
+  names: Names = namesOfTheSystem,
 ): RemoteClient {
   const config = ctx.config.federation
   const policy = createAddressPolicy(config.allow_addresses)
   const ca = config.ca_file === undefined ? undefined : [...rootCertificates, readFileSync(config.ca_file, 'utf8')]
   const agent = new Agent({
-    connect: { lookup: checkedLookup(policy), timeout: 10_000, ...(ca && { ca }) },
+    connect: { lookup: checkedLookup(policy, names.lookup), timeout: 10_000, ...(ca && { ca }) },
     pipelining: 1,
     connections: 16,
   })
   const discover = createDiscovery(
     {
       wellKnown: (host) => fetchWellKnown(agent, policy, host),
-      srv: (name) => dns.resolveSrv(name).catch(() => []),
+      srv: (name) => names.resolveSrv(name).catch(() => []),
       now: ctx.clock.now,
     },
     ctx.caches,
@@ -220,38 +227,6 @@ function authorization(
   return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${signature}"`
 }
 
-/** The host, without the brackets that an IPv6 address has. */
-function literalIn(url: URL): string {
-  return url.hostname.replace(/^\[|\]$/g, '')
-}
-
-/** Names are resolved once, checked, and connected to by what was checked. */
-function checkedLookup(policy: AddressPolicy): LookupFunction {
-  return (hostname, options, callback) => {
-    dnsLookup(hostname, { ...options, all: true }, (error, found) => {
-      const usable = error ? [] : found.filter(({ address }) => policy(address))
-      const [first] = usable
-      if (first === undefined) callback(error ?? new Error(`${hostname} has no address that may be used`), '', 0)
-      else if (options.all === true) callback(null, usable)
-      else callback(null, first.address, first.family)
-    })
-  }
-}
-
-async function readLimited(body: AsyncIterable<Buffer> & { destroy(): unknown }, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > limit) {
-      body.destroy()
-      throw unreachable()
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, length)
-}
-
 function errorBody(bytes: Buffer): JsonObject {
   try {
     const json: Json = parseJsonBytes(bytes)
@@ -259,34 +234,4 @@ function errorBody(bytes: Buffer): JsonObject {
   } catch {
     return {}
   }
-}
-
-/** Follows redirects, each of which is checked like the first address. */
-async function fetchWellKnown(agent: Agent, policy: AddressPolicy, host: string): Promise<WellKnown | undefined> {
-  let url = new URL(`https://${host}/.well-known/matrix/server`)
-  try {
-    for (let redirects = 0; redirects <= mostRedirects; redirects++) {
-      const literal = literalIn(url)
-      if (url.protocol !== 'https:' || (isIP(literal) !== 0 && !policy(literal))) return undefined
-      const options = {
-        dispatcher: agent,
-        signal: AbortSignal.timeout(10_000),
-        headers: { accept: 'application/json' },
-      }
-      const { statusCode, headers, body } = await request(url, options)
-      const location = headers.location
-      if (statusCode >= 300 && statusCode < 400 && typeof location === 'string') {
-        body.destroy()
-        url = new URL(location, url)
-        continue
-      }
-      const bytes = await readLimited(body, MAX_WELL_KNOWN_BYTES)
-      if (statusCode !== 200) return undefined
-      const cacheControl = headers['cache-control']
-      return { body: parseJsonBytes(bytes), cacheControl: typeof cacheControl === 'string' ? cacheControl : undefined }
-    }
-  } catch {
-    // No answer, or none that can be read: the next step of the discovery applies.
-  }
-  return undefined
 }

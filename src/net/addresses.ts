@@ -52,6 +52,11 @@ export function createAddressPolicy(exempt: readonly string[]): AddressPolicy {
   }
 }
 
+/** The host of a URL, without the brackets that an IPv6 address has. */
+export function literalIn(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '')
+}
+
 /** @throws MatrixError */
 export function refuseAddress(): never {
   throw new MatrixError('M_CONNECTION_FAILED', 'The server cannot be reached')

@@ -1,7 +1,8 @@
-import { lookup as dnsLookup } from 'node:dns'
-import { isIP, type LookupFunction } from 'node:net'
+import { isIP } from 'node:net'
 import { Agent, request } from 'undici'
-import type { AddressPolicy } from './addresses.ts'
+import { type AddressPolicy, literalIn } from './addresses.ts'
+import { AddressRefused, checkedLookup } from './checked-lookup.ts'
+import { readLimited } from './read-limited.ts'
 
 export type OutgoingRequest = {
   readonly method: 'GET' | 'PUT' | 'POST'
@@ -43,11 +44,6 @@ export type Outgoing = {
   close(): Promise<void>
 }
 
-/** The host has no address that may be connected to. */
-export class AddressRefused extends Error {
-  override readonly name = 'AddressRefused'
-}
-
 /** @param policy Without one every address may be connected to. */
 export function createOutgoing(policy?: AddressPolicy): Outgoing {
   const agent = new Agent({
@@ -57,7 +53,7 @@ export function createOutgoing(policy?: AddressPolicy): Outgoing {
   })
   /** Addresses are connected to without being looked up. */
   const checkLiteral = (url: URL): void => {
-    const literal = url.hostname.replace(/^\[|\]$/g, '')
+    const literal = literalIn(url)
     if (policy && isIP(literal) !== 0 && !policy(literal)) throw new AddressRefused(`${literal} may not be used`)
   }
   return {
@@ -82,31 +78,4 @@ export function createOutgoing(policy?: AddressPolicy): Outgoing {
     },
     close: () => agent.destroy(),
   }
-}
-
-/** Names are resolved once, checked, and connected to by what was checked. */
-export function checkedLookup(policy: AddressPolicy): LookupFunction {
-  return (hostname, options, callback) => {
-    dnsLookup(hostname, { ...options, all: true }, (error, found) => {
-      const usable = error ? [] : found.filter(({ address }) => policy(address))
-      const [first] = usable
-      if (first === undefined) callback(error ?? new AddressRefused(`${hostname} may not be used`), '', 0)
-      else if (options.all === true) callback(null, usable)
-      else callback(null, first.address, first.family)
-    })
-  }
-}
-
-async function readLimited(body: AsyncIterable<Buffer> & { destroy(): unknown }, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > limit) {
-      body.destroy()
-      throw new Error('the answer is too long')
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, length)
 }
