@@ -16,6 +16,7 @@ RUN npm ci --omit=dev --no-audit --no-fund \
  && rm -rf node_modules/node/node_modules/node-*/include node_modules/node/node_modules/node-*/share \
  && find node_modules -path '*/prebuilds/*' -prune -not -name "$platform" -exec rm -rf {} + \
  && find node_modules -type f \( -name '*.a' -o -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
+COPY chappe.js ./
 COPY src ./src
 COPY federation ./federation
 COPY migrations ./migrations
@@ -64,5 +65,5 @@ EXPOSE 8008
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["/chappe/node_modules/.bin/node", "-e", "fetch('http://127.0.0.1:'+(process.env.CHAPPE_PORT||8008)+'/_matrix/client/versions').then(r=>process.exit(r.ok?0:1),()=>process.exit(1))"]
-ENTRYPOINT ["/chappe/node_modules/.bin/node", "src/main.ts"]
+ENTRYPOINT ["/chappe/node_modules/.bin/node", "chappe.js"]
 CMD ["start"]

@@ -28,7 +28,7 @@ export async function startProgram(environment: Record<string, string> = {}): Pr
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const start = async (): Promise<ChildProcess> => {
-    const child = spawn(process.execPath, ['src/main.ts', 'start'], {
+    const child = spawn(process.execPath, ['chappe.js', 'start'], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
         ...process.env,

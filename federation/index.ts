@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Config } from '../src/config.ts'
 import type { Context } from '../src/context.ts'
 import type { Endpoint } from '../src/http/endpoint.ts'
+import { upTo } from '../src/storage/caches.ts'
 import { createAllowList } from './allow-list.ts'
 import type { Federation } from './federation.ts'
 import { createFederationMetrics } from './federation-metrics.ts'
@@ -54,8 +55,8 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     keys,
     policyServers: createPolicyServers({ ctx, client, metrics }),
     joining: createJoining(),
-    relayed: new LRUCache({ max: relayedMax }),
-    passedOn: new LRUCache({ max: relayedMax }),
+    relayed: new LRUCache(upTo(relayedMax)),
+    passedOn: new LRUCache(upTo(relayedMax)),
     heardOf: [],
   }
   ctx.remoteServers.use(createRemoteServers(federation))

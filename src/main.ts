@@ -1,11 +1,4 @@
-#!/usr/bin/env node
-import { enableCompileCache } from 'node:module'
-import { join } from 'node:path'
 import { type Command, CommandError, parseArguments, usage } from './cli/arguments.ts'
-
-// A third of the time to start is compiling. The cache stays inside the program's own folder: what is in a folder that
-// others can write to must not be run.
-enableCompileCache(join(import.meta.dirname, '..', 'node_modules', '.cache', 'chappe'))
 
 type Run = (command: Command, env: NodeJS.ProcessEnv) => Promise<void>
 

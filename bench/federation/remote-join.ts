@@ -51,7 +51,7 @@ for (let first = 1; first < members; first += 200) {
 }
 console.log(`a room of ${members} members`)
 
-const child = spawn(process.execPath, ['src/main.ts', 'start'], {
+const child = spawn(process.execPath, ['chappe.js', 'start'], {
   stdio: ['ignore', 'ignore', 'inherit'],
   env: { ...process.env, CHAPPE_DATA_DIR: awayFolder, ...environment(awayPort, homePort) },
 })

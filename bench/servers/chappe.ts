@@ -40,7 +40,7 @@ export async function startChappe(options: { processes?: number; ca?: string } =
   const urls: string[] = []
   for (let index = 0; index < processes; index++) {
     const port = await freePort()
-    const child = spawn(process.execPath, [...nodeOptions, 'src/main.ts', 'start'], {
+    const child = spawn(process.execPath, [...nodeOptions, 'chappe.js', 'start'], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, ...environment, CHAPPE_PORT: String(port) },
     })

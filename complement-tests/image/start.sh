@@ -16,4 +16,4 @@ export CHAPPE_SERVER_NAMES="$SERVER_NAME"
 registrations=$(find /complement/appservice -name '*.yaml' 2>/dev/null | sort | paste -s -d , -)
 if [ -n "$registrations" ]; then export CHAPPE_APP_SERVICE_CONFIG_FILES="$registrations"; fi
 exec setpriv --reuid=chappe --regid=chappe --clear-groups \
-  /chappe/node_modules/.bin/node /chappe/src/main.ts start --config /etc/chappe.yaml
+  /chappe/node_modules/.bin/node /chappe/chappe.js start --config /etc/chappe.yaml

@@ -8,6 +8,7 @@ import { parseJson } from '../../src/matrix/strict-json.ts'
 import type { Acceptance, Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
+import { upTo } from '../../src/storage/caches.ts'
 import { eventIdBytes } from '../../src/storage/event-codec.ts'
 import {
   deleteStagedEvents,
@@ -56,7 +57,7 @@ export function createStagedEvents(federation: Federation): StagedEvents {
   const { ctx } = federation
   /** Rooms in which something has come that others may have waited for. */
   const moved = new Set<RoomId>()
-  const waitedLately = new LRUCache<RoomId, true>({ max: roomsRemembered, ttl: rememberedFor })
+  const waitedLately = new LRUCache<RoomId, true>({ ...upTo(roomsRemembered), ttl: rememberedFor })
   ctx.invalidations.subscribe('staged-events', (key) => {
     if (key === undefined) return
     moved.add(key as RoomId)

@@ -4,6 +4,7 @@ import { type EventId, type ServerName, serverNameOf } from '../../src/matrix/id
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeHistory } from '../../src/rooms/store-history.ts'
+import { upTo } from '../../src/storage/caches.ts'
 import type { StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { fetchState, storedOf } from './fetch-state.ts'
@@ -27,7 +28,7 @@ export type FillGap = (room: HotRoom, after: StoredEvent) => Promise<boolean>
  */
 export function createFillGap(federation: Federation): FillGap {
   const underWay = new Map<number, Promise<boolean>>()
-  const inVain = new LRUCache<number, true>({ max: mostRemembered, ttl: patience })
+  const inVain = new LRUCache<number, true>({ ...upTo(mostRemembered), ttl: patience })
   const fill = async (room: HotRoom, after: StoredEvent): Promise<boolean> => {
     let isFilled = false
     try {

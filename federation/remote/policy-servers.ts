@@ -7,6 +7,7 @@ import type { RoomRules } from '../../src/matrix/room-versions.ts'
 import { POLICY_SERVER_KEY_ID } from '../../src/matrix/signatures.ts'
 import { pause } from '../../src/pause.ts'
 import { isRecommended, type PolicyServer, recommendHere, withPolicySignature } from '../../src/rooms/policy-server.ts'
+import { upTo } from '../../src/storage/caches.ts'
 import type { Federation } from '../federation.ts'
 import { RemoteRefusal } from './client.ts'
 import { objectOf } from './membership-template.ts'
@@ -50,7 +51,7 @@ export function createPolicyServers({
   client,
   metrics,
 }: Pick<Federation, 'ctx' | 'client' | 'metrics'>): PolicyServers {
-  const answers = new LRUCache<string, Promise<string>>({ max: mostRemembered, ttl: rememberedFor })
+  const answers = new LRUCache<string, Promise<string>>({ ...upTo(mostRemembered), ttl: rememberedFor })
 
   const askOnce = async (event: RoomEvent, server: ServerName, origin: ServerName): Promise<string> => {
     const { unsigned: _unsigned, ...body } = event.pdu

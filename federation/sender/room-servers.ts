@@ -1,5 +1,6 @@
 import type { Context } from '../../src/context.ts'
 import { type ServerName, serverNameOf } from '../../src/matrix/ids.ts'
+import { upTo } from '../../src/storage/caches.ts'
 import { serversOfRoom } from '../../src/storage/destinations.ts'
 import type { EventFact } from '../../src/storage/facts.ts'
 
@@ -15,7 +16,7 @@ export type RoomServers = {
 const roomsMax = 10_000
 
 export function createRoomServers(ctx: Pick<Context, 'database' | 'caches' | 'dictionaries' | 'domains'>): RoomServers {
-  const known = ctx.caches.lru<number, Set<ServerName>>('servers in rooms', { max: roomsMax })
+  const known = ctx.caches.lru<number, Set<ServerName>>('servers in rooms', upTo(roomsMax))
   return {
     async of(room) {
       const before = known.get(room)

@@ -6,6 +6,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import { type RoomAlias, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { Person } from '../presence/person.ts'
 import { type AccountRow, findAccount } from '../storage/accounts.ts'
+import { upTo } from '../storage/caches.ts'
 import { findDevice } from '../storage/devices.ts'
 import { createServiceClient, type ServiceClient } from './ask-service.ts'
 import { isUserOf } from './interest.ts'
@@ -61,7 +62,7 @@ export function createApplicationServices(ctx: Engine): ApplicationServices {
   const byToken = new Map(all.map((service) => [hash('sha256', service.asToken, 'hex'), service]))
   const tellers = new Map<string, ServiceTeller>()
   const findUser = createUserLookup(ctx)
-  const recent = all.length === 0 ? undefined : createRecentFacts(ctx)
+  const recent = all.some(({ url }) => url !== undefined) ? createRecentFacts(ctx) : undefined
 
   let started = false
 
@@ -129,7 +130,7 @@ function isExclusiveUser(service: ApplicationService, userId: UserId): boolean {
 
 /** Accounts are remembered until something about them changes. */
 function createUserLookup(ctx: Engine): (userId: UserId) => Promise<AccountRow | undefined> {
-  const known = new LRUCache<UserId, AccountRow>({ max: rememberedUsers })
+  const known = new LRUCache<UserId, AccountRow>(upTo(rememberedUsers))
   let generation = 0
   ctx.invalidations.subscribe('user', (key) => {
     generation++

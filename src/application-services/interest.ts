@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import { type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { aliasesOfRoom, localMembersOf } from '../storage/application-services.ts'
+import { upTo } from '../storage/caches.ts'
 import type { EventFact } from '../storage/facts.ts'
 import type { ApplicationService } from './registration.ts'
 
@@ -35,8 +36,8 @@ export function isUserOf(
  * users, or in a room that one of them is in, or whose id or one of whose aliases it claims.
  */
 export function createInterest(ctx: Engine, service: ApplicationService): Interest {
-  const members = new LRUCache<number, Set<number>>({ max: rememberedRooms })
-  const aliased = new LRUCache<number, { matches: boolean; readAt: number }>({ max: rememberedRooms })
+  const members = new LRUCache<number, Set<number>>(upTo(rememberedRooms))
+  const aliased = new LRUCache<number, { matches: boolean; readAt: number }>(upTo(rememberedRooms))
   const isOurs = (userId: UserId): boolean => isUserOf(ctx, service, userId)
 
   const usersIn = async (room: number): Promise<ReadonlySet<number>> => {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { RE2JS } from 're2js'
+import { upTo } from '../storage/caches.ts'
 
 /** A namespace as a registration writes it. */
 export type NamespaceText = { readonly exclusive: boolean; readonly regex: string }
@@ -26,7 +27,7 @@ const mostInstructions = 10_000
  */
 export function compileNamespaces(texts: readonly NamespaceText[]): Namespaces {
   const patterns = texts.map(({ exclusive, regex }) => ({ exclusive, pattern: compile(regex) }))
-  const found = new LRUCache<string, 'none' | 'included' | 'exclusive'>({ max: remembered })
+  const found = new LRUCache<string, 'none' | 'included' | 'exclusive'>(upTo(remembered))
   const lookUp = (id: string): 'none' | 'included' | 'exclusive' => {
     const known = found.get(id)
     if (known) return known

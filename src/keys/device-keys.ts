@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import type { Invalidated } from '../invalidation.ts'
+import { upTo } from '../storage/caches.ts'
 import { keyCountsOf } from '../storage/one-time-keys.ts'
 import { type Announcer, announceLeftChanges } from './device-list-changes.ts'
 import { noRemoteKeys, type RemoteKeys } from './ports.ts'
@@ -39,7 +40,7 @@ export function createDeviceKeys(
   ctx: Announcer & Pick<Context, 'caches' | 'invalidations' | 'stream' | 'log'>,
 ): DeviceKeys {
   // A promise that is no longer here when it resolves was overtaken by a change, and is not put back.
-  const known = ctx.caches.lru<string, Promise<KeyCounts>>('key counts', { max: devicesMax })
+  const known = ctx.caches.lru<string, Promise<KeyCounts>>('key counts', upTo(devicesMax))
   const published = createPublishedKeys(ctx)
   let remote = noRemoteKeys
   const recovered = announceLeftChanges(ctx).catch((error: unknown) =>

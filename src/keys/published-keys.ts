@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
+import { upTo } from '../storage/caches.ts'
 import {
   crossSigningKeysOf,
   deviceKeysOf,
@@ -47,7 +48,7 @@ export function createPublishedKeys(ctx: Ctx): PublishedKeyStore {
     maxSize: rememberedMax,
     sizeCalculation: (keys) => (keys instanceof Promise ? 200 : sizeOf(keys)),
   })
-  const signers = ctx.caches.lru<number, Promise<SignaturesOnOthers>>('signatures on keys', { max: signersMax })
+  const signers = ctx.caches.lru<number, Promise<SignaturesOnOthers>>('signatures on keys', upTo(signersMax))
 
   ctx.stream.follow((facts) => {
     for (const fact of facts) {

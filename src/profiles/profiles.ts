@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
+import { upTo } from '../storage/caches.ts'
 import { statement } from '../storage/database.ts'
 
 /** The profiles of local users, the lately used ones in memory. */
@@ -14,7 +15,7 @@ const cached = 50_000
 const selectProfile = statement<{ fields: string }>('profile', 'select fields from profiles where user_nid = $1')
 
 export function createProfiles(ctx: Pick<Context, 'database' | 'caches' | 'invalidations' | 'dictionaries'>): Profiles {
-  const profiles = ctx.caches.lru<number, JsonObject>('profiles', { max: cached })
+  const profiles = ctx.caches.lru<number, JsonObject>('profiles', upTo(cached))
   let generation = 0
   ctx.invalidations.subscribe('user', (userId) => {
     generation++

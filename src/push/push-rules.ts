@@ -5,6 +5,7 @@ import type { Json } from '../matrix/json.ts'
 import { type CompiledRules, compileRules } from '../matrix/push-rules/compile.ts'
 import { rulesetOf } from '../matrix/push-rules/default-rules.ts'
 import type { PushRuleset, StoredPushRules } from '../matrix/push-rules/types.ts'
+import { upTo } from '../storage/caches.ts'
 import { oneAccountData } from '../storage/user-data.ts'
 
 type User = { readonly userId: UserId; readonly userNid: number }
@@ -30,7 +31,7 @@ const type = 'm.push_rules'
 
 export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'caches' | 'writer' | 'stream'>): PushRules {
   const features = ctx.config.experimental
-  const compiled = ctx.caches.lru<number, CompiledRules>('push rules', { max: compiledMax })
+  const compiled = ctx.caches.lru<number, CompiledRules>('push rules', upTo(compiledMax))
   ctx.stream.follow((facts) => {
     for (const fact of facts) if (fact.kind === 'accountData' && fact.type === type) compiled.delete(fact.userNid)
   })

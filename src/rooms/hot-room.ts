@@ -3,6 +3,7 @@ import type { AuthState } from '../matrix/auth-rules/index.ts'
 import type { RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
+import { upTo } from '../storage/caches.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import type { RoomRow } from '../storage/rooms.ts'
 import type { StateDelta } from '../storage/state-deltas.ts'
@@ -55,10 +56,7 @@ export class HotRoom implements AuthState {
   #holders = 0
   #lane: Promise<void> = Promise.resolve()
   /** Bounded by size, since `max` sets 110 KB aside, and most rooms have a dozen entries. */
-  readonly #state = new LRUCache<string, { entry: StateEntry | undefined }>({
-    maxSize: entriesPerRoom,
-    sizeCalculation: () => 1,
-  })
+  readonly #state = new LRUCache<string, { entry: StateEntry | undefined }>(upTo(entriesPerRoom))
   /** A room that is being created: what it does not know does not exist. */
   readonly #complete: boolean
 

@@ -1,6 +1,6 @@
 import type { RoomId } from '../matrix/ids.ts'
 import { roomRules } from '../matrix/room-versions.ts'
-import type { Caches } from '../storage/caches.ts'
+import { type Caches, upTo } from '../storage/caches.ts'
 import type { Database } from '../storage/database.ts'
 import type { Dictionaries } from '../storage/dictionaries.ts'
 import type { EventStore, StoredEvent } from '../storage/events.ts'
@@ -65,7 +65,7 @@ export function createHotRooms(ctx: {
   events: EventStore
   stream: Stream
 }): HotRooms {
-  const rooms = ctx.caches.lru<RoomId, HotRoom>('rooms', { max: hotRoomsMax })
+  const rooms = ctx.caches.lru<RoomId, HotRoom>('rooms', upTo(hotRoomsMax))
   const byNid = new Map<number, RoomId>()
   const loading = new Map<RoomId, Promise<HotRoom | undefined>>()
 

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { type EventId, type RoomId, serverNameOf, type UserId } from '../matrix/ids.ts'
 import { powerLevelsOf } from '../matrix/power-levels.ts'
+import { upTo } from '../storage/caches.ts'
 import { type Statement, statement } from '../storage/database.ts'
 import { eventIdText } from '../storage/event-codec.ts'
 import type { StoredEvent } from '../storage/events.ts'
@@ -39,11 +40,14 @@ export type SentTransactions = {
   remember(eventNid: number, transaction: Transaction): void
 }
 
+/** What is not in memory any more is found in the database. */
+const transactionsInMemory = 20_000
+
 export function createSentTransactions({ caches }: Pick<Context, 'caches'>): SentTransactions {
-  const byEvent = caches.lru<number, Transaction>('transactions by event', { max: 100_000 })
+  const byEvent = caches.lru<number, Transaction>('transactions by event', upTo(transactionsInMemory))
   return {
     underWay: new Map(),
-    ended: caches.lru<string, EventId>('ended transactions', { max: 100_000 }),
+    ended: caches.lru<string, EventId>('ended transactions', upTo(transactionsInMemory)),
     idOf(eventNid, { userNid, deviceId }) {
       const transaction = byEvent.get(eventNid)
       return transaction?.userNid === userNid && transaction.deviceId === deviceId ? transaction.txnId : undefined

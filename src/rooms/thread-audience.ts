@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import type { EventId, UserId } from '../matrix/ids.ts'
 import { threadRootOf } from '../matrix/push-rules/event-facts.ts'
+import { upTo } from '../storage/caches.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { ThreadSubscriptionFact } from '../storage/facts.ts'
@@ -60,7 +61,7 @@ export function createThreadAudiences(
     const subscribers = new Map(rows.map((row) => [row.user_nid, row.user_id]))
     for (const change of changes) apply(subscribers, change)
     // `max` would set the whole of it aside for a room's first thread.
-    const bounds = { maxSize: threadsPerRoom, sizeCalculation: () => 1 }
+    const bounds = upTo(threadsPerRoom)
     const known = threads.get(room) ?? new LRUCache<EventId, Map<number, UserId>>(bounds)
     threads.set(room, known)
     known.set(root, subscribers)

@@ -25,6 +25,14 @@ export type CacheFigures = LookUps & {
   readonly bytes: number | undefined
 }
 
+/**
+ * The bounds of a cache of so many entries, which takes memory for them as they come: with `max` it would take it for all of
+ * them at once.
+ */
+export function upTo(entries: number): { maxSize: number; sizeCalculation(): number } {
+  return { maxSize: entries, sizeCalculation: () => 1 }
+}
+
 export function createCaches(): Caches {
   const all = new Map<string, () => Omit<CacheFigures, 'name'>>()
   const add = (name: string, figures: () => Omit<CacheFigures, 'name'>): void => {

@@ -1,5 +1,5 @@
 import type { UserId } from '../matrix/ids.ts'
-import type { Caches } from './caches.ts'
+import { type Caches, upTo } from './caches.ts'
 import { type Database, statement } from './database.ts'
 
 /** What an event is: its type and, for a state event, its state key. */
@@ -28,11 +28,6 @@ export type Dictionaries = {
 
 const cachedUsers = 200_000
 const cachedKinds = 200_000
-
-/** Bounds a cache without setting its whole size aside at the start, as `max` would. */
-function upTo(entries: number) {
-  return { maxSize: entries, sizeCalculation: () => 1 }
-}
 
 /** A key that is different for different kinds: no type contains NUL, since PostgreSQL cannot store it. */
 export function kindKey(type: string, stateKey: string | undefined): string {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { upTo } from './caches.ts'
 import { type Database, statement } from './database.ts'
 import { lastStateChange } from './room-state.ts'
 import { arrayText } from './writer.ts'
@@ -47,7 +48,7 @@ export type StateDeltaIds = { idOf(room: { readonly room: number }, delta: State
 const cachedIds = 20_000
 
 export function createStateDeltaIds(database: Pick<Database, 'read'>): StateDeltaIds {
-  const ids = new LRUCache<string, number>({ max: cachedIds })
+  const ids = new LRUCache<string, number>(upTo(cachedIds))
   return {
     async idOf({ room }, delta) {
       const key = digestOf(delta, `${room} ${delta.base}`).toString('base64')

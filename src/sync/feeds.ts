@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { redactedEventId } from '../rooms/client-event.ts'
 import { relationOf } from '../rooms/relations.ts'
-import type { Caches } from '../storage/caches.ts'
+import { type Caches, upTo } from '../storage/caches.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import type { EventFact, ReceiptFact, StateChangeFact } from '../storage/facts.ts'
 import type { Stream } from '../storage/stream.ts'
@@ -45,7 +45,7 @@ const receiptsPerFeed = 500
 export function createFeeds(stream: Stream, caches: Pick<Caches, 'counted'>): Feeds {
   let completeAfter = stream.position
   const feeds = new LRUCache<number, RoomFeed>({
-    max: feedsMax,
+    ...upTo(feedsMax),
     dispose(feed, _room, reason) {
       // Who asks for it afterwards must not believe that nothing happened.
       if (reason !== 'set') completeAfter = Math.max(completeAfter, feed.last)

@@ -5,6 +5,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_FILTER_BYTES } from '../matrix/limits.ts'
 import { parseJson } from '../matrix/strict-json.ts'
+import { upTo } from '../storage/caches.ts'
 import { statement } from '../storage/database.ts'
 import {
   compileEventFilter,
@@ -91,7 +92,7 @@ export async function filterOf(
 ): Promise<SyncFilter> {
   if (text === undefined || text === '') return none
   let cache = compiled.get(ctx.database)
-  if (!cache) compiled.set(ctx.database, (cache = new LRUCache({ max: 5000 })))
+  if (!cache) compiled.set(ctx.database, (cache = new LRUCache(upTo(5000))))
   const key = `${userNid} ${text}`
   const known = cache.get(key)
   if (known) return known

@@ -1,6 +1,7 @@
 import { ignoredUsers } from '../account-data/ignored-users.ts'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
+import { upTo } from '../storage/caches.ts'
 import type { DeviceListFact, EventFact, Fact } from '../storage/facts.ts'
 import { membershipCodes, roomsOfUser } from '../storage/room-users.ts'
 import { sessionOfUser } from '../storage/sessions.ts'
@@ -24,7 +25,7 @@ type Loading = { readonly facts: Fact[]; isStale: boolean; session: Promise<Sess
 export function createSessions(ctx: Pick<Context, 'database' | 'caches' | 'stream' | 'invalidations'>): Sessions {
   const byRoom = new Map<number, Set<Session>>()
   const sessions = ctx.caches.lru<number, Session>('sessions', {
-    max: sessionsMax,
+    ...upTo(sessionsMax),
     dispose(session) {
       for (const room of session.rooms.keys()) leaveIndex(session, room)
       for (const wake of session.waiters) wake()

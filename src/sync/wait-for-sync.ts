@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
+import { upTo } from '../storage/caches.ts'
 import type { ToldMembers } from './room-states.ts'
 import { buildSync, type SyncRequest } from './sync.ts'
 
@@ -65,7 +66,7 @@ export function wokenUp(
 
 function toldBy(ctx: Context, deviceId: string, userNid: number, anew: boolean): ToldMembers {
   let devices = toldMembers.get(ctx)
-  if (!devices) toldMembers.set(ctx, (devices = new LRUCache({ max: devicesMax })))
+  if (!devices) toldMembers.set(ctx, (devices = new LRUCache(upTo(devicesMax))))
   const key = `${userNid} ${deviceId}`
   let rooms = devices.get(key)
   if (!rooms || anew) devices.set(key, (rooms = new Map()))

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { oneTimeKeys } from '../../keys/fixtures.ts'
 import { startTestServer, TestClient, type TestServer } from '../../testing/index.ts'
 
-const main = join(import.meta.dirname, '..', '..', 'main.ts')
+const main = join(import.meta.dirname, '..', '..', '..', 'chappe.js')
 
 /** A further process of a deployment, to be killed. */
 async function startProgram(server: TestServer) {

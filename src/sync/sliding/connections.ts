@@ -1,5 +1,6 @@
 import type { Context } from '../../context.ts'
 import { MatrixError } from '../../matrix/errors.ts'
+import { upTo } from '../../storage/caches.ts'
 import { saveSlidingState, slidingState } from '../../storage/sliding-sync.ts'
 import { type ConnectionState, decodeConnection, encodeConnection, newConnection } from './connection.ts'
 import { createToldMembers, type ToldMembersOfConnection } from './told-members.ts'
@@ -29,9 +30,10 @@ export function createConnections(ctx: Pick<Context, 'database' | 'caches'>): Co
     maxSize: roomsInMemory,
     sizeCalculation: ({ state }) => state.rooms.size + 1,
   })
-  const members = ctx.caches.lru<string, ToldMembersOfConnection>('members told by sliding sync', {
-    max: connectionsWithMembers,
-  })
+  const members = ctx.caches.lru<string, ToldMembersOfConnection>(
+    'members told by sliding sync',
+    upTo(connectionsWithMembers),
+  )
   return {
     async load(key, number) {
       // Nothing was told of any room, so nothing was kept.

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Context } from '../../context.ts'
+import { upTo } from '../../storage/caches.ts'
 import { lastEvents } from '../../storage/sliding-sync.ts'
 
 /** When something last happened in rooms, for their order in lists. One for all users, following the stream. */
@@ -16,7 +17,7 @@ const mostRooms = 500_000
 const recentMax = 20_000
 
 export function createRoomActivity(ctx: Pick<Context, 'database' | 'stream'>): RoomActivity {
-  const last = new LRUCache<number, number>({ maxSize: mostRooms, sizeCalculation: () => 1 })
+  const last = new LRUCache<number, number>(upTo(mostRooms))
   let recent: { position: number; room: number }[] = []
   let completeAfter = ctx.stream.position
 

@@ -1,6 +1,7 @@
 import type { Context } from '../../context.ts'
 import type { RoomId } from '../../matrix/ids.ts'
 import type { Json, JsonObject } from '../../matrix/json.ts'
+import { upTo } from '../../storage/caches.ts'
 import { kindKey } from '../../storage/dictionaries.ts'
 import { childrenOfSpaces, traitsOfRooms } from '../../storage/sliding-sync.ts'
 
@@ -35,10 +36,7 @@ const unknown: RoomTraits = { roomType: null, isEncrypted: false, name: undefine
 export function createTraitsOfRooms(
   ctx: Pick<Context, 'database' | 'caches' | 'dictionaries' | 'stream'>,
 ): TraitsOfRooms {
-  const traits = ctx.caches.lru<number, RoomTraits>('traits of rooms', {
-    maxSize: mostRooms,
-    sizeCalculation: () => 1,
-  })
+  const traits = ctx.caches.lru<number, RoomTraits>('traits of rooms', upTo(mostRooms))
   const spaces = ctx.caches.lru<number, ReadonlySet<RoomId>>('children of spaces', {
     maxSize: mostChildren,
     sizeCalculation: (children) => children.size + 1,
