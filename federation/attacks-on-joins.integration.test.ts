@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
 import type { RoomEvent } from '../src/matrix/event.ts'
+import type { EventId } from '../src/matrix/ids.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
 import { signingKeyFromSeed } from '../src/matrix/signatures.ts'
+import { resolveState } from '../src/matrix/state-res/resolve-state.ts'
+import { stateKeyOf } from '../src/matrix/state-res/state-map.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
 import { attackedRoom, type HostedRoom, hostRoom } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
@@ -189,33 +192,83 @@ test('F14: the same in the history and in what was missing', async () => {
   expect(await bodies()).toEqual(['last', 'between', 'three', 'two', 'one'])
 })
 
-test('F28: a state of long ago, or hardly any, does not bring back who could do more', async () => {
-  await using scene = await attackedRoom({ room_version: '12' })
+/** A room in which the hostile server, asked for a state before an event of its own, tells what a test wants. */
+async function rewrittenRoom(version: string) {
+  const scene = await attackedRoom({ room_version: version })
   const { room, home, hostile, alice, roomId } = scene
   const old = [...room.state.values()]
   const before = await alice.getState(roomId, 'm.room.power_levels')
+  const users = { ...before.users, '@charlie:third.test': 50 }
   await alice.sendState(roomId, 'm.room.join_rules', { join_rule: 'invite' })
-  await alice.sendState(roomId, 'm.room.power_levels', { ...before, users: { '@charlie:third.test': 50 } })
+  await alice.sendState(roomId, 'm.room.power_levels', { ...before, users })
   await expect.poll(() => hostile.heard.some(({ type }) => type === 'm.room.power_levels')).toBe(true)
-  for (const told of [old, [], [room.at('m.room.create')], [room.at('m.room.member', room.user())]]) {
-    const lost = room.build({ content: { msgtype: 'm.text', body: 'lost' } })
-    const first = room.build({ prev: [lost], content: { msgtype: 'm.text', body: 'first' } })
-    const second = room.build({ prev: [first], content: { msgtype: 'm.text', body: 'second' } })
-    hostile.answer = ({ path }) => {
-      if (path.includes('/get_missing_events/')) return { body: { events: [first.pdu] } }
-      const ids = told.map(({ eventId }) => eventId)
-      if (path.includes('/state_ids/')) return { body: { pdu_ids: ids, auth_chain_ids: ids } }
-      const pdus = told.map(({ pdu }) => pdu)
-      if (path.includes('/state/')) return { body: { pdus, auth_chain: pdus } }
-      return undefined
-    }
-    await hostile.send(home, [second.pdu])
-    hostile.answer = () => undefined
-    expect(await alice.getState(roomId, 'm.room.join_rules')).toMatchObject({ join_rule: 'invite' })
-    expect((await alice.getState(roomId, 'm.room.power_levels')).users).toEqual({ '@charlie:third.test': 50 })
-    await scene.stillWorks()
+  return {
+    ...scene,
+    old,
+    /** Whether the events that follow the state told are shown. */
+    async tell(told: readonly RoomEvent[]): Promise<boolean> {
+      const lost = room.build({ content: { msgtype: 'm.text', body: 'lost' } })
+      const first = room.build({ prev: [lost], content: { msgtype: 'm.text', body: 'first' } })
+      const second = room.build({ prev: [first], content: { msgtype: 'm.text', body: 'second' } })
+      hostile.answer = ({ path }) => {
+        if (path.includes('/get_missing_events/')) return { body: { events: [first.pdu] } }
+        const ids = told.map(({ eventId }) => eventId)
+        if (path.includes('/state_ids/')) return { body: { pdu_ids: ids, auth_chain_ids: ids } }
+        const pdus = told.map(({ pdu }) => pdu)
+        if (path.includes('/state/')) return { body: { pdus, auth_chain: pdus } }
+        return undefined
+      }
+      await hostile.send(home, [second.pdu])
+      await expect.poll(async () => (await home.ctx.events.byIds([first.eventId, second.eventId])).length).toBe(2)
+      hostile.answer = () => undefined
+      expect(await alice.getState(roomId, 'm.room.join_rules')).toMatchObject({ join_rule: 'invite' })
+      expect((await alice.getState(roomId, 'm.room.power_levels')).users).toEqual(users)
+      const seen = [await scene.isSeen(first.eventId), await scene.isSeen(second.eventId)]
+      expect(seen[0]).toBe(seen[1])
+      return seen[0]!
+    },
   }
-})
+}
+
+test.each(['11', '12'])(
+  'F28: a state of long ago, or hardly any, does not bring back who could do more (version %s)',
+  async (version) => {
+    await using scene = await rewrittenRoom(version)
+    const { room, old } = scene
+    expect(await scene.tell(old)).toBe(true)
+    await scene.stillWorks()
+    for (const told of [[], [room.at('m.room.create')], [room.at('m.room.member', room.user())]]) {
+      expect(await scene.tell(told)).toBe(false)
+      await scene.stillWorks()
+    }
+  },
+)
+
+test.each(['11', '12'])(
+  'F28: a state with what an event needs and little more is resolved as the specification says (version %s)',
+  async (version) => {
+    await using scene = await rewrittenRoom(version)
+    const { room, home, alice, roomId } = scene
+    const stateNow = async () => {
+      const state: Answer[] = await alice.get(`/rooms/${enc(roomId)}/state`)
+      return new Map(state.map((event) => [stateKeyOf(event.type, event.state_key), event.event_id as EventId]))
+    }
+    const before = await stateNow()
+    const needed = ['m.room.create', 'm.room.power_levels'].map((type) => room.at(type))
+    const told = [...needed, room.at('m.room.member', room.user())]
+    expect(await scene.tell(told)).toBe(true)
+    const rows = await home.ctx.database.db.selectFrom('events').select('event_nid').execute()
+    const stored = await home.ctx.events.byNids(
+      rows.map((row) => row.event_nid),
+      { edges: true },
+    )
+    const all = new Map(stored.map(({ event }) => [event.eventId, { event, rejected: false }]))
+    const toldState = new Map(told.map(({ eventId, pdu }) => [stateKeyOf(pdu.type, pdu.state_key!), eventId] as const))
+    const expected = resolveState(room.rules, [before, toldState], (eventId) => all.get(eventId))
+    expect(new Map(await stateNow())).toEqual(new Map(expected))
+    expect((await home.request('GET', '/_matrix/client/versions')).status).toBe(200)
+  },
+)
 
 test('F31: a room whose state has other types than it should', async () => {
   await using home = await startFederatedServer()

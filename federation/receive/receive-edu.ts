@@ -15,6 +15,7 @@ import { setReceiptIn } from '../../src/receipts/set-receipt.ts'
 import { mayBeJoined } from '../../src/rooms/room-access.ts'
 import { isInPartialRoom } from '../../src/storage/partial-rooms.ts'
 import { forgetRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
+import { anyDeviceOf } from '../../src/storage/send-to-device.ts'
 import { insertDeviceListChanges } from '../../src/storage/user-data.ts'
 import type { Federation } from '../federation.ts'
 import { isAllowedByAcl } from '../server-acl.ts'
@@ -123,8 +124,11 @@ async function receiveToDevice({ ctx }: Federation, origin: ServerName, content:
     if (userId === undefined || !ctx.domains.isLocal(serverNameOf(userId))) continue
     messages.set(userId, new Map(Object.entries(objectOf(devices)).map(([id, one]) => [id, objectOf(one)])))
   }
+  const recipients = [...(await ctx.dictionaries.findUsers([...messages.keys()])).values()]
   // Whom there is nobody to write to is not even worth a number.
-  if ((await ctx.dictionaries.findUsers([...messages.keys()])).size === 0) return
+  if (recipients.length === 0) return
+  const isKnown = (await ctx.dictionaries.findUsers([sender])).size > 0
+  if (!isKnown && (await ctx.database.read(anyDeviceOf, [recipients])).length === 0) return
   const users = await ctx.dictionaries.internUsers([sender])
   const transaction = { userNid: users.get(sender)!, deviceId: '', txnId: messageId }
   await sendToDevice(ctx, sender, type, messages, transaction)
