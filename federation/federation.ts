@@ -5,6 +5,7 @@ import type { AllowList } from './allow-list.ts'
 import type { FederationMetrics } from './federation-metrics.ts'
 import type { Joining } from './joining.ts'
 import type { ServerKeys } from './keys/server-keys.ts'
+import type { PduChecks } from './receive/pdu-checks.ts'
 import type { RemoteClient } from './remote/client.ts'
 import type { PolicyServers } from './remote/policy-servers.ts'
 
@@ -15,6 +16,7 @@ export type Federation = {
   readonly client: RemoteClient
   readonly metrics: FederationMetrics
   readonly keys: ServerKeys
+  readonly checks: PduChecks
   readonly policyServers: PolicyServers
   readonly joining: Joining
   /** Events that came in through a domain of ours alone, lately, and which one that is. */

@@ -9,6 +9,7 @@ import { createFederationMetrics } from './federation-metrics.ts'
 import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createPartialRooms } from './partial-rooms/partial-rooms.ts'
+import { createPduChecks } from './receive/pdu-checks.ts'
 import { createStagedEvents } from './receive/staged-events.ts'
 import { createRemoteClient } from './remote/client.ts'
 import { createPolicyServers } from './remote/policy-servers.ts'
@@ -53,6 +54,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     client,
     metrics,
     keys,
+    checks: createPduChecks({ ctx, allowList, keys }),
     policyServers: createPolicyServers({ ctx, client, metrics }),
     joining: createJoining(),
     relayed: new LRUCache(upTo(relayedMax)),
@@ -86,6 +88,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     async close() {
       await client.close()
       await Promise.all([sender.close(), partial.close(), staged.close()])
+      await federation.checks.close()
     },
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { RoomEvent } from '../../src/matrix/event.ts'
+import type { Pdu, RoomEvent } from '../../src/matrix/event.ts'
 import type { Answer, TestClient } from '../../src/testing/test-client.ts'
 import { type HostedRoom, hostRoom } from '../attacked-room.fixtures.ts'
 import { startFederatedServer } from '../federated-server.fixtures.ts'
@@ -9,8 +9,8 @@ const enc = encodeURIComponent
 const filter = JSON.stringify({ room: { state: { lazy_load_members: true }, timeline: { limit: 50 } } })
 const say = (body: string) => ({ content: { msgtype: 'm.text', body } })
 
-/** A room of another server that our user has joined without its members, which are told when the test lets them. */
-async function joinedWithoutMembers(prepare: (room: HostedRoom) => void) {
+/** A room of another server that our user has joined without its members, which are told when the test lets them: as `told` says. */
+async function joinedWithoutMembers(prepare: (room: HostedRoom) => void, told: (pdu: Pdu) => unknown = (pdu) => pdu) {
   const home = await startFederatedServer()
   const hostile = await startHostileServer()
   const alice = await home.register('alice')
@@ -22,7 +22,7 @@ async function joinedWithoutMembers(prepare: (room: HostedRoom) => void) {
   room.changes.send_join = (answer) => ({
     ...answer,
     state: answer.state.filter(({ type }: Answer) => type !== 'm.room.member'),
-    auth_chain: room.events.map(({ pdu }) => pdu),
+    auth_chain: room.events.filter(({ pdu }) => !pdu.sender.startsWith('@member')).map(({ pdu }) => pdu),
     members_omitted: true,
     servers_in_room: [hostile.name],
   })
@@ -33,6 +33,10 @@ async function joinedWithoutMembers(prepare: (room: HostedRoom) => void) {
       await members.promise
       const ids = atJoin.map(({ eventId }) => eventId)
       return { body: { pdu_ids: ids, auth_chain_ids: room.events.map(({ eventId }) => eventId) } }
+    }
+    if (asked.path.includes('/state/')) {
+      const pdus = atJoin.map(({ pdu }) => told(pdu))
+      return { body: { pdus, auth_chain: [5, null, 'text', {}, ...room.events.map(({ pdu }) => pdu)] } }
     }
     const single = room.events.find(({ eventId }) => asked.path.endsWith(`/event/${enc(eventId)}`))
     if (single) return { body: { pdus: [single.pdu], origin: hostile.name, origin_server_ts: 1 } }
@@ -165,4 +169,34 @@ test('whose devices changed before they were known as a member is told once they
   const { changed } = (await alice.sync({ filter, since })).device_lists
   expect(changed).toContain(derek)
   expect(changed).not.toContain(stranger)
+})
+
+test('of many members those are believed that their server has signed, as it signed them', async () => {
+  const member = (room: HostedRoom, number: number) => room.user(`member${number}`)
+  await using scene = await joinedWithoutMembers(
+    (room) => {
+      for (let number = 0; number < 120; number++) {
+        const [sender, content] = [member(room, number), { membership: 'join', displayname: `Name ${number}` }]
+        room.add({ type: 'm.room.member', stateKey: sender, sender, content })
+      }
+    },
+    (pdu) => {
+      const [server] = Object.keys(pdu.signatures) as [string]
+      const [keyId, signature] = Object.entries(pdu.signatures[server]!)[0]!
+      const forged = `${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`
+      if (pdu.sender.startsWith('@member10:')) return { ...pdu, signatures: { [server]: { [keyId]: forged } } }
+      if (pdu.sender.startsWith('@member11:')) return { ...pdu, content: { membership: 'join', displayname: 'Forged' } }
+      if (pdu.sender.startsWith('@member12:')) return { ...pdu, room_id: `!other:${server}` }
+      return pdu
+    },
+  )
+  const { alice, room, home } = scene
+  await scene.complete()
+  const { joined } = await alice.get(`/rooms/${enc(room.roomId)}/joined_members`)
+  const believed = Array.from({ length: 120 }, (_, number) => number).filter((number) => number !== 10 && number !== 12)
+  const expected = [alice.userId, room.user(), ...believed.map((number) => member(room, number))]
+  expect(Object.keys(joined).sort()).toEqual(expected.sort())
+  expect(joined[member(room, 11)]).not.toHaveProperty('display_name', 'Forged')
+  expect(joined[member(room, 13)].display_name).toBe('Name 13')
+  expect((await home.ctx.hotRooms.get(room.roomId))!.joinedMembers).toBe(expected.length)
 })

@@ -36,7 +36,7 @@ async function completeFromOthers(federation: Federation, row: PartialRoomRow): 
   const room = await ctx.hotRooms.getByNid(row.room)
   if (!room) return
   if ((await localMember(ctx, room)) === undefined) {
-    await ctx.database.read(abandonPartialRoom, [row.room])
+    await ctx.database.read(abandonPartialRoom, [row.room, ctx.clock.now()])
     ctx.hotRooms.drop(room)
     ctx.invalidations.publish('room', row.room_id)
     return

@@ -10,6 +10,8 @@ import { POLICY_SERVER_KEY_ID, signingKeyIdsOf, verifyEvent } from '../../src/ma
 import type { Federation } from '../federation.ts'
 
 export type CheckedPdu = { readonly event: RoomEvent; readonly error?: undefined } | Refused
+/** What checks events. */
+export type Checker = Pick<Federation, 'ctx' | 'allowList' | 'keys'>
 type Refused = { readonly event?: RoomEvent; readonly error: string }
 
 /**
@@ -19,7 +21,7 @@ type Refused = { readonly event?: RoomEvent; readonly error: string }
  * Spec: Server-Server API, "Checks performed on receipt of a PDU" (v1.19).
  */
 export async function checkPdu(
-  federation: Federation,
+  federation: Checker,
   json: Json | undefined,
   roomId: RoomId,
   rules: RoomRules,
@@ -29,7 +31,7 @@ export async function checkPdu(
   if ('error' in parsed) return parsed
   const { event } = parsed
   if (event.roomId !== roomId) return { event, error: 'The event is of another room' }
-  if (!federation.ctx.domains.isLocal(serverNameOf(event.pdu.sender)) && !isFederated(federation, event)) {
+  if (!isFederated(federation, event)) {
     return { event, error: 'The server of the sender is not federated with' }
   }
   for (const signer of requiredSigners(event, rules)) {
@@ -43,7 +45,7 @@ export async function checkPdu(
 
 /** The good ones of many. */
 export async function checkPdus(
-  federation: Federation,
+  federation: Checker,
   list: Json | undefined,
   roomId: RoomId,
   rules: RoomRules,
@@ -53,13 +55,15 @@ export async function checkPdus(
   return checked.flatMap((one) => (one.error === undefined ? one.event : []))
 }
 
-function isFederated({ allowList }: Federation, event: RoomEvent): boolean {
-  return allowList.allows(serverNameOf(event.pdu.sender), 'event')
+/** Whether events of the sender are taken: those of our own users, and of servers that are federated with. */
+export function isFederated({ ctx, allowList }: Pick<Federation, 'ctx' | 'allowList'>, { pdu }: RoomEvent): boolean {
+  const server = serverNameOf(pdu.sender)
+  return ctx.domains.isLocal(server) || allowList.allows(server, 'event')
 }
 
 /** Whether a server's own key signed the event, and was valid then where the room version asks for that. */
 export async function isSignedBy(
-  { keys }: Federation,
+  { keys }: Pick<Federation, 'keys'>,
   { pdu }: RoomEvent,
   server: ServerName,
   rules: RoomRules,

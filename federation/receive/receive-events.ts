@@ -63,7 +63,9 @@ async function acceptGap(
   const sorted = [...events].sort((one, other) => one.pdu.depth - other.pdu.depth)
   for (const event of sorted) {
     const [outcome] = await acceptChecked(federation, room, [event])
-    if (outcome!.outcome === 'missing') await acceptBeyondGap(federation, origin, room, event)
+    if (outcome!.outcome !== 'missing') continue
+    if (outcome!.prevEvents.length > 0) await acceptBeyondGap(federation, origin, room, event)
+    else await acceptWithAuth(federation, origin, room, event)
   }
 }
 
@@ -78,8 +80,22 @@ async function acceptBeyondGap(
   const missing = event.prevEvents.filter((eventId) => !placed.has(eventId))
   const previous = await eventsById(federation, origin, room, missing)
   for (const one of previous) await acceptWithState(federation, origin, room, one)
-  const [outcome] = await acceptChecked(federation, room, [event])
-  if (outcome!.outcome === 'missing') await acceptWithState(federation, origin, room, event)
+  const outcome = await acceptWithAuth(federation, origin, room, event)
+  if (outcome.outcome === 'missing') await acceptWithState(federation, origin, room, event)
+}
+
+/** Where nothing but what it cites is missing, that is asked for. */
+async function acceptWithAuth(
+  federation: Federation,
+  origin: ServerName,
+  room: HotRoom,
+  event: RoomEvent,
+): Promise<Outcome> {
+  const [first] = await acceptChecked(federation, room, [event])
+  if (first!.outcome !== 'missing' || first!.prevEvents.length > 0) return first!
+  await fetchAuth(federation, origin, room, event)
+  const [second] = await acceptChecked(federation, room, [event])
+  return second!
 }
 
 async function acceptWithState(

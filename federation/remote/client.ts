@@ -7,11 +7,12 @@ import type { Context } from '../../src/context.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { ServerName } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { JsonLists, type ListElement } from '../../src/matrix/json-lists.ts'
 import { signJson } from '../../src/matrix/signatures.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
 import { createAddressPolicy, literalIn, refuseAddress } from '../../src/net/addresses.ts'
 import { checkedLookup, type Resolve } from '../../src/net/checked-lookup.ts'
-import { readLimited } from '../../src/net/read-limited.ts'
+import { type AnswerBody, readLimited } from '../../src/net/read-limited.ts'
 import type { Span } from '../../src/tracing/tracing.ts'
 import type { AllowList } from '../allow-list.ts'
 import type { FederationMetrics } from '../federation-metrics.ts'
@@ -50,7 +51,13 @@ export class RemoteRefusal extends Error {
 export type RemoteStream = {
   readonly status: number
   readonly headers: { readonly [name: string]: string | string[] | undefined }
-  readonly body: AsyncIterable<Buffer> & { destroy(): unknown }
+  readonly body: AnswerBody
+}
+
+/** How a large answer is read as it comes: `take` gets the elements of its lists, some at a time, and the next once it is done. */
+export type ListReader = {
+  readonly lists: readonly string[]
+  take(elements: readonly ListElement[]): Promise<void>
 }
 
 /** The one way by which other servers are asked. */
@@ -60,6 +67,13 @@ export type RemoteClient = {
    * @throws RemoteRefusal for another status; MatrixError when the server is not allowed or cannot be reached.
    */
   send(server: ServerName, request: RemoteRequest): Promise<JsonObject>
+  /**
+   * Reads an answer whose lists are too long to be parsed at once. `timeout` is until it begins.
+   *
+   * @returns the other members of a 200.
+   * @throws as `send`, and what the reader throws.
+   */
+  sendForLists(server: ServerName, request: RemoteRequest, reader: ListReader): Promise<JsonObject>
   /**
    * The answer as it is, whatever its status; `timeout` is until it begins.
    *
@@ -135,6 +149,17 @@ export function createRemoteClient(
     return json as JsonObject
   }
 
+  const exchangeLists = async (
+    to: Endpoint,
+    server: ServerName,
+    asked: RemoteRequest,
+    reader: ListReader,
+  ): Promise<JsonObject> => {
+    const { status, body } = await begun(asked.timeout ?? defaultTimeout, (signal) => open(to, server, asked, signal))
+    if (status !== 200) throw new RemoteRefusal(status, errorBody(await readLimited(body, defaultMaxBytes)))
+    return readLists(body, asked.maxBytes ?? defaultMaxBytes, reader)
+  }
+
   const traced = (server: ServerName, { method, uri }: RemoteRequest): Span | undefined =>
     ctx.tracing?.begin({
       kind: 'client',
@@ -142,25 +167,46 @@ export function createRemoteClient(
       attributes: { 'http.request.method': method, 'server.address': server },
     })
 
+  /** Asks a server, and notes how that went. */
+  const ask = async <Answer>(
+    server: ServerName,
+    asked: RemoteRequest,
+    run: (to: Endpoint) => Promise<Answer>,
+  ): Promise<Answer> => {
+    if (!allowList.allows(server, 'outbound')) throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
+    const begun = performance.now()
+    const span = traced(server, asked)
+    const note = (outcome: 'answered' | 'refused' | 'unreachable'): void => {
+      metrics.asked(outcome, (performance.now() - begun) / 1000)
+      span?.end({ attributes: { 'chappe.outcome': outcome }, hasFailed: outcome !== 'answered' })
+    }
+    try {
+      const answer = await run(await discover(server))
+      note('answered')
+      return answer
+    } catch (error) {
+      note(error instanceof RemoteRefusal ? 'refused' : 'unreachable')
+      if (error instanceof RemoteRefusal) throw error
+      ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
+      throw unreachable()
+    }
+  }
+
   return {
-    async send(server, asked) {
-      if (!allowList.allows(server, 'outbound'))
-        throw new MatrixError('M_FORBIDDEN', 'This server is not federated with')
-      const begun = performance.now()
-      const span = traced(server, asked)
-      const note = (outcome: 'answered' | 'refused' | 'unreachable'): void => {
-        metrics.asked(outcome, (performance.now() - begun) / 1000)
-        span?.end({ attributes: { 'chappe.outcome': outcome }, hasFailed: outcome !== 'answered' })
+    send: (server, asked) => ask(server, asked, (to) => exchange(to, server, asked)),
+    async sendForLists(server, asked, reader) {
+      let failure: { error: unknown } | undefined
+      const take: ListReader['take'] = async (elements) => {
+        await reader.take(elements).catch((error: unknown) => {
+          failure = { error }
+          throw error
+        })
       }
       try {
-        const answer = await exchange(await discover(server), server, asked)
-        note('answered')
-        return answer
+        return await ask(server, asked, (to) => exchangeLists(to, server, asked, { ...reader, take }))
       } catch (error) {
-        note(error instanceof RemoteRefusal ? 'refused' : 'unreachable')
-        if (error instanceof RemoteRefusal) throw error
-        ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
-        throw unreachable()
+        // Not the other server's fault.
+        throw failure ? failure.error : error
       }
     },
     async stream(server, asked) {
@@ -225,6 +271,31 @@ function authorization(
   const signed = signJson({ method, uri, origin, destination, ...(body && { content: body }) }, origin, key)
   const signature = signed.signatures[origin]![key.keyId]!
   return `X-Matrix origin="${origin}",destination="${destination}",key="${key.keyId}",sig="${signature}"`
+}
+
+/** Elements of lists that are handed on together. */
+const elementsAtOnce = 500
+/** Bytes of an element: an event of the largest size, every character of which is escaped. */
+const mostElementBytes = 512 * 1024
+
+async function readLists(body: RemoteStream['body'], limit: number, reader: ListReader): Promise<JsonObject> {
+  const json = new JsonLists(reader.lists, { element: mostElementBytes, rest: defaultMaxBytes })
+  let length = 0
+  let elements: ListElement[] = []
+  try {
+    for await (const chunk of body) {
+      length += chunk.length
+      if (length > limit) throw unreachable()
+      elements.push(...json.push(chunk))
+      if (elements.length < elementsAtOnce) continue
+      await reader.take(elements)
+      elements = []
+    }
+    if (elements.length > 0) await reader.take(elements)
+    return parseJsonBytes(json.end(), { integers: 'any' }) as JsonObject
+  } finally {
+    body.destroy()
+  }
 }
 
 function errorBody(bytes: Buffer): JsonObject {

@@ -6,7 +6,8 @@ import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
 import { eventNumbers } from '../../src/storage/event-graph.ts'
 import { EventFlags } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
-import { eventAuth, eventsById, stateBefore, stateIdsBefore } from './history.ts'
+import { eventAuth, eventsById, stateIdsBefore } from './history.ts'
+import { storeToldState } from './told-state.ts'
 
 /** Missing events that are asked for one by one: for more, the whole state is less work for everybody. */
 const mostSingleEvents = 50
@@ -35,14 +36,8 @@ export async function fetchState(
       return storedAmong(federation, room, ids.state)
     }
   }
-  const told = await stateBefore(federation, origin, room, eventId)
-  if (!told) return undefined
-  await storeOutliers(federation.ctx, room.roomId, [...told.authChain, ...told.state])
-  return storedAmong(
-    federation,
-    room,
-    told.state.map((event) => event.eventId),
-  )
+  const told = await storeToldState(federation, origin, room, eventId)
+  return told && storedAmong(federation, room, told)
 }
 
 async function storedAmong(federation: Federation, room: HotRoom, eventIds: readonly EventId[]): Promise<EventId[]> {

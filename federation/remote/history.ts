@@ -31,25 +31,7 @@ export async function missingEvents(
   return checkPdus(federation, answer?.events, room.roomId, room.rules)
 }
 
-/** The state before an event with its auth chain; undefined when the server does not say. Spec: `GET /state`. */
-export async function stateBefore(
-  federation: Federation,
-  server: ServerName,
-  room: HotRoom,
-  eventId: EventId,
-): Promise<{ state: readonly RoomEvent[]; authChain: readonly RoomEvent[] } | undefined> {
-  const path = `/_matrix/federation/v1/state/${encodeURIComponent(room.roomId)}`
-  const uri = `${path}?event_id=${encodeURIComponent(eventId)}`
-  const answer = await ask(federation, room, server, { method: 'GET', uri, maxBytes: mostStateBytes })
-  if (!answer) return undefined
-  const [state, authChain] = await Promise.all([
-    checkPdus(federation, answer.pdus, room.roomId, room.rules),
-    checkPdus(federation, answer.auth_chain, room.roomId, room.rules),
-  ])
-  return { state: state.filter(({ pdu }) => pdu.state_key !== undefined), authChain }
-}
-
-/** The same by ids alone. Spec: `GET /state_ids`. */
+/** The ids of the state before an event with its auth chain; undefined when the server does not say. Spec: `GET /state_ids`. */
 export async function stateIdsBefore(
   federation: Federation,
   server: ServerName,

@@ -4,15 +4,17 @@ import { parseServerName, type RoomId, type ServerName, serverNameOf, type UserI
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
 import { POLICY_SERVER_KEY_ID } from '../../src/matrix/signatures.ts'
-import { acceptEvent } from '../../src/rooms/accept-event.ts'
+import { type Acceptance, acceptEvent, type Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { isPolicyItself, isRecommended, policyServerIn, withPolicySignature } from '../../src/rooms/policy-server.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { openRemoteRoom } from '../../src/rooms/remote-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
-import { abandonPartialRoom, beginPartialRoom } from '../../src/storage/partial-rooms.ts'
+import { abandonPartialRoom, beginPartialRoom, keepPartialRoom } from '../../src/storage/partial-rooms.ts'
 import type { Federation } from '../federation.ts'
-import { checkPdu, checkPdus } from '../receive/check-pdu.ts'
+import { checkPdu } from '../receive/check-pdu.ts'
+import { receiveAfterGap } from '../receive/receive-events.ts'
+import { storedOf } from './fetch-state.ts'
 import { makeMembership, objectOf, type WantedMembership } from './membership-template.ts'
 import { tryServers } from './try-servers.ts'
 
@@ -38,9 +40,9 @@ export async function joinRemoteRoom(
 ): Promise<void> {
   const wanted: WantedMembership = { membership: 'join', roomId, userId, content }
   const known = await federation.ctx.hotRooms.get(roomId)
-  // Where one of our users is, all members are known, or will be.
-  const isIn = known !== undefined && (await localMember(federation.ctx, known)) !== undefined
-  const omitMembers = federation.ctx.config.federation.fast_joins && !isIn
+  // Where one of our users is, all members are known, unless they are being fetched.
+  const isWhole = known && !known.partialState && (await localMember(federation.ctx, known)) !== undefined
+  const omitMembers = federation.ctx.config.federation.fast_joins && !isWhole
   const joining = tryServers(federation, roomId, via, (server) => joinThrough(federation, server, wanted, omitMembers))
   await federation.joining.during(roomId, joining)
 }
@@ -51,39 +53,73 @@ async function joinThrough(
   wanted: WantedMembership,
   omitMembers: boolean,
 ): Promise<void> {
-  const { ctx, client } = federation
+  const { ctx, client, checks } = federation
   const { roomId, userId } = wanted
   const { event: join, rules } = await makeMembership(federation, server, wanted)
   const path = `/_matrix/federation/v2/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(join.eventId)}`
-  const answer = await client.send(server, {
+  const [state, authChain]: [RoomEvent[], RoomEvent[]] = [[], []]
+  const request = {
     method: 'PUT',
     uri: omitMembers ? `${path}?omit_members=true` : path,
     body: join.pdu as unknown as JsonObject,
     origin: serverNameOf(userId),
     timeout: 120_000,
     maxBytes: mostStateBytes,
+  } as const
+  const answer = await client.sendForLists(server, request, {
+    lists: ['state', 'auth_chain'],
+    async take(elements) {
+      const texts = elements.map(({ bytes }) => bytes)
+      for (const { index, event } of await checks.check(roomId, rules, texts)) {
+        if (elements[index]!.list === 'state') state.push(event)
+        else authChain.push(event)
+      }
+    },
   })
-  const [state, authChain, signed] = await Promise.all([
-    checkPdus(federation, answer.state, roomId, rules),
-    checkPdus(federation, answer.auth_chain, roomId, rules),
-    signedJoin(federation, answer.event, join, roomId, rules),
-  ])
+  const signed = await signedJoin(federation, answer.event, join, roomId, rules)
   const event = asRecommended(signed, answer.event, state, rules)
   refuseWithoutCreate([...state, ...authChain], rules)
   const room = await openRemoteRoom(ctx, roomId, rules.version)
+  federation.passedOn.set(event.eventId, true)
+  const refused = await storeOutliers(ctx, roomId, [...authChain, ...state])
+  if (await isContinued(federation, room, event)) {
+    return refuseUnlessAccepted(await receiveAfterGap(federation, server, room, event))
+  }
   const restarts = (await localMember(ctx, room)) === undefined
   const lacksMembers = omitMembers && answer.members_omitted === true
   if (lacksMembers) await beginWithoutMembers(federation, room, join, server, answer.servers_in_room)
-  const refused = await storeOutliers(ctx, roomId, [...authChain, ...state])
   const told = state.filter(({ pdu }) => pdu.state_key !== undefined).map(({ eventId }) => eventId)
   const stateBefore = told.filter((eventId) => !refused.has(eventId))
-  federation.passedOn.set(event.eventId, true)
   const outcome = await acceptEvent(ctx, event, { stateBefore, restarts })
-  if (outcome.outcome !== 'accepted' && outcome.outcome !== 'known') {
-    if (lacksMembers) await ctx.database.read(abandonPartialRoom, [room.room])
-    throw new MatrixError('M_FORBIDDEN', 'The room may not be joined')
-  }
+  if (lacksMembers && !isAccepted(outcome)) await ctx.database.read(abandonPartialRoom, [room.room, endOfTime])
+  refuseUnlessAccepted(outcome)
   if (lacksMembers) ctx.invalidations.publish('partial-rooms', '')
+}
+
+/** Milliseconds for which a room without members is not given up by us, since somebody is about to be in it. */
+const keptFor = 10 * 60_000
+const endOfTime = Number.MAX_SAFE_INTEGER
+
+/**
+ * Whether the members of the room are being fetched, and nothing was missed since: another of our users is in it, or the join
+ * follows what is here. Then the fetching goes on, and the join is one event more.
+ */
+async function isContinued(federation: Federation, room: HotRoom, join: RoomEvent): Promise<boolean> {
+  const { ctx } = federation
+  const [kept] = await ctx.database.read(keepPartialRoom, [room.room, ctx.clock.now() + keptFor])
+  if (!kept) return false
+  if ((await localMember(ctx, room)) !== undefined) return true
+  const placed = await storedOf(federation, room, join.prevEvents, { placed: true })
+  return join.prevEvents.every((eventId) => placed.has(eventId))
+}
+
+function isAccepted({ outcome }: Acceptance | Failure): boolean {
+  return outcome === 'accepted' || outcome === 'known'
+}
+
+/** @throws MatrixError M_FORBIDDEN */
+function refuseUnlessAccepted(acceptance: Acceptance | Failure): void {
+  if (!isAccepted(acceptance)) throw new MatrixError('M_FORBIDDEN', 'The room may not be joined')
 }
 
 /** From here on it is known that the room's members are not known, whatever becomes of this process. */

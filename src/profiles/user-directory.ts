@@ -68,7 +68,7 @@ const search = `with mine as materialized (
      select user_nid, ${sharesRoom} from by_id one),
    known as materialized (
      select c.user_nid, c.is_near, u.user_id, a.user_nid is not null as is_ours
-     from (select user_nid, bool_or(is_near) as is_near from candidates where user_nid <> $1 group by user_nid) c
+     from (select user_nid, bool_or(is_near) as is_near from candidates group by user_nid) c
      join users u using (user_nid) left join accounts a using (user_nid)
      where a.user_nid is null or (a.deactivated_at is null and not a.is_guest)),
    visible as (

@@ -36,7 +36,9 @@ export async function joinRoom(
     content,
   } as const
   const remote = ctx.remoteServers.current
-  if (room && (await isForUs(ctx, room, userId, via))) {
+  // Who is not known as a member may be banned.
+  const isUnknown = before === undefined && room?.partialState === true
+  if (room && !isUnknown && (await isForUs(ctx, room, userId, via))) {
     try {
       await changeMembership(ctx, roomId, change)
       if (isNew) await followReplacement(ctx, roomId, userId)

@@ -32,11 +32,21 @@ export const beginPartialRoom = statement<{ room: number }>(
    update rooms set partial_state = true, version = version + 1 where room in (select room from begun) returning room`,
 )
 
-/** Of a room that nobody of us is in any more nothing is fetched. */
+/**
+ * Of a room that nobody of us is in any more nothing is fetched, unless somebody is coming back. Parameters: the room, the time, in
+ * milliseconds.
+ */
 export const abandonPartialRoom = statement<never>(
   'abandon partial room',
-  `with gone as (delete from partial_rooms where room = $1 and completed_at is null returning room)
+  `with gone as (delete from partial_rooms where room = $1 and completed_at is null and kept_until < $2::int8
+     returning room)
    update rooms set partial_state = false, version = version + 1 where room in (select room from gone)`,
+)
+
+/** No row: its members are known, or nobody fetches them. Parameters: the room, until when it is not given up. */
+export const keepPartialRoom = statement<{ room: number }>(
+  'keep partial room',
+  'update partial_rooms set kept_until = $2 where room = $1 and completed_at is null returning room',
 )
 
 export const partialRooms = statement<PartialRoomRow>(

@@ -372,6 +372,7 @@ type FederationTables = {
     completed_at: number | null
     corrected: Generated<boolean>
     returned: Generated<boolean>
+    kept_until: Generated<number>
   }
   server_key_answers: { server_name: string; answer: string; valid_until: number }
   destinations: {

@@ -59,11 +59,11 @@ export const insertDeviceListChanges = insertInto<{ position: number; user_nid: 
   { position: 'int8', user_nid: 'int4', reader_nid: 'int4' },
 )
 
-/** Members of a room whose devices or keys changed at or after a position. */
+/** Members of a room since before a position whose devices or keys changed since. */
 export const membersWithChangedDevices = statement<{ user_nid: number }>(
   'members with changed devices',
   `select distinct user_nid from device_list_changes join room_users using (user_nid)
-   where room = $1 and membership = ${membershipCodes.join} and position >= $2 and reader_nid is null`,
+   where room = $1 and membership = ${membershipCodes.join} and since <= $2 and position >= $2 and reader_nid is null`,
 )
 
 export const accountDataOf = statement<AccountDataRow>(
