@@ -47,3 +47,64 @@ test('O10: servers that prove nothing, or another name, are told nothing', async
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+/** A server by TLS that nobody can trust, and what became of those who came. */
+async function startUntrusted() {
+  const folder = mkdtempSync(join(tmpdir(), 'chappe-certificates-'))
+  const { key, cert } = certify(folder, 'localhost', 'DNS:localhost')
+  const asked: string[] = []
+  let wentAway = (): void => {}
+  const gone = new Promise<void>((resolve) => {
+    wentAway = resolve
+  })
+  const server = createServer({ key, cert }, (request, response) => {
+    asked.push(request.url!)
+    response.end('{}')
+  })
+  server.on('tlsClientError', () => wentAway())
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  return {
+    url: `https://localhost:${(server.address() as AddressInfo).port}`,
+    asked,
+    gone,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+test('O10: push gateways and identity servers that prove nothing are told nothing', async () => {
+  await using gateway = await startUntrusted()
+  await using identity = await startUntrusted()
+  await using home = await startFederatedServer(
+    {},
+    {
+      config: {
+        push: { allow_addresses: ['127.0.0.0/8', '::1/128'] },
+        mail: { identity_servers: [identity.url] },
+      },
+    },
+  )
+  const [alice, bob] = [await home.register('alice'), await home.register('bob')]
+  await bob.post('/pushers/set', {
+    kind: 'http',
+    app_id: 'org.example.app',
+    pushkey: 'key',
+    app_display_name: 'App',
+    device_display_name: 'Phone',
+    lang: 'en',
+    data: { url: `${gateway.url}/_matrix/push/v1/notify` },
+  })
+  const room = await alice.createRoom({ preset: 'private_chat', invite: [bob.userId] })
+  await bob.join(room)
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'x' })
+  await gateway.gone
+  const binding = await bob.attempt('post', '/account/3pid/bind', {
+    body: { sid: 'sid', client_secret: 'secret', id_server: new URL(identity.url).host, id_access_token: 'token' },
+  })
+  expect(binding.status).toBe(502)
+  await identity.gone
+  expect([gateway.asked, identity.asked]).toEqual([[], []])
+})

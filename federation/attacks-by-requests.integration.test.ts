@@ -206,6 +206,25 @@ test('F38: a server that a room’s access control list denies', async () => {
   await scene.stillWorks(roomId, [bob])
 })
 
+test('F38: invites into a room that denies the server who gives them, by both operations', async () => {
+  await using scene = await attackedRoom({ room_version: '2' })
+  const { room, home, hostile, alice, roomId } = scene
+  const erin = await home.register('erin')
+  await alice.sendState(roomId, 'm.room.server_acl', { allow: ['*'], deny: ['127.0.0.1'], allow_ip_literals: true })
+  const event = room.build({ type: 'm.room.member', stateKey: erin.userId, content: { membership: 'invite' } })
+  const place = `${enc(roomId)}/${enc(event.eventId)}`
+  const unsigned = { invite_room_state: [] }
+  for (const [uri, body] of [
+    [`${v1}/invite/${place}`, { ...event.pdu, unsigned }],
+    [`/_matrix/federation/v2/invite/${place}`, { event: event.pdu, room_version: '2', ...unsigned }],
+  ] as const) {
+    const answer = await hostile.request(home, 'PUT', uri, { body })
+    expect([uri, answer.status, answer.body.errcode]).toEqual([uri, 403, 'M_FORBIDDEN'])
+    expect(JSON.stringify(answer.body)).not.toContain('signatures')
+  }
+  expect((await erin.sync()).rooms?.invite ?? {}).toEqual({})
+})
+
 test('F41, F43: events of a room that the server is not in, as if they did not exist', async () => {
   await using scene = await attackedRoom()
   const { room, home, hostile, alice, roomId } = scene

@@ -149,3 +149,19 @@ test('F53: auth chains that go to and fro cost in proportion to their length', a
   )
   await scene.stillWorks()
 })
+
+test('F40: a room whose list of servers has as many patterns as fit', async () => {
+  await using scene = await attackedRoom()
+  const { alice, bob, home, hostile, room, roomId } = scene
+  const patterns = Array.from({ length: 1_000 }, (_, index) => `*1*2*7*0*0*x${index}`)
+  await alice.sendState(roomId, 'm.room.server_acl', { allow: ['*'], deny: patterns, allow_ip_literals: true })
+  const uri = `/_matrix/federation/v1/event_auth/${enc(roomId)}/${enc(room.ends[0]!.eventId)}`
+  const times: number[] = []
+  for (let time = 0; time < 10; time++) {
+    const begun = performance.now()
+    expect((await hostile.request(home, 'GET', uri)).status).toBe(200)
+    times.push(performance.now() - begun)
+  }
+  expect(Math.min(...times)).toBeLessThan(100)
+  await scene.stillWorks(roomId, [bob])
+})

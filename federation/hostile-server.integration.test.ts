@@ -3,7 +3,7 @@ import type { EventId } from '../src/matrix/ids.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
 import { signedRequest, startFederatedServer } from './federated-server.fixtures.ts'
 
-test('requests for others, changed after signing or of another origin are refused', async () => {
+test('F02, F04: requests for others, changed after signing or of another origin are refused', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const uri = '/_matrix/federation/v1/send/t1'
@@ -14,7 +14,7 @@ test('requests for others, changed after signing or of another origin are refuse
   expect((await signedRequest(remote, home, 'PUT', uri, { body, origin: home.ctx.domains.default })).status).toBe(401)
 })
 
-test('too much in one transaction is refused, and a repeated one is answered alike', async () => {
+test('F25, F55: too much in one transaction is refused, and a repeated one is answered alike', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const send = (txnId: string, pdus: number, edus: number) =>
@@ -28,7 +28,7 @@ test('too much in one transaction is refused, and a repeated one is answered ali
   expect(new Set(answers.map(({ body }) => JSON.stringify(body))).size).toBe(1)
 })
 
-test('events of a room are only shown to servers in it, and unknown ones look the same', async () => {
+test('F41: events of a room are only shown to servers in it, and unknown ones look the same', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const alice = await home.register('alice')
@@ -52,7 +52,7 @@ test('events of a room are only shown to servers in it, and unknown ones look th
   }
 })
 
-test('an event that its sender’s server has not signed goes nowhere', async () => {
+test('F13: an event that its sender’s server has not signed goes nowhere', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const alice = await home.register('alice')
@@ -67,7 +67,7 @@ test('an event that its sender’s server has not signed goes nowhere', async ()
   expect(Object.values(answer.body.pdus)).toEqual([{ error: expect.stringContaining('signature') }])
 })
 
-test('memberships of another room, of another kind or of somebody else are not taken in', async () => {
+test('F11: memberships of another room, of another kind or of somebody else are not taken in', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const alice = await home.register('alice')
@@ -102,8 +102,8 @@ test('memberships of another room, of another kind or of somebody else are not t
   expect((await signedRequest(remote, home, 'GET', forOthers)).status).toBe(403)
 })
 
-test('what is told of users of others changes nothing', async () => {
-  await using home = await startFederatedServer()
+test('F34, F35: what is told of users of others changes nothing', async () => {
+  await using home = await startFederatedServer({}, { config: { presence: { enabled: true } } })
   await using remote = await startFederatedServer()
   const alice = await home.register('alice')
   const bob = await home.register('bob')
@@ -112,6 +112,8 @@ test('what is told of users of others changes nothing', async () => {
   await bob.join(room)
   await mallory.post(`/join/${encodeURIComponent(room)}?via=${encodeURIComponent(home.ctx.domains.default)}`)
   const { event_id: eventId } = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'x' })
+  const secret = await alice.createRoom({ preset: 'private_chat' })
+  const { event_id: hidden } = await alice.send(secret, 'm.room.message', { msgtype: 'm.text', body: 'x' })
   const { next_batch: since } = await alice.sync()
   const others = [bob.userId, '@carol:third.test']
   const edus = others.flatMap((userId) => [
@@ -122,25 +124,35 @@ test('what is told of users of others changes nothing', async () => {
     },
     { edu_type: 'm.device_list_update', content: { user_id: userId, device_id: 'X', stream_id: 1, prev_id: [] } },
     { edu_type: 'm.signing_key_update', content: { user_id: userId } },
+    { edu_type: 'm.presence', content: { push: [{ user_id: userId, presence: 'online', status_msg: 'forged' }] } },
     {
       edu_type: 'm.direct_to_device',
       content: { sender: userId, type: 't', message_id: 'm', messages: { [alice.userId]: { '*': {} } } },
     },
   ])
+  // Nor what a user of their own does in a room that they are not in.
+  const elsewhere = [
+    { edu_type: 'm.typing', content: { room_id: secret, user_id: mallory.userId, typing: true } },
+    {
+      edu_type: 'm.receipt',
+      content: { [secret]: { 'm.read': { [mallory.userId]: { event_ids: [hidden], data: { ts: 1 } } } } },
+    },
+  ]
   const odd: JsonObject[] = [
     {},
     { edu_type: 7 } as JsonObject,
     { edu_type: 'm.typing', content: [] as unknown as JsonObject },
   ]
-  const body = { pdus: [], edus: [...edus, ...odd] as unknown as JsonObject[] }
+  const body = { pdus: [], edus: [...edus, ...elsewhere, ...odd] as unknown as JsonObject[] }
   expect((await signedRequest(remote, home, 'PUT', '/_matrix/federation/v1/send/e', { body })).status).toBe(200)
   const sync = await alice.sync({ since, timeout: 0 })
   expect(sync.to_device?.events ?? []).toEqual([])
   expect(sync.device_lists?.changed ?? []).toEqual([])
-  expect(sync.rooms?.join?.[room]?.ephemeral?.events ?? []).toEqual([])
+  for (const of of [room, secret]) expect(sync.rooms?.join?.[of]?.ephemeral?.events ?? []).toEqual([])
+  expect(JSON.stringify(sync.presence ?? {})).not.toContain('forged')
 })
 
-test('users of the deployment who do not exist, and of other servers, are not talked about', async () => {
+test('F44: users of the deployment who do not exist, and of other servers, are not talked about', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   await remote.register('mallory')
@@ -152,7 +164,7 @@ test('users of the deployment who do not exist, and of other servers, are not ta
   expect((await ask(`user/devices/${encodeURIComponent('@a:third.test')}`)).status).toBe(404)
 })
 
-test('messages to devices of nobody leave nothing behind', async () => {
+test('F37: messages to devices of nobody leave nothing behind', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const own = remote.ctx.domains.default

@@ -44,7 +44,7 @@ function forge(from: TestServer, target: UserId, changes: Changes = {}) {
   return { uri, body: { event: pdu as unknown as JsonObject, room_version: version, invite_room_state: [] }, roomId }
 }
 
-test('only what is an invite of one of our users by one of theirs is signed', async () => {
+test('F08: only what is an invite of one of our users by one of theirs is signed', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const bob = await home.register('bob')
@@ -75,7 +75,7 @@ test('only what is an invite of one of our users by one of theirs is signed', as
   expect((await bob.sync()).rooms?.invite ?? {}).toEqual({})
 })
 
-test('whatever an invite shows of its room, the client’s sync stays sound and the invite can be refused', async () => {
+test('F31: whatever an invite shows of its room, the client’s sync stays sound and the invite can be refused', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const bob = await home.register('bob')
@@ -165,7 +165,7 @@ test('who is not allowed neither invites nor is invited', async () => {
   expect((await signedRequest(remote, home, 'PUT', uri, { body })).status).toBe(403)
 })
 
-test('a room’s access list keeps invites away, in both directions', async () => {
+test('F38: a room’s access list keeps invites away, in both directions', async () => {
   await using home = await startFederatedServer()
   await using remote = await startFederatedServer()
   const alice = await home.register('alice')

@@ -19,7 +19,7 @@ async function attempt(server: MailServer, mail: object): Promise<string> {
   }
 }
 
-test('mail goes by TLS to a server whose certificate is trusted, and to no other', async () => {
+test('O10: mail goes by TLS to a server whose certificate is trusted, and to no other', async () => {
   using own = createCertificate('localhost')
   using other = createCertificate('other.example')
   await using server = await startMailServer({ key: own.key, cert: own.cert })
