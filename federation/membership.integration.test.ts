@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../src/matrix/ids.ts'
 import type { Answer } from '../src/testing/test-client.ts'
+import { hostRoom } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
+import { startHostileServer } from './hostile-server.fixtures.ts'
 import { invited, knocked, leftBy, pair, sees, seesMembership, synced, via } from './two-servers.fixtures.ts'
 
 test.each(['1', '6', '10', '11', '12'])(
@@ -355,4 +357,27 @@ test('everybody leaves a room, and comes back to it', async () => {
   await alice.post(join)
   await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'both' })
   await sees(bob, room, 'both')
+})
+
+test('two users of a server come into a room at the same time, neither of whom the other server knew of when it let the other in', async () => {
+  await using home = await startFederatedServer()
+  await using remote = await startHostileServer()
+  const users = [await home.register('alice'), await home.register('bob')]
+  const room = hostRoom(remote)
+  const before = [...room.state.values()].map(({ pdu }) => pdu)
+  let arrived = 0
+  let letIn: (() => void) | undefined
+  const all = new Promise<void>((resolve) => {
+    letIn = resolve
+  })
+  remote.answer = async (asked) => {
+    if (!asked.path.includes('/send_join/')) return room.answerTo(asked)
+    if (++arrived === users.length) letIn!()
+    await all
+    return { body: { state: before, auth_chain: before, event: asked.body, members_omitted: false } }
+  }
+  const place = `${encodeURIComponent(room.roomId)}?via=${encodeURIComponent(remote.name)}`
+  await Promise.all(users.map((user) => user.post(`/join/${place}`)))
+  const { joined } = await users[0]!.get(`/rooms/${encodeURIComponent(room.roomId)}/joined_members`)
+  expect(Object.keys(joined).sort()).toEqual([...users.map(({ userId }) => userId), room.user()].sort())
 })

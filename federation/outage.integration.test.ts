@@ -102,6 +102,23 @@ test('a server of ours that missed too much sees every room live, and has all th
   }
 }, 60_000)
 
+test('what a process was sending when it was killed is sent by the next one, at once', async () => {
+  const one = await startFederatedServer({}, { kept: true })
+  await using other = await startFederatedServer()
+  const [alice, bob] = [await one.register('alice'), await other.register('bob')]
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'before' })
+  await sees(bob, room, 'before')
+  await one.close()
+  await using killed = await startFederatedServer({}, { like: one, port: portOf(one) })
+  // As the row is left behind by a process that had no time to give it back.
+  const left = { owner: 'of a process that is gone', owned_until: Date.now() + 3_600_000 }
+  await killed.ctx.database.db.updateTable('destinations').set(left).execute()
+  await killed.adopt(alice).send(room, 'm.room.message', { msgtype: 'm.text', body: 'after' }, 'after')
+  await sees(bob, room, 'after')
+})
+
 test('a server that was away is told everything once it is back, in order, whether or not the sender was away too', async () => {
   const one = await startFederatedServer({}, { kept: true })
   const other = await startFederatedServer({}, { kept: true })

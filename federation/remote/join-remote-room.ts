@@ -85,12 +85,11 @@ async function joinThrough(
   if (await isContinued(federation, room, event)) {
     return refuseUnlessAccepted(await receiveAfterGap(federation, server, room, event))
   }
-  const restarts = (await localMember(ctx, room)) === undefined
   const lacksMembers = omitMembers && answer.members_omitted === true
   if (lacksMembers) await beginWithoutMembers(federation, room, join, server, answer.servers_in_room)
   const told = state.filter(({ pdu }) => pdu.state_key !== undefined).map(({ eventId }) => eventId)
   const stateBefore = told.filter((eventId) => !refused.has(eventId))
-  const outcome = await acceptEvent(ctx, event, { stateBefore, restarts })
+  const outcome = await acceptEvent(ctx, event, { stateBefore, restarts: true })
   if (lacksMembers && !isAccepted(outcome)) await ctx.database.read(abandonPartialRoom, [room.room, endOfTime])
   refuseUnlessAccepted(outcome)
   if (lacksMembers) ctx.invalidations.publish('partial-rooms', '')

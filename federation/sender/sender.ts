@@ -6,6 +6,7 @@ import {
   allDestinations,
   newDestination,
   passDestinations,
+  senderName,
   serversSharingRooms,
 } from '../../src/storage/destinations.ts'
 import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/storage/facts.ts'
@@ -157,8 +158,14 @@ export function createSender(federation: Federation): Sender {
   }
 
   let isLoaded = false
-  // Facts are taken one after the other, so that a later one never overtakes.
-  let following: Promise<void> = ctx.database.read(allDestinations, []).then((rows) => {
+  // What a process that was killed was sending is another's at once; until it is known that this one runs, it sends nothing.
+  const isKnown = new Promise<void>((resolve) => {
+    stop.signal.addEventListener('abort', () => resolve())
+    ctx.ownership.claim(senderName(ctx.processId), () => resolve())
+  })
+  const load = async (): Promise<void> => {
+    await isKnown
+    const rows = await ctx.database.read(allDestinations, [])
     for (const row of rows) {
       if (!ctx.domains.isLocal(row.origin) || !allowList.allows(row.server_name, 'sending')) continue
       const to = new Destination(row, false, followed)
@@ -166,7 +173,9 @@ export function createSender(federation: Federation): Sender {
       to.start(federation, stop.signal)
     }
     isLoaded = true
-  })
+  }
+  // Facts are taken one after the other, so that a later one never overtakes.
+  let following: Promise<void> = load()
   const later = (work: () => Promise<void>): void => {
     following = following
       .then(work)

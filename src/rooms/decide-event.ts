@@ -13,6 +13,7 @@ import { refOf } from './hot-rooms.ts'
 import { type EventDraft, loadForDrafts } from './local-event.ts'
 import type { Arrival, Placement, StateChange } from './place-event.ts'
 import { pruneIfRedacted, targetOfRedaction } from './redactions.ts'
+import { localMember } from './remote-memberships.ts'
 import { compareStates, createResolver, ownNumber } from './resolve-states.ts'
 import { entriesIn, now, type RoomState, stateAfterRef, statesAfter, withEntry } from './state-at.ts'
 import { changesOf, givenChanges, givenState } from './state-changes.ts'
@@ -50,7 +51,7 @@ export type AcceptOptions = {
    * Needed when predecessors are not known; those that are known count beside it.
    */
   readonly stateBefore?: readonly EventId[]
-  /** We come back into the room: the state told is all that counts, and what was known here is where it once was. */
+  /** We come back into the room: unless one of us has by now, the state told is all that counts. What was known here is old. */
   readonly restarts?: boolean
   /** Events that the room's policy server does not recommend, and why: told to nobody, but subject to the rules as all are. */
   readonly unwanted?: ReadonlyMap<EventId, string>
@@ -170,7 +171,11 @@ class EventDecision {
   async decide({ stateBefore, restarts, unwanted }: AcceptOptions): Promise<Decision> {
     const given = stateBefore && (await givenState(this.#ctx, this.#room, stateBefore))
     if (given && 'missing' in given) return missing([], given.missing)
-    const returns = restarts === true && given !== undefined && this.#room.extremities.length > 0
+    const returns =
+      restarts === true &&
+      given !== undefined &&
+      this.#room.extremities.length > 0 &&
+      (await localMember(this.#ctx, this.#room)) === undefined
     const found = returns ? this.#normal(given.state) : await this.#stateBefore(given?.state)
     const before = this.#room.partialState && !given ? await this.#withCitedMembers(found) : found
     const verdict = await this.#check(before)

@@ -1,6 +1,7 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
 import { statement } from './database.ts'
+import { ownedLock } from './ownership.ts'
 import { membershipCodes } from './room-users.ts'
 
 /** How far another server has been told what happened in a domain of ours, and who tells it. */
@@ -34,9 +35,14 @@ export const allDestinations = statement<DestinationRow>(
    where not exists (select from destinations d where d.origin = o.origin and d.server_name = o.server_name)`,
 )
 
+/** What a process owns (storage/ownership.ts) for as long as it runs, so that others know when it does no longer. */
+export function senderName(processId: string): string {
+  return `sending by ${processId}`
+}
+
 /**
- * Makes a process the one that sends to a destination, for some milliseconds; nothing while another one is. Parameters:
- * origin, server, the position of one that is new, the process, milliseconds.
+ * Makes a process the one that sends to a destination, for some milliseconds; nothing while another one that runs is.
+ * Parameters: origin, server, the position of one that is new, the process, milliseconds.
  */
 export const ownDestination = statement<DestinationRow>(
   'own destination',
@@ -45,6 +51,7 @@ export const ownDestination = statement<DestinationRow>(
    on conflict (origin, server_name) do update set owner = excluded.owner, owned_until = excluded.owned_until
      where d.owner is null or d.owner = excluded.owner
        or d.owned_until < (extract(epoch from clock_timestamp()) * 1000)::int8
+       or pg_try_advisory_xact_lock(${ownedLock(`'${senderName('')}' || d.owner`)})
    returning ${columns}`,
 )
 

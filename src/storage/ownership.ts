@@ -18,8 +18,12 @@ export type Ownership = {
 /** Milliseconds between two attempts to own what another process has, and between two looks at the connection. */
 const retryEvery = 1000
 
-const lockStatement = `select name from unnest($1::text[]) as name
-  where pg_try_advisory_lock(hashtextextended('chappe owns ' || name, 0))`
+/** The advisory lock that stands for what is owned by a name, which is an expression of SQL. */
+export function ownedLock(name: string): string {
+  return `hashtextextended('chappe owns ' || ${name}, 0)`
+}
+
+const lockStatement = `select name from unnest($1::text[]) as name where pg_try_advisory_lock(${ownedLock('name')})`
 
 type Claim = { readonly begin: (lost: AbortSignal) => void; held: AbortController | undefined }
 
