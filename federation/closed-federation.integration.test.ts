@@ -2,9 +2,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { RoomEvent } from '../src/matrix/event.ts'
+import type { UserId } from '../src/matrix/ids.ts'
+import type { JsonObject } from '../src/matrix/json.ts'
+import { signEvent, signingKeyFromSeed } from '../src/matrix/signatures.ts'
+import { startIdentityServer } from '../src/testing/identity-server.ts'
 import { mediaRequest } from '../src/testing/media-requests.ts'
 import { Program } from '../src/testing/program.ts'
-import { joinHostile } from './attacked-room.fixtures.ts'
+import { hostRoom, joinHostile } from './attacked-room.fixtures.ts'
 import { reloadFederation, startFederatedServer } from './federated-server.fixtures.ts'
 import { startHostileServer } from './hostile-server.fixtures.ts'
 import { sees } from './two-servers.fixtures.ts'
@@ -163,3 +168,131 @@ federation: { allow: ['*'], deny: ${deny}, allow_addresses: [127.0.0.0/8], insec
     rmSync(folder, { recursive: true, force: true })
   }
 }, 60_000)
+
+test('a room that an allowed server lets us into has nothing of the users of others', async () => {
+  await using home = await startFederatedServer()
+  await using allowed = await startHostileServer()
+  await using other = await startHostileServer()
+  other.key = signingKeyFromSeed('other', Buffer.alloc(32, 11))
+  const alice = await home.register('alice')
+  const room = hostRoom(allowed)
+  const eve: UserId = `@eve:${other.name}`
+  const byEve = (forged: { type?: string; stateKey?: string; content: JsonObject }): RoomEvent => {
+    const { pdu } = room.build({ sender: eve, ...forged })
+    const { hashes: _hashes, signatures: _signatures, ...bare } = pdu
+    const event = other.stamp(bare as unknown as JsonObject, room.rules)
+    room.take([event])
+    room.ends = [event]
+    room.events.push(event)
+    return event
+  }
+  byEve({ type: 'm.room.member', stateKey: eve, content: { membership: 'join', displayname: 'Eve' } })
+  byEve({ content: { msgtype: 'm.text', body: 'of before' } })
+  room.add({ content: { msgtype: 'm.text', body: 'sound' } })
+  allowed.answer = (asked) => {
+    if (asked.path.includes('/backfill/')) return { body: { pdus: [...room.events].reverse().map(({ pdu }) => pdu) } }
+    return room.answerTo(asked)
+  }
+  reloadFederation(home, { allow: [allowed.name] })
+  other.asked.length = 0
+  expect((await alice.attempt('post', `/join/${enc(room.roomId)}?via=${enc(allowed.name)}`, { body: {} })).status).toBe(
+    200,
+  )
+  const { joined } = await alice.get(`/rooms/${enc(room.roomId)}/joined_members`)
+  expect(Object.keys(joined).sort()).toEqual([alice.userId, room.user()].sort())
+  const { chunk } = await alice.get(`/rooms/${enc(room.roomId)}/messages`, { dir: 'b', limit: 100 })
+  expect(chunk.map(({ sender }: { sender: string }) => sender)).not.toContain(eve)
+  expect(chunk.map(({ content }: { content: JsonObject }) => content.body)).toContain('sound')
+  // Nor is anybody asked about its keys.
+  expect(other.asked).toEqual([])
+  expect(allowed.asked.filter(({ path }) => path.startsWith('/_matrix/key/v2/query'))).toEqual([])
+
+  // A room that one of them has made cannot be entered, and who lets in must be somebody whom we know.
+  const theirs = hostRoom(allowed, 'theirs')
+  const create = theirs.at('m.room.create')
+  const { hashes: _hashes, signatures: _signatures, ...bare } = create.pdu
+  theirs.take([other.stamp({ ...bare, sender: eve } as unknown as JsonObject, theirs.rules)])
+  allowed.answer = (asked) => theirs.answerTo(asked)
+  expect(
+    (await alice.attempt('post', `/join/${enc(theirs.roomId)}?via=${enc(allowed.name)}`, { body: {} })).status,
+  ).toBe(403)
+})
+
+test('notaries are not asked about it, and its signature vouches for nobody', async () => {
+  await using hostile = await startHostileServer()
+  await using notary = await startHostileServer()
+  await using home = await startFederatedServer({ notaries: [notary.name], allow: [notary.name] })
+  expect(await home.ctx.domains.isLocal(hostile.name)).toBe(false)
+  const alice = await home.register('alice')
+  const restricted = await alice.createRoom({
+    preset: 'public_chat',
+    room_version: '10',
+    power_level_content_override: { invite: 0 },
+  })
+  const room = await joinHostile(notary, home, restricted, 'relay')
+  const vouched = room.build({
+    type: 'm.room.member',
+    stateKey: room.user('new'),
+    sender: room.user('new'),
+    content: { membership: 'join', join_authorised_via_users_server: `@eve:${hostile.name}` },
+  })
+  const pdu = signEvent(vouched.pdu, hostile.name, hostile.key, room.rules)
+  const answer = await notary.send(home, [pdu])
+  expect(answer[vouched.eventId]).toEqual({ error: expect.stringContaining(hostile.name) })
+  expect(hostile.asked).toEqual([])
+  expect(notary.asked.filter(({ path }) => path.startsWith('/_matrix/key/v2/query'))).toEqual([])
+})
+
+test('what cannot be sent to its users does not wait', async () => {
+  await using closed = await denied()
+  const { alice, hostile, home } = closed
+  const messages = { [`@x:${hostile.name}`]: { '*': { body: 'x' } } }
+  await alice.put('/sendToDevice/m.test/1', { messages })
+  expect(await home.ctx.database.db.selectFrom('outgoing_to_device').select('position').execute()).toEqual([])
+  const claimed = await alice.post('/keys/claim', {
+    one_time_keys: { [`@x:${hostile.name}`]: { D: 'signed_curve25519' } },
+  })
+  expect(Object.keys(claimed.failures)).toEqual([hostile.name])
+  expect(hostile.asked).toEqual([])
+})
+
+test('invites to its users by an address, and of ours to its rooms', async () => {
+  await using identity = await startIdentityServer()
+  await using home = await startFederatedServer(
+    {},
+    { config: { mail: { identity_servers: [identity.recording.url] } } },
+  )
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const room = await alice.createRoom({ preset: 'private_chat' })
+  reloadFederation(home, { deny: [hostile.name] })
+  const eve = `@eve:${hostile.name}`
+  identity.bound.set('eve@b.example', eve)
+  const byAddress = { medium: 'email', id_server: identity.name, id_access_token: 'abc' }
+  const place = `/rooms/${enc(room)}/invite`
+  const bound = await alice.attempt('post', place, { body: { ...byAddress, address: 'eve@b.example' } })
+  expect([bound.status, bound.body.errcode]).toEqual([403, 'M_FORBIDDEN'])
+  await alice.post(place, { ...byAddress, address: 'later@b.example' })
+  const { invites } = identity.onBind('later@b.example', eve) as { invites: { signed: JsonObject }[] }
+  const exchange = {
+    type: 'm.room.member',
+    room_id: room,
+    sender: alice.userId,
+    state_key: eve,
+    content: { membership: 'invite', third_party_invite: { display_name: 'x', signed: invites[0]!.signed } },
+  }
+  const uri = `${v1}/exchange_third_party_invite/${enc(room)}`
+  expect((await hostile.request(home, 'PUT', uri, { body: exchange })).status).toBe(403)
+  // An identity server says that one of ours is invited by one of theirs.
+  const told = { address: 'a@b.example', medium: 'email', mxid: alice.userId }
+  const theirs = {
+    ...told,
+    room_id: `!r:${hostile.name}`,
+    sender: eve,
+    signed: { ...invites[0]!.signed, mxid: alice.userId },
+  }
+  await home.request('put', `${v1}/3pid/onbind`, { body: { ...told, invites: [theirs] } })
+  const { chunk } = await alice.get(`/rooms/${enc(room)}/members`)
+  expect(chunk.map((event: { state_key: string }) => event.state_key)).toEqual([alice.userId])
+  expect(hostile.asked).toEqual([])
+})

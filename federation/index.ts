@@ -47,7 +47,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
   const metrics = createFederationMetrics(ctx.metrics.registry)
   const allowList = createAllowList(ctx, metrics, ctx.config.federation)
   const client = createRemoteClient(ctx, allowList, metrics)
-  const keys = createServerKeys(ctx, client)
+  const keys = createServerKeys(ctx, client, allowList)
   const federation: Federation = {
     ctx,
     allowList,

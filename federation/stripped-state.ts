@@ -1,10 +1,10 @@
-import { fitsAnId, parseUserId, type RoomId } from '../src/matrix/ids.ts'
+import { fitsAnId, parseUserId, type RoomId, type UserId } from '../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../src/matrix/json.ts'
 import { MAX_EVENT_BYTES } from '../src/matrix/limits.ts'
 import type { RoomRules } from '../src/matrix/room-versions.ts'
 import { stripped } from '../src/rooms/shown-state.ts'
 import type { Federation } from './federation.ts'
-import { checkPdu } from './receive/check-pdu.ts'
+import { checkPdu, isFederated } from './receive/check-pdu.ts'
 
 /** Of what another server shows of a room; beyond that it is not for people to identify it. */
 const mostEvents = 50
@@ -26,7 +26,7 @@ export async function strippedOf(
   let bytes = 0
   for (const one of Array.isArray(told) ? (told as readonly Json[]).slice(0, mostEvents) : []) {
     const stripped = strippedIn(one)
-    if (stripped === undefined) continue
+    if (stripped === undefined || !isFederated(federation, stripped.sender as UserId)) continue
     if (rules.createEventIsRoomId && (await checkPdu(federation, one, roomId, rules)).error !== undefined) continue
     bytes += Buffer.byteLength(JSON.stringify(stripped))
     if (bytes > mostBytes) break

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_KEY_VALIDITY_MS } from '../../src/matrix/limits.ts'
 import { verifyJson } from '../../src/matrix/signatures.ts'
 import { statement } from '../../src/storage/database.ts'
+import type { AllowList } from '../allow-list.ts'
 import type { RemoteClient } from '../remote/client.ts'
 
 /** A key of a server. */
@@ -72,6 +73,7 @@ type Told = { readonly answer: JsonObject; readonly keys: ReadonlyMap<string, Se
 export function createServerKeys(
   ctx: Pick<Context, 'database' | 'caches' | 'clock' | 'domains' | 'config'>,
   client: RemoteClient,
+  allowList: AllowList,
 ): ServerKeys {
   const pinned = pinnedKeys(ctx.config)
   const notaries = ctx.config.federation.notaries as readonly ServerName[]
@@ -183,6 +185,8 @@ export function createServerKeys(
         ? { publicKey: retired.publicKey, validUntil: retired.expiredAt, isOld: true }
         : undefined
     }
+    // Not even another server is asked about one that is not federated with, and nothing it has signed counts.
+    if (!allowList.allows(server, 'keys')) return undefined
     if (pinned.has(server)) return validAt(pinned.get(server)!.get(keyId), at)
     if (known.has(server)) lookUps.hits++
     else {

@@ -2,11 +2,11 @@ import { requiredSigners } from '../../src/matrix/auth-rules/index.ts'
 import type { Pdu, RoomEvent } from '../../src/matrix/event.ts'
 import { parseEvent } from '../../src/matrix/event-format.ts'
 import { hasValidContentHash } from '../../src/matrix/hashes.ts'
-import { type RoomId, type ServerName, serverNameOf } from '../../src/matrix/ids.ts'
+import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { redact } from '../../src/matrix/redaction.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
-import { POLICY_SERVER_KEY_ID, signingKeyIdsOf, verifyEvent } from '../../src/matrix/signatures.ts'
+import { senderKeyIdsOf, verifyEvent } from '../../src/matrix/signatures.ts'
 import type { Federation } from '../federation.ts'
 
 export type CheckedPdu = { readonly event: RoomEvent; readonly error?: undefined } | Refused
@@ -31,7 +31,7 @@ export async function checkPdu(
   if ('error' in parsed) return parsed
   const { event } = parsed
   if (event.roomId !== roomId) return { event, error: 'The event is of another room' }
-  if (!isFederated(federation, event)) {
+  if (!isFederated(federation, event.pdu.sender)) {
     return { event, error: 'The server of the sender is not federated with' }
   }
   for (const signer of requiredSigners(event, rules)) {
@@ -55,9 +55,9 @@ export async function checkPdus(
   return checked.flatMap((one) => (one.error === undefined ? one.event : []))
 }
 
-/** Whether events of the sender are taken: those of our own users, and of servers that are federated with. */
-export function isFederated({ ctx, allowList }: Pick<Federation, 'ctx' | 'allowList'>, { pdu }: RoomEvent): boolean {
-  const server = serverNameOf(pdu.sender)
+/** Whether events of a user are taken: those of our own, and of servers that are federated with. */
+export function isFederated({ ctx, allowList }: Pick<Federation, 'ctx' | 'allowList'>, sender: UserId): boolean {
+  const server = serverNameOf(sender)
   return ctx.domains.isLocal(server) || allowList.allows(server, 'event')
 }
 
@@ -69,8 +69,7 @@ export async function isSignedBy(
   rules: RoomRules,
 ): Promise<boolean> {
   const at = rules.enforceKeyValidity ? pdu.origin_server_ts : 0
-  const own = signingKeyIdsOf(pdu, server).filter((keyId) => keyId !== POLICY_SERVER_KEY_ID)
-  for (const keyId of own.slice(0, 5)) {
+  for (const keyId of senderKeyIdsOf(pdu, server).slice(0, 5)) {
     const key = await keys.find(server, keyId, at)
     if (key && verifyEvent(pdu, server, keyId, key.publicKey, rules)) return true
   }

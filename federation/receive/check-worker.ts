@@ -6,7 +6,7 @@ import { hasValidContentHash } from '../../src/matrix/hashes.ts'
 import type { RoomId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
 import { type RoomRules, roomRules } from '../../src/matrix/room-versions.ts'
-import { signingKeyIdsOf, verifyEvent } from '../../src/matrix/signatures.ts'
+import { senderKeyIdsOf, verifyEvent } from '../../src/matrix/signatures.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
 import {
   type CheckedAs,
@@ -51,7 +51,7 @@ function readOne(bytes: Buffer, roomId: RoomId, rules: RoomRules): Read['events'
   const { event } = parsed
   const signers = requiredSigners(event, rules).map((server) => ({
     server,
-    keyIds: signingKeyIdsOf(event.pdu as unknown as JsonObject, server).slice(0, mostKeys),
+    keyIds: senderKeyIdsOf(event.pdu, server).slice(0, mostKeys),
   }))
   const at = rules.enforceKeyValidity ? event.pdu.origin_server_ts : 0
   return { event, read: { eventId: event.eventId, at, signers } }

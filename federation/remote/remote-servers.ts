@@ -33,6 +33,7 @@ export function createRemoteServers(federation: Federation): RemoteServers {
   }
   return {
     isOn: true,
+    reaches: (server) => federation.allowList.allows(server, 'sending'),
     join: (roomId: RoomId, userId: UserId, via, content) => joinRemoteRoom(federation, roomId, userId, via, content),
     knock: (...wanted) => sendOwnMembership(federation, 'knock', ...wanted),
     leave: (...wanted) => sendOwnMembership(federation, 'leave', ...wanted),

@@ -15,7 +15,7 @@ type Packet = { readonly users: Map<UserId, string[]>; bytes: number }
  * Spec: Server-Server API, "Send-to-device messaging", `m.direct_to_device` (v1.19).
  */
 export function outgoingToDevice(
-  ctx: Pick<Context, 'domains' | 'random'>,
+  ctx: Pick<Context, 'domains' | 'random' | 'remoteServers'>,
   sender: UserId,
   type: string,
   messages: Messages,
@@ -25,7 +25,8 @@ export function outgoingToDevice(
   const byServer = new Map<ServerName, Packet[]>()
   for (const [userId, devices] of messages) {
     const server = serverNameOf(userId)
-    if (ctx.domains.isLocal(server)) continue
+    // What cannot be sent must not wait for ever.
+    if (ctx.domains.isLocal(server) || !ctx.remoteServers.current.reaches(server)) continue
     const packets = byServer.get(server) ?? []
     byServer.set(server, packets)
     for (const [deviceId, content] of devices) {

@@ -44,7 +44,7 @@ export async function sendToDevice(
   const scope = `sendToDevice ${type}`
   const rows = await addressed(ctx, texts, [userNid, deviceId, scope, txnId])
   if (rows === undefined) return
-  const outgoing = ctx.remoteServers.current.isOn ? outgoingToDevice(ctx, sender, type, messages) : []
+  const outgoing = outgoingToDevice(ctx, sender, type, messages)
   if (rows.length + outgoing.length === 0) return
   const created = ctx.clock.now()
   try {

@@ -72,6 +72,11 @@ export function signingKeyIdsOf(object: JsonObject, name: string): readonly KeyI
     : []
 }
 
+/** Those among them that say who sent an event. What a policy server recommends it by does not. */
+export function senderKeyIdsOf(pdu: Pdu, server: ServerName): readonly KeyId[] {
+  return signingKeyIdsOf(pdu as unknown as JsonObject, server).filter((keyId) => keyId !== POLICY_SERVER_KEY_ID)
+}
+
 /** The signature of a text, in unpadded base64. */
 export function signText(text: string, key: SigningKey): string {
   return encodeBase64(ed25519.sign(Buffer.from(text), key))

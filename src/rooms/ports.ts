@@ -41,6 +41,8 @@ export type ToldSpace = {
 export interface RemoteServers {
   /** Whether other servers can be reached at all. */
   readonly isOn: boolean
+  /** Whether a server is one of those that may be told something. */
+  reaches(server: ServerName): boolean
   /**
    * Brings a user of ours into a room that this deployment is not in, or where nobody of us may let them in; resolves when
    * the room is here and the join in it.
@@ -126,6 +128,7 @@ async function nobody(): Promise<never> {
 /** Without federation no other server can be reached. */
 export const noRemoteServers: RemoteServers = {
   isOn: false,
+  reaches: () => false,
   join: nobody,
   knock: nobody,
   leave: nobody,
