@@ -74,3 +74,70 @@ test('M14, M16: media that are said to be inside our network, and redirects', as
   }
   expect(canary.visits()).toBe(0)
 })
+
+test('M02: media of another server that a browser would run', async () => {
+  await using home = await startFederatedServer()
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const types = [
+    'image/svg+xml',
+    'text/html',
+    'TEXT/HTML',
+    ' text/html;a=b',
+    'application/xhtml+xml',
+    'text/xml',
+    'application/javascript',
+    'image/png, text/html',
+    'nonsense',
+    '',
+  ]
+  const page = '<script>alert(1)</script>'
+  hostile.answer = ({ path }) => {
+    const index = /federation\/v1\/media\/download\/(\d+)\?/.exec(path)?.[1]
+    const header = `Content-Type: ${types[Number(index)]}\r\nContent-Disposition: inline; filename="x.html"`
+    return index === undefined ? undefined : { text: part(page, header), headers: multipart }
+  }
+  for (const [index, type] of types.entries()) {
+    for (const place of ['client/v1/media/download', 'media/v3/download']) {
+      const { status, headers } = await mediaRequest(alice, 'GET', `/_matrix/${place}/${hostile.name}/${index}`)
+      expect([type, status]).toEqual([type, 200])
+      expect(headers.get('content-disposition'), type).toMatch(/^attachment/)
+      expect(headers.get('content-security-policy'), type).toContain('sandbox')
+      expect(headers.get('x-content-type-options'), type).toBe('nosniff')
+    }
+  }
+})
+
+test('M07: a user who has much fetched from other servers has to wait, and nobody else', async () => {
+  const rates = { enabled: true, remote_media: { per_second: 0.001, burst_count: 2 } }
+  const generous = { per_second: 1000, burst_count: 1000 }
+  const logins = { registration: generous, login_address: generous, login_account: generous }
+  await using home = await startFederatedServer({}, { config: { rate_limits: { ...logins, ...rates } } })
+  await using hostile = await startHostileServer()
+  const [alice, bob] = [await home.register('alice'), await home.register('bob')]
+  hostile.answer = ({ path }) =>
+    path.includes('/media/download/') ? { text: part(Buffer.alloc(400_000, 0x20)), headers: multipart } : undefined
+  const get = async (client: Parameters<typeof mediaRequest>[0], id: string): Promise<[number, string | undefined]> => {
+    const { status, json } = await mediaRequest(
+      client,
+      'GET',
+      `/_matrix/client/v1/media/download/${hostile.name}/${id}`,
+    )
+    return [status, json?.errcode]
+  }
+  const limited = [429, 'M_LIMIT_EXCEEDED']
+  for (const id of ['one', 'two', 'three']) expect(await get(alice, id)).toEqual([200, undefined])
+  expect(await get(alice, 'four')).toEqual(limited)
+  // What is here already costs nothing, and others have what they may have.
+  expect(await get(alice, 'one')).toEqual([200, undefined])
+  expect(await get(bob, 'four')).toEqual([200, undefined])
+  expect(await get(alice, 'four')).toEqual([200, undefined])
+  // Without a user it is the address that counts.
+  const statuses: number[] = []
+  for (const id of ['five', 'six', 'seven', 'eight']) {
+    const path = `/_matrix/media/v3/download/${hostile.name}/${id}`
+    statuses.push((await mediaRequest({ base: alice.base }, 'GET', path)).status)
+  }
+  expect(statuses).toEqual([200, 200, 200, 429])
+  expect(hostile.asked.filter(({ path }) => path.includes('/media/download/')).length).toBeLessThan(8)
+})

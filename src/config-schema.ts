@@ -195,6 +195,7 @@ export const configSchema = section({
     room_creation: rate(0.016, 10),
     key_requests: rate(20, 100),
     media_create: rate(10, 50),
+    remote_media: rate(1, 500),
     presence: rate(0.1, 1),
     delayed_events: rate(1, 5),
     reports: rate(1, 5),

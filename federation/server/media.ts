@@ -26,7 +26,7 @@ export function mediaOperations(federation: Federation): Endpoint[] {
     findMedia(
       ctx,
       { serverName: call.destination, mediaId: call.params.mediaId! },
-      { allowRemote: false, asker: call.destination, ...waitOf(call) },
+      { allowRemote: false, by: call.origin, asker: call.destination, ...waitOf(call) },
     )
   return [
     federationEndpoint(federation, {

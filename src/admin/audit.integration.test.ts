@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { startAdminServer } from '../server.ts'
+import { alwaysForServers, startAdminServer, startServer } from '../server.ts'
 import { administrator, startAdministered } from '../testing/administration.ts'
 import { startTestServer } from '../testing/index.ts'
 import { sendRequest } from '../testing/test-client.ts'
 
-test('administrators have a listener of their own, and nobody finds them on that of clients', async () => {
+test('O01: administrators have a listener of their own, and nobody finds them on that of clients', async () => {
   await using server = await startTestServer()
   const root = await administrator(server)
   const path = '/_synapse/admin/v1/server_version'
@@ -15,6 +15,28 @@ test('administrators have a listener of their own, and nobody finds them on that
     const answer = await sendRequest(url, 'get', path, { token: root.accessToken })
     expect(answer).toMatchObject({ status: 200, body: { server_version: expect.stringMatching(/^Chappe \d/) } })
     expect((await sendRequest(url, 'get', '/_matrix/client/versions')).status).toBe(404)
+  } finally {
+    await apart.close()
+  }
+})
+
+test('O01, O02: nor on that of other servers', async () => {
+  await using server = await startTestServer()
+  const root = await administrator(server)
+  const apart = await startServer(server.ctx, { port: 0, endpoints: alwaysForServers })
+  try {
+    const url = `http://127.0.0.1:${apart.port}`
+    expect((await sendRequest(url, 'get', '/_matrix/key/v2/server')).status).toBe(200)
+    for (const path of [
+      '/_synapse/admin/v1/server_version',
+      '/_chappe/admin/v1/audit',
+      '/_chappe/metrics',
+      '/_synapse/metrics',
+      '/metrics',
+      '/_matrix/client/v3/login',
+    ]) {
+      expect((await sendRequest(url, 'get', path, { token: root.accessToken })).status, path).toBe(404)
+    }
   } finally {
     await apart.close()
   }

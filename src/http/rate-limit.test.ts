@@ -44,3 +44,13 @@ test('switched off there are none', async () => {
   const { rates } = limits(false)
   for (let count = 0; count < 100; count++) await rates.take('message', 'x')
 })
+
+test('what something has cost is taken afterwards, also where that is more than there is', async () => {
+  const { clock, rates } = limits()
+  await rates.charge('message', 'x', 2)
+  expect(await waitOf(rates.check('message', 'x'))).toBe(0)
+  await rates.charge('message', 'x', 2.5)
+  expect(await waitOf(rates.check('message', 'x'))).toBe(5000)
+  clock.advance(5000)
+  expect(await waitOf(rates.take('message', 'x'))).toBe(0)
+})

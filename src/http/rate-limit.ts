@@ -18,7 +18,12 @@ export type RateLimits = {
   take(kind: RateLimitKind, key: string, rate?: Rate): Promise<void>
   /** As `take`, without taking: whether a request would be refused. */
   check(kind: RateLimitKind, key: string): Promise<void>
+  /** Takes what something has cost that was let begin: more than there is makes the next ones wait longer. */
+  charge(kind: RateLimitKind, key: string, cost: number): Promise<void>
 }
+
+/** Whether anything is taken: not at all, one if there is one, or so many in any case. */
+type Taking = 'none' | 'one' | number
 
 /** A burst of 0 lets one through at a time all the same. */
 type Rate = { readonly per_second: number; readonly burst_count: number }
@@ -26,7 +31,7 @@ type Rate = { readonly per_second: number; readonly burst_count: number }
 /** The bucket is empty `now` until `fullAt`: a leaky bucket needs to remember one moment (GCRA). */
 type Buckets = {
   /** @returns milliseconds to wait; 0 when the request may pass. */
-  take(key: string, rate: Rate, cost: 0 | 1): number | Promise<number>
+  take(key: string, rate: Rate, taking: Taking): number | Promise<number>
 }
 
 /**
@@ -54,40 +59,45 @@ export function createRateLimits(ctx: {
   redis: Redis | undefined
 }): RateLimits {
   const rates = ctx.config.rate_limits
-  if (!rates.enabled) return { take: async () => {}, check: async () => {} }
+  if (!rates.enabled) return { take: async () => {}, check: async () => {}, charge: async () => {} }
   const local = localBuckets(ctx.clock)
   const shared = ctx.redis === undefined ? undefined : redisBuckets(ctx.redis, ctx.config.redis.prefix)
 
-  async function spend(kind: RateLimitKind, key: string, cost: 0 | 1, rate: Rate = rates[kind]): Promise<void> {
+  async function spend(kind: RateLimitKind, key: string, taking: Taking, rate: Rate = rates[kind]): Promise<void> {
     const bucket = `${kind}:${key}`
     let wait: number
     try {
-      wait = await (shared ?? local).take(bucket, rate, cost)
+      wait = await (shared ?? local).take(bucket, rate, taking)
     } catch {
       if (guardsSecrets.has(kind)) {
         throw new MatrixError('M_LIMIT_EXCEEDED', 'The server cannot check this now, try again later', {
           extra: { retry_after_ms: 5000 },
         })
       }
-      wait = await local.take(bucket, rate, cost)
+      wait = await local.take(bucket, rate, taking)
     }
     if (wait > 0) {
       throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many requests', { extra: { retry_after_ms: Math.ceil(wait) } })
     }
   }
 
-  return { take: (kind, key, rate) => spend(kind, key, 1, rate), check: (kind, key) => spend(kind, key, 0) }
+  return {
+    take: (kind, key, rate) => spend(kind, key, 'one', rate),
+    check: (kind, key) => spend(kind, key, 'none'),
+    charge: (kind, key, cost) => spend(kind, key, cost),
+  }
 }
 
 function localBuckets(clock: Clock): Buckets {
   const fullAt = new Map<string, number>()
   return {
-    take(key, rate, cost) {
+    take(key, rate, taking) {
       const now = clock.monotonic()
       const interval = 1000 / rate.per_second
-      const next = Math.max(fullAt.get(key) ?? now, now) + interval
+      const isOwed = typeof taking === 'number'
+      const next = Math.max(fullAt.get(key) ?? now, now) + interval * (isOwed ? taking : 1)
       const wait = next - now - interval * Math.max(rate.burst_count, 1)
-      if (wait > 1e-6 || cost === 0) return Math.max(wait, 0)
+      if (!isOwed && (wait > 1e-6 || taking === 'none')) return Math.max(wait, 0)
       fullAt.delete(key)
       if (fullAt.size >= maxBuckets) forgetBuckets(fullAt, now)
       fullAt.set(key, next)
@@ -113,23 +123,25 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local full_at = tonumber(redis.call('GET', KEYS[1]) or now)
 if full_at < now then full_at = now end
-local after = full_at + interval
+local owed = tonumber(ARGV[3])
+local after = full_at + interval * (owed or 1)
 local wait = after - now - interval * tonumber(ARGV[2])
-if wait > 1 then return math.ceil(wait / 1000) end
-if ARGV[3] == '1' then
+if wait > 1 and not owed then return math.ceil(wait / 1000) end
+if ARGV[3] ~= 'none' then
   redis.call('SET', KEYS[1], string.format('%.0f', after), 'PX', math.ceil((after - now) / 1000) + 1)
 end
 return 0
 `
 
 type ScriptedRedis = Redis & {
-  chappeTake(key: string, perSecond: number, burst: number, cost: number): Promise<number>
+  chappeTake(key: string, perSecond: number, burst: number, taking: Taking): Promise<number>
 }
 
 function redisBuckets(redis: Redis, prefix: string): Buckets {
   redis.defineCommand('chappeTake', { numberOfKeys: 1, lua: takeScript })
   const scripted = redis as ScriptedRedis
   return {
-    take: (key, rate, cost) => scripted.chappeTake(`${prefix}:rate:${key}`, rate.per_second, rate.burst_count, cost),
+    take: (key, rate, taking) =>
+      scripted.chappeTake(`${prefix}:rate:${key}`, rate.per_second, rate.burst_count, taking),
   }
 }

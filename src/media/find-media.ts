@@ -6,7 +6,7 @@ import { MAX_REMOTE_FETCHES, MAX_WAIT_MS } from './limits.ts'
 import { type MediaName, mxcOf } from './media-ids.ts'
 import { describe, storeContent } from './upload.ts'
 
-type Engine = Pick<Context, 'config' | 'database' | 'clock' | 'random' | 'domains' | 'closing' | 'media'>
+type Engine = Pick<Context, 'config' | 'database' | 'clock' | 'random' | 'domains' | 'closing' | 'media' | 'rateLimits'>
 
 /** Media whose content is here. */
 export type StoredMedia = {
@@ -21,10 +21,10 @@ export type StoredMedia = {
 /**
  * Finds media, waiting for an upload or fetching from another server where need be.
  *
- * @param options `asker`: the domain of ours that other servers are asked by; `timeout` in milliseconds; `signal` ends the
- *   wait.
+ * @param options `asker`: the domain of ours that other servers are asked by; `by`: who wants them, whom it costs; `timeout`
+ *   in milliseconds; `signal` ends the wait.
  * @throws MatrixError M_NOT_FOUND; M_NOT_YET_UPLOADED when the content has not come in time; M_TOO_LARGE (502) for
- *   another server's.
+ *   another server's; M_LIMIT_EXCEEDED for who has had too much fetched.
  */
 export async function findMedia(
   ctx: Engine,
@@ -32,6 +32,7 @@ export async function findMedia(
   options: {
     readonly allowRemote: boolean
     readonly asker: ServerName
+    readonly by: string
     readonly timeout: number
     readonly signal: AbortSignal
   },
@@ -40,7 +41,7 @@ export async function findMedia(
   const found = await load(ctx, media)
   if (ctx.domains.isLocal(media.serverName)) return found ?? awaited(ctx, media, timeout, options.signal)
   if (found) return found
-  if (!options.allowRemote || !(await fetchRemote(ctx, media, options.asker, timeout))) throw notFound()
+  if (!options.allowRemote || !(await fetchRemote(ctx, media, options, timeout))) throw notFound()
   return (await load(ctx, media)) ?? Promise.reject(notFound())
 }
 
@@ -85,20 +86,31 @@ function storedOf(row: MediaRow & { sha256: Buffer }): StoredMedia {
 }
 
 /** Whether the media are here now. */
-function fetchRemote(ctx: Engine, media: MediaName, asker: ServerName, timeout: number): Promise<boolean> {
+async function fetchRemote(
+  ctx: Engine,
+  media: MediaName,
+  { asker, by }: { readonly asker: ServerName; readonly by: string },
+  timeout: number,
+): Promise<boolean> {
   const uri = mxcOf(media)
   const { fetches } = ctx.media
+  if (!fetches.has(uri)) await ctx.rateLimits.check('remote_media', by)
   const underWay = fetches.get(uri)
   if (underWay) return underWay
   if (fetches.size >= MAX_REMOTE_FETCHES) {
     throw new MatrixError('M_LIMIT_EXCEEDED', 'Too many media are being fetched', { extra: { retry_after_ms: 1000 } })
   }
-  const fetching = fetchAndStore(ctx, media, asker, timeout).finally(() => fetches.delete(uri))
+  const fetching = fetchAndStore(ctx, media, { asker, by }, timeout).finally(() => fetches.delete(uri))
   fetches.set(uri, fetching)
   return fetching
 }
 
-async function fetchAndStore(ctx: Engine, media: MediaName, asker: ServerName, timeout: number): Promise<boolean> {
+async function fetchAndStore(
+  ctx: Engine,
+  media: MediaName,
+  { asker, by }: { readonly asker: ServerName; readonly by: string },
+  timeout: number,
+): Promise<boolean> {
   const { serverName, mediaId } = media
   const maxBytes = ctx.config.media.max_upload_size
   const remote = await ctx.media.remote.fetch(serverName, mediaId, { asker, timeout, maxBytes })
@@ -106,7 +118,8 @@ async function fetchAndStore(ctx: Engine, media: MediaName, asker: ServerName, t
   const about = describe({ contentType: remote.contentType, filename: shortened(remote.filename) })
   try {
     // Another process may have fetched the same meanwhile: then its row stands.
-    await storeContent(ctx, { content: remote.content, length: undefined }, (query, sha256) =>
+    const content = charged(ctx, remote.content, by)
+    await storeContent(ctx, { content, length: undefined }, (query, sha256) =>
       insertMedia(query, {
         server_name: serverName,
         media_id: mediaId,
@@ -121,6 +134,25 @@ async function fetchAndStore(ctx: Engine, media: MediaName, asker: ServerName, t
     throw new MatrixError('M_TOO_LARGE', 'The content is too large to serve', { status: 502 })
   }
   return true
+}
+
+const mebibyte = 1024 * 1024
+
+/** What comes of it counts for who wanted it, whether it is kept or not. */
+async function* charged(
+  { rateLimits }: Pick<Engine, 'rateLimits'>,
+  content: AsyncIterable<Uint8Array>,
+  by: string,
+): AsyncGenerator<Uint8Array> {
+  let bytes = 0
+  try {
+    for await (const chunk of content) {
+      bytes += chunk.length
+      yield chunk
+    }
+  } finally {
+    await rateLimits.charge('remote_media', by, bytes / mebibyte)
+  }
 }
 
 /** Another server's file name is not a reason to refuse its file. */

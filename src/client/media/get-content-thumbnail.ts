@@ -25,7 +25,12 @@ export const getContentThumbnailAuthed = endpoint({
   auth: 'userOrGuest',
   params,
   query: Type.Composite([waitQuery, size]),
-  handle: (ctx, call) => answerThumbnail(ctx, call, { allowRemote: true, isPublic: false }),
+  handle: (ctx, call) =>
+    answerThumbnail(ctx, call, {
+      allowRemote: true,
+      isPublic: false,
+      by: call.requester.userId,
+    }),
 })
 
 /** Spec: Client-Server API, `GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}`, deprecated (v1.19). */
@@ -41,7 +46,11 @@ export const getContentThumbnail = endpoint({
   query: Type.Composite([legacyQuery, size]),
   handle(ctx, call) {
     refuseLegacy(ctx)
-    return answerThumbnail(ctx, call, { allowRemote: call.query.allow_remote !== false, isPublic: true })
+    return answerThumbnail(ctx, call, {
+      allowRemote: call.query.allow_remote !== false,
+      isPublic: true,
+      by: call.address,
+    })
   },
 })
 
@@ -62,7 +71,7 @@ type Call = {
 async function answerThumbnail(
   ctx: Context,
   { params, query, domain, request, response }: Call,
-  options: { allowRemote: boolean; isPublic: boolean },
+  options: { allowRemote: boolean; isPublic: boolean; by: string },
 ): Promise<undefined> {
   const media = await findMedia(ctx, params, { ...options, asker: domain, ...waitOf(query, response) })
   const image = await thumbnail(ctx, media, {

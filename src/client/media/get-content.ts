@@ -22,7 +22,12 @@ export const getContentAuthed = endpoint({
   auth: 'userOrGuest',
   params,
   query: waitQuery,
-  handle: (ctx, call) => download(ctx, call, { allowRemote: true, isPublic: false }),
+  handle: (ctx, call) =>
+    download(ctx, call, {
+      allowRemote: true,
+      isPublic: false,
+      by: call.requester.userId,
+    }),
 })
 
 /**
@@ -44,7 +49,11 @@ export const getContent = endpoint({
   query: legacyQuery,
   handle(ctx, call) {
     refuseLegacy(ctx)
-    return download(ctx, call, { allowRemote: call.query.allow_remote !== false, isPublic: true })
+    return download(ctx, call, {
+      allowRemote: call.query.allow_remote !== false,
+      isPublic: true,
+      by: call.address,
+    })
   },
 })
 
@@ -59,7 +68,7 @@ type Call = {
 async function download(
   ctx: Context,
   { params, query, domain, request, response }: Call,
-  options: { allowRemote: boolean; isPublic: boolean },
+  options: { allowRemote: boolean; isPublic: boolean; by: string },
 ): Promise<undefined> {
   const media = await findMedia(ctx, params, { ...options, asker: domain, ...waitOf(query, response) })
   return await answerContent(ctx.media.store, request, response, {

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { startTestServer } from '../testing/index.ts'
+
+test('D02: floods of rooms, joins, knocks, invites and reports are told when to come again', async () => {
+  const few = { per_second: 0.01, burst_count: 3 }
+  const many = { per_second: 1000, burst_count: 1000 }
+  const kinds = { room_creation: few, join_local: few, invite_issuer: few, reports: few, invite_room: many }
+  await using server = await startTestServer({
+    config: { rate_limits: { enabled: true, registration: many, login_address: many, login_account: many, ...kinds } },
+  })
+  const [alice, bob, carol] = [
+    await server.register('alice'),
+    await server.register('bob'),
+    await server.register('carol'),
+  ]
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  const place = encodeURIComponent(room)
+  const floods: [client: typeof alice, path: string, body: object][] = [
+    [alice, '/createRoom', {}],
+    [bob, `/join/${place}`, {}],
+    [carol, `/knock/${place}`, {}],
+    [alice, `/rooms/${place}/invite`, { user_id: carol.userId }],
+    [bob, `/rooms/${place}/report`, { reason: 'x' }],
+  ]
+  for (const [client, path, body] of floods) {
+    const answers = []
+    for (let time = 0; time < 5; time++) answers.push(await client.attempt('post', path, { body }))
+    const last = answers.at(-1)!
+    expect([path, last.status, last.body.errcode]).toEqual([path, 429, 'M_LIMIT_EXCEEDED'])
+    expect(last.body.retry_after_ms, path).toBeGreaterThan(0)
+    expect(Number(last.headers.get('retry-after')), path).toBeGreaterThan(0)
+  }
+  // Others are not concerned.
+  expect((await carol.attempt('post', '/createRoom', { body: {} })).status).toBe(200)
+})
+
+test('D05: answers are not packed, so their length tells nothing of what is in them', async () => {
+  await using server = await startTestServer()
+  const alice = await server.register('alice')
+  const response = await fetch(`${server.url}/_matrix/client/v3/sync`, {
+    headers: { authorization: `Bearer ${alice.accessToken}`, 'accept-encoding': 'gzip, br, deflate, zstd' },
+  })
+  expect([response.status, response.headers.get('content-encoding')]).toEqual([200, null])
+})
