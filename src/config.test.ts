@@ -123,7 +123,7 @@ describe('the environment', () => {
     )
   })
 
-  test('names files that hold secrets, unless everybody can read them', () => {
+  test('O08: names files that hold secrets, unless everybody can read them', () => {
     const file = join(folder, 'secret')
     writeFileSync(file, 'correct horse\n', { mode: 0o600 })
     const env = { CHAPPE_REGISTRATION_SHARED_SECRET_FILE: file }

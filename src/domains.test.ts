@@ -43,7 +43,7 @@ test('a host asks for the domain it belongs to, any other for the default', () =
   expect(() => domains.keyOf('c.test')).toThrow(/not a domain/)
 })
 
-test('a key that others can read, or that is none, is refused', () => {
+test('O08: a key that others can read, or that is none, is refused', () => {
   openDomains(config, random)
   const file = keyFileOf(config, 'a.test')
   chmodSync(file, 0o640)

@@ -21,7 +21,7 @@ test('a device is removed by its user, who proves it with their password', async
   expect((await alice.get('/devices')).devices).toHaveLength(1)
 })
 
-test('a session is good for the operation, body and user it was begun for, once', async () => {
+test('A11: a session is good for the operation, body and user it was begun for, once', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const bob = await server.register('bob')
@@ -73,7 +73,7 @@ test("nobody's password but one's own counts", async () => {
   await alice.get('/account/whoami')
 })
 
-test('a new password ends the other devices, and is nowhere in the database', async () => {
+test('A07: a new password ends the other devices, and is nowhere in the database', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const other = await server.logIn('alice')

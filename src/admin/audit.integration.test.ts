@@ -42,7 +42,7 @@ test('O01, O02: nor on that of other servers', async () => {
   }
 })
 
-test('every call leaves an entry, also those that are refused, and none tells a secret', async () => {
+test('O14: every call leaves an entry, also those that are refused, and none tells a secret', async () => {
   const { server, root } = await startAdministered()
   await using _ = server
   const alice = await server.register('alice')

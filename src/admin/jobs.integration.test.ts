@@ -311,3 +311,24 @@ test('what a user sent is redacted, in all rooms or some, and what cannot be is 
   const bad = await root.attempt('post', `/_synapse/admin/v1/user/${enc(bob.userId)}/redact`, { body: {} })
   expect(bad.status).toBe(400)
 })
+
+test('D08: a room is deleted while many write to it, and nobody waits for ever', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  const alice = await server.register('alice')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  const other = await alice.createRoom()
+  const send = (of: string, name: string) =>
+    alice.attempt('put', `/rooms/${enc(of)}/send/m.room.message/${name}`, {
+      body: { msgtype: 'm.text', body: name },
+    })
+  const writing = Array.from({ length: 100 }, (_unused, index) => send(room, `w${index}`))
+  const deleting = root.delete(rooms('v1', room), {})
+  const elsewhere = Array.from({ length: 20 }, (_unused, index) => send(other, `o${index}`))
+  const statuses = (await Promise.all(writing)).map(({ status }) => status)
+  expect(new Set(statuses).isSubsetOf(new Set([200, 403, 404]))).toBe(true)
+  expect((await Promise.all(elsewhere)).map(({ status }) => status)).toEqual(elsewhere.map(() => 200))
+  await deleting
+  expect((await root.attempt('get', rooms('v1', room))).status).toBe(404)
+  expect((await send(room, 'after')).status).toBe(404)
+})

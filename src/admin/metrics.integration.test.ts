@@ -69,7 +69,7 @@ test('a scrape costs one statement, however many ask at once', async () => {
   expect(looked()).toBe(2)
 })
 
-test('they are never served to clients, also where administrators are', async () => {
+test('O02: they are never served to clients, also where administrators are', async () => {
   const { server, root } = await startAdministered()
   await using _ = server
   expect((await root.attempt('get', path)).status).toBe(404)

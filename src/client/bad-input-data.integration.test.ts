@@ -111,21 +111,21 @@ describe('sizes of profiles', () => {
   test.each([
     ['displayname', 256],
     ['avatar_url', 1000],
-  ])('%s has at most %d characters', async (key, longest) => {
+  ])('C11: %s has at most %d characters', async (key, longest) => {
     expect((await set(key, 'x'.repeat(longest))).status).toBe(200)
     expect((await set(key, 'x'.repeat(longest + 1))).status).toBe(400)
     for (const value of [5, ['x'], {}, true]) expect((await set(key, value)).status).toBe(400)
     expect((await bob.get(`/profile/${of(bob)}`))[key]).toBe('x'.repeat(longest))
   })
 
-  test('the name of a field has at most 255 bytes', async () => {
+  test('C11: the name of a field has at most 255 bytes', async () => {
     expect((await set('k'.repeat(255), 1)).status).toBe(200)
     expect((await set('é'.repeat(127), 1)).status).toBe(200)
     expect(await set('k'.repeat(256), 1)).toMatchObject(error(400, 'M_KEY_TOO_LARGE'))
     expect(await set('é'.repeat(128), 1)).toMatchObject(error(400, 'M_KEY_TOO_LARGE'))
   })
 
-  test('a profile has at most 64 KiB, however it is filled', async () => {
+  test('C11: a profile has at most 64 KiB, however it is filled', async () => {
     expect((await set('m.large', 'x'.repeat(40_000))).status).toBe(200)
     expect(await set('m.more', 'x'.repeat(30_000))).toMatchObject(error(400, 'M_PROFILE_TOO_LARGE'))
     expect((await set('m.large', null)).status).toBe(200)
@@ -154,7 +154,7 @@ describe('filters', () => {
     expect((await alice.attempt('get', '/sync', { query: { filter: JSON.stringify(filter) } })).status).toBe(400)
   })
 
-  test('they are for their user alone', async () => {
+  test('C14: they are for their user alone', async () => {
     const { filter_id: id } = await alice.post(`/user/${of(alice)}/filter`, { room: { timeline: { limit: 3 } } })
     expect((await alice.get(`/user/${of(alice)}/filter/${id}`)).room.timeline.limit).toBe(3)
     expect((await bob.attempt('get', `/user/${of(alice)}/filter/${id}`)).status).toBe(403)
@@ -165,7 +165,7 @@ describe('filters', () => {
     }
   })
 
-  test('large ones are refused', async () => {
+  test('C14: large ones are refused', async () => {
     const types = [`${'x'.repeat(MAX_FILTER_BYTES)}`]
     expect(await define({ room: { timeline: { types } } })).toMatchObject(error(413, 'M_TOO_LARGE'))
     expect((await define({ room: { timeline: { types: ['x'.repeat(10 * 1024 * 1024)] } } })).status).toBe(413)
@@ -177,7 +177,7 @@ describe('push rules', () => {
     alice.attempt('put', `/pushrules/global/content/${ruleId}${query}`, { body })
   const rule = { actions: ['notify'], pattern: 'x' }
 
-  test('a rule and its name have a size', async () => {
+  test('C17: a rule and its name have a size', async () => {
     expect((await put('r'.repeat(300), rule)).status).toBe(200)
     const long = await put('r'.repeat(301), rule)
     expect([400, 413]).toContain(long.status)
@@ -185,7 +185,7 @@ describe('push rules', () => {
     expect((await put('nul', { ...rule, pattern: 'a\0b' })).status).toBeLessThan(500)
   })
 
-  test('a full set takes no more, and everything else', async () => {
+  test('C17: a full set takes no more, and everything else', async () => {
     const { ctx } = server
     const user = await ctx.database.db
       .selectFrom('users')
@@ -223,7 +223,7 @@ describe('requests', () => {
     }
   })
 
-  test('no endpoint that takes JSON takes a form', async () => {
+  test('C23: no endpoint that takes JSON takes a form', async () => {
     const headers = { 'content-type': 'Multipart/Form-Data; boundary=x' }
     const takers = endpoints.filter(({ method, raw }) => (method === 'post' || method === 'put') && !raw)
     const statuses: number[] = []

@@ -24,7 +24,7 @@ afterAll(() => server.close())
 
 const at = (roomId: RoomId = room): string => `/rooms/${encodeURIComponent(roomId)}`
 
-test('tokens that are no tokens, or of another room, give an error or what the reader may see', async () => {
+test('C16: tokens that are no tokens, or of another room, give an error or what the reader may see', async () => {
   const { next_batch: own, rooms } = await alice.sync()
   const { prev_batch: previous } = rooms.join[elsewhere].timeline
   const { event_id: eventId } = await alice.send(room, 'm.room.message', { body: 'here' })
@@ -52,7 +52,7 @@ test('tokens that are no tokens, or of another room, give an error or what the r
   }
 })
 
-test('limits are capped, however high', async () => {
+test('C19: limits are capped, however high', async () => {
   const long = await alice.createRoom()
   const sent = Array.from({ length: 250 }, (_, index) => alice.send(long, 'm.room.message', { body: `${index}` }))
   const ids = (await Promise.all(sent)).map(({ event_id }) => event_id)
@@ -66,7 +66,7 @@ test('limits are capped, however high', async () => {
   expect((await alice.attempt('post', '/search', { body: { search_categories: search } })).status).toBe(200)
 })
 
-test('who never was in a room reads nothing of it, also where its history is shared', async () => {
+test('C25: who never was in a room reads nothing of it, also where its history is shared', async () => {
   const { next_batch: token } = await alice.sync()
   const paths = ['/members', `/members?at=${token}`, '/state', '/joined_members', '/aliases', '/initialSync']
   for (const path of [...paths, '/state/m.room.create/', '/messages?dir=b']) {
@@ -75,7 +75,7 @@ test('who never was in a room reads nothing of it, also where its history is sha
   }
 })
 
-test('a redacted event is pruned wherever it is read', async () => {
+test('C26: a redacted event is pruned wherever it is read', async () => {
   const { event_id: root } = await alice.send(room, 'm.room.message', { body: 'root' })
   const thread = { 'm.relates_to': { rel_type: 'm.thread', event_id: root } }
   await bob.send(room, 'm.room.message', { body: 'kept', ...thread })
@@ -101,7 +101,7 @@ test('a redacted event is pruned wherever it is read', async () => {
   }
 })
 
-test('transaction ids are for the device that sent with them', async () => {
+test('C32: transaction ids are for the device that sent with them', async () => {
   const { event_id: root } = await alice.send(room, 'm.room.message', { body: 'root' }, 'txn-of-root')
   const inThread = { 'm.relates_to': { rel_type: 'm.thread', event_id: root } }
   const { event_id: eventId } = await alice.send(room, 'm.room.message', { body: 'reply', ...inThread }, 'txn-of-reply')

@@ -49,7 +49,7 @@ describe('what events may hold', () => {
     ['{"a":"\\ud800"}', 'M_BAD_JSON'],
     ['{"\\udc00":1}', 'M_BAD_JSON'],
     [`{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`, 'M_BAD_JSON'],
-  ])('%.40s is refused', async (text, errcode) => {
+  ])('C01, C02, C04, C05, C07: %.40s is refused', async (text, errcode) => {
     expect(await sendText(text)).toMatchObject(error(400, errcode))
     expect(await alice.attempt('put', `${at()}/state/m.test/x`, { body: text })).toMatchObject(error(400, errcode))
   })
@@ -59,7 +59,7 @@ describe('what events may hold', () => {
     '{"a":"\\u0000","\\u0000":"b"}',
     '{"__proto__":{"polluted":1},"constructor":{"prototype":2},"toString":3}',
     '{"a":"😀\\ud83d\\ude00"}',
-  ])('%.40s comes back as it was sent', async (text) => {
+  ])('C08: %.40s comes back as it was sent', async (text) => {
     const { event_id: eventId } = (await sendText(text)).body
     const event = await alice.get(`${at()}/event/${eventId}`)
     expect(JSON.stringify(event.content)).toBe(JSON.stringify(JSON.parse(text)))
@@ -71,7 +71,7 @@ describe('what events may hold', () => {
     expect(({} as Answer).polluted).toBeUndefined()
   })
 
-  test('an object of a million members is too large', async () => {
+  test('C05: an object of a million members is too large', async () => {
     const members = Array.from({ length: 1_000_000 }, (_, index) => `"${index}":0`)
     expect(await sendText(`{${members.join(',')}}`)).toMatchObject(error(413, 'M_TOO_LARGE'))
   })
@@ -82,7 +82,7 @@ describe('what events may hold', () => {
     expect(await sendText(JSON.stringify({ body: 'x'.repeat(65_536) }))).toMatchObject(error(413, 'M_TOO_LARGE'))
   })
 
-  test('a type and a state key have at most 255 bytes, however many characters', async () => {
+  test('C10: a type and a state key have at most 255 bytes, however many characters', async () => {
     for (const text of ['x'.repeat(255), 'é'.repeat(127)]) {
       expect((await setState(text, '')).status).toBe(200)
       expect((await setState('m.test', text)).status).toBe(200)
@@ -134,7 +134,7 @@ describe('relations', () => {
     })
   const inThread = (root: EventId) => ({ 'm.relates_to': { rel_type: 'm.thread', event_id: root } })
 
-  test('a key of more than 500 characters, a thread in a thread and an event of another room are refused', async () => {
+  test('C20: a key of more than 500 characters, a thread in a thread and an event of another room are refused', async () => {
     const { event_id: root } = await alice.send(room, 'm.room.message', { body: 'root' })
     expect((await react(root, 'k'.repeat(500))).status).toBe(200)
     expect((await react(root, 'k'.repeat(501))).status).toBe(400)
@@ -154,7 +154,7 @@ describe('relations', () => {
   )
 })
 
-test('an alias belongs to who made it, and a room is published by who may name it', async () => {
+test('C31: an alias belongs to who made it, and a room is published by who may name it', async () => {
   const alias = `/directory/room/${encodeURIComponent('#taken:a.test')}`
   await alice.put(alias, { room_id: room })
   const own = await stranger.createRoom()
@@ -169,7 +169,7 @@ test('an alias belongs to who made it, and a room is published by who may name i
   }
 })
 
-test('the canonical alias of a room leads to it', async () => {
+test('C40: the canonical alias of a room leads to it', async () => {
   const foreign = '#foreign:a.test'
   await alice.put(`/directory/room/${encodeURIComponent(foreign)}`, { room_id: elsewhere })
   for (const content of [
@@ -188,7 +188,7 @@ test('the canonical alias of a room leads to it', async () => {
 })
 
 test.each(supportedRoomVersions)(
-  'room version %s: state of any type reaches nobody as what it is not',
+  'C41: room version %s: state of any type reaches nobody as what it is not',
   async (version) => {
     const odd = await alice.createRoom({ preset: 'public_chat', visibility: 'public', room_version: version })
     await alice.sendState(odd, 'm.room.name', { name: { a: 1 } })

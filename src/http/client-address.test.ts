@@ -6,7 +6,7 @@ function request(peer: string, headers: Record<string, string> = {}): IncomingMe
   return { socket: { remoteAddress: peer }, headers } as unknown as IncomingMessage
 }
 
-test('nobody is believed unless they are trusted', () => {
+test('O17: nobody is believed unless they are trusted', () => {
   const headers = { 'x-forwarded-for': '9.9.9.9', 'x-forwarded-host': 'b.test', host: 'a.test' }
   for (const origins of [createOrigins([]), createOrigins(['10.0.0.0/8'])]) {
     expect(origins.addressOf(request('192.0.2.1', headers))).toBe('192.0.2.1')

@@ -22,7 +22,7 @@ async function start(log: { level?: 'info' | 'debug'; [key: string]: unknown }, 
   return { server, lines, requests }
 }
 
-test('a request is logged by its operation: without its path, its token or what was said', async () => {
+test('A05: a request is logged by its operation: without its path, its token or what was said', async () => {
   const { server, lines, requests } = await start({ requests: true })
   await using _ = server
   const alice = await server.register('alice')

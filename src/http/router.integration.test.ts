@@ -100,7 +100,7 @@ describe('paths', () => {
   })
 
   test.each(['/P/a/x', '/p/a/X', '/p/a/x/b/', '//p/a/x', '/x/p/a/x', '/', '/ech', '/echo/', '/%65cho/x'])(
-    '%s is unknown',
+    'C22: %s is unknown',
     async (path) => {
       expect(await ask(path)).toMatchObject({ status: 404, body: { errcode: 'M_UNRECOGNIZED' } })
     },
@@ -190,7 +190,7 @@ describe('bodies', () => {
     expect(endless).toMatch(/^HTTP\/1.1 413 /)
   })
 
-  test('multipart and compressed bodies are refused unread', async () => {
+  test('C23: multipart and compressed bodies are refused unread', async () => {
     for (const header of ['Content-Type: Multipart/Form-Data; boundary=x', 'Content-Encoding: gzip']) {
       const answer = await talk(`POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n${header}\r\n\r\n`)
       expect(answer).toMatch(/^HTTP\/1.1 415 /)
@@ -235,7 +235,7 @@ describe('answers', () => {
     expect(JSON.stringify(answer.body)).not.toContain('42')
   })
 
-  test('pipelined requests of two users are answered in order', async () => {
+  test('O04: pipelined requests of two users are answered in order', async () => {
     const [alice, bob] = await Promise.all([server.register('alice'), server.register('bob')])
     const requests = Array.from({ length: 100 }, (_, index) => {
       const token = index % 2 === 0 ? alice.accessToken : bob.accessToken
@@ -252,7 +252,7 @@ describe('answers', () => {
     'Transfer-Encoding: xchunked',
     'X-Folded: a\r\n b',
     'X-Bare: a\nX-Other: b',
-  ])('a request with %j is refused and the connection ends', async (headers) => {
+  ])('O05: a request with %j is refused and the connection ends', async (headers) => {
     expect(await talk(`POST /echo HTTP/1.1\r\nHost: a\r\n${headers}\r\n\r\n{}`)).toMatch(/^HTTP\/1.1 400 /)
   })
 })
@@ -268,7 +268,7 @@ describe('authentication', () => {
     expect(answer).toContain('{"user":"@carol:a.test","domain":"a.test","address":"127.0.0.1"}')
   })
 
-  test('anything but one good token is 401', async () => {
+  test('A04: anything but one good token is 401', async () => {
     const { accessToken } = await server.register('dora')
     const attempts = [
       [],
@@ -285,7 +285,7 @@ describe('authentication', () => {
     for (const headers of attempts) expect(await authorized(...headers), headers.join()).toMatch(/^HTTP\/1.1 401 /)
   })
 
-  test('a token in the URL is ignored, and refused beside another', async () => {
+  test('A05: a token in the URL is ignored, and refused beside another', async () => {
     const { accessToken } = await server.register('emma')
     const header = { headers: { authorization: `Bearer ${accessToken}` } }
     expect(await ask(`/whoami?access_token=${accessToken}`)).toMatchObject({

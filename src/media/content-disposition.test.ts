@@ -13,7 +13,7 @@ test.each([
   ['application/pdf', 'attachment'],
   ['image/png,text/html', 'attachment'],
   ['', 'attachment'],
-])('%s is served %s', (type, expected) => {
+])('M02: %s is served %s', (type, expected) => {
   expect(contentDisposition(type, undefined)).toBe(expected)
 })
 

@@ -165,7 +165,7 @@ test('filters: no events at all, rooms by part, and the format of federation ref
   expect(refused).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_PARAM' } })
 })
 
-test('a room that was left shows up to the leaving and nothing after; a waiting sync ends with it', async () => {
+test('C29: a room that was left shows up to the leaving and nothing after; a waiting sync ends with it', async () => {
   await using all = await threeUsers()
   const { alice, bob } = all
   const room = await alice.createRoom({ preset: 'public_chat' })

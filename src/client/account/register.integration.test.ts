@@ -86,7 +86,7 @@ describe('open registration', () => {
     expect(body).toEqual({ user_id: expect.stringMatching(/^@\d+:a\.test$/), home_server: 'a.test' })
   })
 
-  test('of many who want one name, in whatever case, one gets it', async () => {
+  test('A08: of many who want one name, in whatever case, one gets it', async () => {
     await using server = await startTestServer()
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, index) =>
@@ -101,7 +101,7 @@ describe('open registration', () => {
 })
 
 describe('registration tokens', () => {
-  test('the last use of a token is had once', async () => {
+  test('A08: the last use of a token is had once', async () => {
     await using server = await startTestServer({ config: { registration: { mode: 'token' } } })
     const { db } = server.ctx.database
     await insertRegistrationToken(db, { token: 'once', uses_allowed: 1, expires_at: null })

@@ -148,7 +148,7 @@ test('signatures reach those who may see them', async () => {
   expect((await query(alice, bob)).master_keys[bob.userId]).toEqual(bobsMaster)
 })
 
-test('forged, malformed and unrelated signatures fail one by one, and are not stored', async () => {
+test('C34: forged, malformed and unrelated signatures fail one by one, and are not stored', async () => {
   await using server = await startTestServer()
   const a = await signedUser(server, 'alice')
   const b = await signedUser(server, 'bob')

@@ -40,7 +40,7 @@ test('only signatures of the owner are shown of what a device uploads', async ()
   )
 })
 
-test('device keys of others, wrongly signed or malformed ones are refused', async () => {
+test('C35: device keys of others, wrongly signed or malformed ones are refused', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const good = signedDeviceKeys(alice)
@@ -78,7 +78,7 @@ test('device keys of others, wrongly signed or malformed ones are refused', asyn
   expect((await upload(alice, { device_keys: { ...good, signatures: {} } })).status).toBe(200)
 })
 
-test('a one-time key is taken again as it is, and refused with another value', async () => {
+test('C35: a one-time key is taken again as it is, and refused with another value', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const keys = oneTimeKeys(alice, 3)
@@ -120,7 +120,7 @@ test('malformed one-time and fallback keys are refused', async () => {
   expect((await alice.post('/keys/upload')).one_time_key_counts).toEqual({ signed_curve25519: 0 })
 })
 
-test('at most 500 keys of one algorithm, or none is stored', async () => {
+test('C37: at most 500 keys of one algorithm, or none is stored', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const answer = await upload(alice, { device_keys: signedDeviceKeys(alice), one_time_keys: oneTimeKeys(alice, 501) })
@@ -131,7 +131,7 @@ test('at most 500 keys of one algorithm, or none is stored', async () => {
   expect((await upload(alice, { one_time_keys: oneTimeKeys(alice, 1, 'more') })).status).toBe(400)
 })
 
-test('names that objects inherit are names like others', async () => {
+test('C08: names that objects inherit are names like others', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const alias = await server.logIn('alice', { deviceId: '__proto__' })

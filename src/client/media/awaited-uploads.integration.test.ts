@@ -40,7 +40,7 @@ test('in another process too', async () => {
   expect((await waiting).bytes.toString()).toBe('content')
 })
 
-test('once, by whom the id was made for, in time', async () => {
+test('M08: once, by whom the id was made for, in time', async () => {
   const clock = createFakeClock()
   await using server = await startTestServer({ clock, config: { media: { unused_expires_seconds: 60 } } })
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]

@@ -13,7 +13,7 @@ function filesOf(server: TestServer): string[] {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }
 
-test('what is uploaded is downloaded, with the headers that keep browsers from running it', async () => {
+test('M01: what is uploaded is downloaded, with the headers that keep browsers from running it', async () => {
   await using server = await startTestServer()
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
   const media = await upload(alice, '<script>', { type: 'text/html', name: 'päge.html' })
@@ -134,7 +134,7 @@ test('media belong to the domain of who uploads them', async () => {
   expect((await download(alice, media.replace('b.test', 'a.test'))).status).toBe(404)
 })
 
-test('too much is refused, announced or not, and nothing of it stays', async () => {
+test('M08: too much is refused, announced or not, and nothing of it stays', async () => {
   await using server = await startTestServer({ config: { media: { max_upload_size: 100_000 } } })
   const alice = await server.register('alice')
   const path = '/_matrix/media/v3/upload'

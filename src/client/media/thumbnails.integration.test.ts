@@ -142,7 +142,7 @@ function hugePng(side: number): Buffer {
   return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))])
 }
 
-test('images made to exhaust the server', async () => {
+test('M04: images made to exhaust the server', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const query = 'width=32&height=32&method=crop'
@@ -177,7 +177,7 @@ function framesOf(gif: Buffer): Buffer {
   return gif.subarray(gif.indexOf(Buffer.from([0x21, 0xf9])), -1)
 }
 
-test('only four formats are decoded, by what they are and not what they are called', async () => {
+test('M05: only four formats are decoded, by what they are and not what they are called', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const whole = await image(100, 100).png().toBuffer()

@@ -90,7 +90,7 @@ test('off unless the operator wants it', async () => {
   expect((await preview(alice, 'https://example.com/')).body.errcode).toBe('M_UNRECOGNIZED')
 })
 
-test('nothing inside the network is asked, by whatever way', async () => {
+test('M10: nothing inside the network is asked, by whatever way', async () => {
   await using canary = await startPages({ '/': html('<title>Secret</title>'), '/a.png': image }, '127.0.0.1')
   const { port } = canary
   const inside = [
@@ -147,7 +147,7 @@ test('nothing inside the network is asked, by whatever way', async () => {
   expect(pages.asked.filter((path) => path === '/')).toEqual([])
 })
 
-test('pages that are too large, too deep, without end, no pages or no answers', async () => {
+test('M11: pages that are too large, too deep, without end, no pages or no answers', async () => {
   await using server = await startTestServer(on({ max_page_bytes: 200_000, max_image_bytes: 1000 }))
   const alice = await server.register('alice')
   const forEver =

@@ -82,7 +82,7 @@ describe('with a password', () => {
     expect((await second.get('/devices')).devices).toHaveLength(1)
   })
 
-  test('guessing is limited by name and by address, and the account opens again', async () => {
+  test('A01: guessing is limited by name and by address, and the account opens again', async () => {
     const clock = createFakeClock()
     await using server = await startTestServer({ clock, config: { rate_limits: { enabled: true } } })
     await createAccount(server.ctx, { userId: '@alice:a.test', password: 'long enough' })
@@ -142,7 +142,7 @@ describe('log-out', () => {
 })
 
 describe('accounts that are closed', () => {
-  test('a locked user is told so, and may only log out', async () => {
+  test('A16: a locked user is told so, and may only log out', async () => {
     await using server = await startTestServer()
     const alice = await server.register('alice')
     const { user_nid: userNid } = (await findAccount(server.ctx.database.db, alice.userId))!
@@ -153,7 +153,7 @@ describe('accounts that are closed', () => {
     await alice.post('/logout')
   })
 
-  test('a suspended user may read, and log out', async () => {
+  test('A16: a suspended user may read, and log out', async () => {
     await using server = await startTestServer()
     const alice = await server.register('alice')
     const { user_nid: userNid } = (await findAccount(server.ctx.database.db, alice.userId))!

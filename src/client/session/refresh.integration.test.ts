@@ -41,7 +41,7 @@ test('the old tokens last until a new one is used', async () => {
   expect(await isGood(server, alice.accessToken)).toBe(false)
 })
 
-test('a refresh token used after its successor was is stolen: everything of its device ends', async () => {
+test('A17: a refresh token used after its successor was is stolen: everything of its device ends', async () => {
   await using server = await startTestServer()
   await server.register('alice')
   const alice = await server.logIn('alice', { refreshable: true })
@@ -67,7 +67,7 @@ test('so is one that was followed by many', async () => {
   await other.get('/account/whoami')
 })
 
-test('of two refreshes at once one pair of tokens is left', async () => {
+test('A17: of two refreshes at once one pair of tokens is left', async () => {
   await using server = await startTestServer()
   await server.register('alice')
   const alice = await server.logIn('alice', { refreshable: true })

@@ -20,7 +20,7 @@ async function contentsOf(server: TestServer): Promise<string> {
   )
 }
 
-test('a proof is used once, however many try at a time', async () => {
+test('A10: a proof is used once, however many try at a time', async () => {
   await using mailing = await startMailing({ required_to_register: true })
   const { server } = mailing
   const creds = await proved(mailing, 'register', 'a@b.example')
@@ -73,7 +73,7 @@ test('no password and no secret of a reset is anywhere in the database', async (
   for (const hidden of [passwordOf('alice'), password, secret]) expect(text).not.toContain(hidden)
 })
 
-test('a mail leads to the domain that was asked', async () => {
+test('O17: a mail leads to the domain that was asked', async () => {
   const domains = [{ name: 'b.test', public_baseurl: 'https://matrix.b.example/' }]
   await using mailing = await startMailing({}, { serverNames: ['a.test', 'b.test'], config: { domains } })
   const { server, mails } = mailing

@@ -144,7 +144,7 @@ test('who has forgotten the password sets another by mail, and is logged out eve
   await server.logIn('alice', { password: 'quite another password' })
 })
 
-test('an address is of one user, and of who proved it', async () => {
+test('A10: an address is of one user, and of who proved it', async () => {
   await using mailing = await startMailing({ hide_existence: false })
   const { server } = mailing
   const [alice, bob] = [await server.register('alice'), await server.register('bob')]
@@ -268,7 +268,7 @@ test('a link leads on only where the operator wants it to', async () => {
   expect(await leads('no link', 30)).toBe(400)
 })
 
-test('pages are escaped, run nothing and are framed by nobody', async () => {
+test('A13, A14: pages are escaped, run nothing and are framed by nobody', async () => {
   await using mailing = await startMailing({ app_name: '<script>alert(1)</script>' })
   const { server, mails } = mailing
   await requestToken(server, 'account/3pid', 'a@b.example')

@@ -50,7 +50,7 @@ test('a repeated transaction sends nothing, in this process, in another, at the 
   expect((await received(bob)).events.map((one: { type: string }) => one.type)).toEqual(['m.test', 'm.other'])
 })
 
-test('content of more than 65,536 bytes is too large', async () => {
+test('C13: content of more than 65,536 bytes is too large', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   const around = JSON.stringify({ a: '' }).length

@@ -10,7 +10,7 @@ function rename(client: TestClient, displayname: string) {
   return client.put(`/profile/${encodeURIComponent(client.userId)}/displayname`, { displayname })
 }
 
-test('those one shares a room with, and those in public rooms', async () => {
+test('C38: those one shares a room with, and those in public rooms', async () => {
   await using server = await startTestServer()
   const [alice, bob, carol, dave, erin] = await Promise.all(
     ['alice', 'bob', 'carol', 'dave', 'erin'].map((name) => server.register(name)),

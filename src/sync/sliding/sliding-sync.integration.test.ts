@@ -308,7 +308,7 @@ test('filters', async () => {
   expect(await listed({ is_dm: true })).toEqual([])
 })
 
-test('invites, knocks and rooms that were left or taken away', async () => {
+test('C28: invites, knocks and rooms that were left or taken away', async () => {
   await using all = await twoUsers()
   const { alice, bob } = all
   const invited = await alice.createRoom({ name: 'Party', invite: [bob.userId] })
@@ -348,7 +348,7 @@ test('invites, knocks and rooms that were left or taken away', async () => {
   expect((await slide(bob, body, { pos: gone.pos })).rooms).toEqual({})
 })
 
-test('odd contents and ignored users', async () => {
+test('C41: odd contents and ignored users', async () => {
   await using all = await twoUsers()
   const { alice, bob } = all
   const room = await alice.createRoom({ preset: 'public_chat' })
