@@ -112,6 +112,7 @@ export async function joinHostile(
   to: TestServer,
   roomId: RoomId,
   localpart = 'mallory',
+  version: 'v1' | 'v2' = 'v2',
 ): Promise<HostileRoom> {
   const place = encodeURIComponent(roomId)
   const userId = `@${localpart}:${hostile.name}`
@@ -123,11 +124,12 @@ export async function joinHostile(
   const template = { ...made.body.event, origin_server_ts: Date.now() }
   if (rules.eventFormat === 'v1') template.event_id = `$${hostile.localpart()}:${hostile.name}`
   const join = hostile.stamp(template, rules)
-  const send = `/_matrix/federation/v2/send_join/${place}/${encodeURIComponent(join.eventId)}`
+  const send = `/_matrix/federation/${version}/send_join/${place}/${encodeURIComponent(join.eventId)}`
   const joined = await hostile.request(to, 'PUT', send, { body: join.pdu })
   expect(joined.status, JSON.stringify(joined.body)).toBe(200)
   const room = new HostileRoom(hostile, roomId, rules)
-  room.take(joined.body.state.map((pdu: Pdu) => room.eventOf(pdu)))
+  const answer = version === 'v1' ? joined.body[1] : joined.body
+  room.take(answer.state.map((pdu: Pdu) => room.eventOf(pdu)))
   room.take([join])
   room.ends = [join]
   return room

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../src/matrix/ids.ts'
 import type { Answer } from '../src/testing/test-client.ts'
-import { hostRoom } from './attacked-room.fixtures.ts'
+import { hostRoom, joinHostile } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
 import { startHostileServer } from './hostile-server.fixtures.ts'
 import { invited, knocked, leftBy, pair, sees, seesMembership, synced, via } from './two-servers.fixtures.ts'
@@ -380,4 +380,15 @@ test('two users of a server come into a room at the same time, neither of whom t
   await Promise.all(users.map((user) => user.post(`/join/${place}`)))
   const { joined } = await users[0]!.get(`/rooms/${encodeURIComponent(room.roomId)}/joined_members`)
   expect(Object.keys(joined).sort()).toEqual([...users.map(({ userId }) => userId), room.user()].sort())
+})
+
+test('a join by the oldest form of the operation is answered in a pair', async () => {
+  await using home = await startFederatedServer()
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const roomId = await alice.createRoom({ preset: 'public_chat' })
+  const room = await joinHostile(hostile, home, roomId, 'old', 'v1')
+  expect(room.at('m.room.member', alice.userId)).toBeDefined()
+  await room.push(home, room.build({ sender: room.user('old'), content: { msgtype: 'm.text', body: 'from of old' } }))
+  await sees(alice, roomId, 'from of old')
 })

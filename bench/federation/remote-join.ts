@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createFederation } from '../../federation/index.ts'
@@ -12,12 +12,13 @@ import { openBench } from '../engine/deployment.ts'
 
 /**
  * What it takes to come into a large room of another server: until the join is answered, until a message is sent, until all
- * members are known; and the memory that the joining server took at most.
+ * members are known; the memory that the joining server took at most, its processor time without that of the database, the longest
+ * pause of its event loop, and what its database has grown by.
  *
  *   node bench/federation/remote-join.ts [MEMBERS]
  */
 const members = Number(process.argv[2] ?? 10_000)
-const [homePort, awayPort] = [18_448, 18_449]
+const [homePort, awayPort, adminPort] = [18_448, 18_449, 18_450]
 const awayFolder = mkdtempSync(join(tmpdir(), 'chappe-remote-join-'))
 
 const environment = (port: number, other: number): Record<string, string> => ({
@@ -53,7 +54,12 @@ console.log(`a room of ${members} members`)
 
 const child = spawn(process.execPath, ['chappe.js', 'start'], {
   stdio: ['ignore', 'ignore', 'inherit'],
-  env: { ...process.env, CHAPPE_DATA_DIR: awayFolder, ...environment(awayPort, homePort) },
+  env: {
+    ...process.env,
+    ...environment(awayPort, homePort),
+    CHAPPE_DATA_DIR: awayFolder,
+    CHAPPE_ADMIN_PORT: String(adminPort),
+  },
 })
 const url = `http://127.0.0.1:${awayPort}/_matrix/client/v3`
 while (!(await fetch(`${url}/login`).catch(() => undefined))?.ok) {
@@ -74,6 +80,24 @@ async function ask(method: string, path: string, token?: string, body?: object):
 const peak = (): number =>
   Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
 
+/** Seconds of processor time so far. */
+const processor = (): number => {
+  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** Seconds that the event loop was late at most since the last look. */
+async function longestPause(): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${adminPort}/_chappe/metrics`)).text()
+  return Number(/nodejs_eventloop_lag_seconds\{quantile="1"\} (\S+)/.exec(text)?.[1])
+}
+
+/** Bytes on disk, with its write-ahead log left out. */
+const databaseSize = (folder = join(awayFolder, 'postgres', 'data', 'base')): number =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0)
+
 try {
   const session = await ask('POST', '/register', undefined, {
     username: 'visitor',
@@ -82,9 +106,14 @@ try {
   })
   const token = session.access_token as string
   const before = peak()
-  const started = performance.now()
-  const since = (label: string): void =>
-    console.log(`  ${label}: ${((performance.now() - started) / 1000).toFixed(2)} s, at most ${peak().toFixed(0)} MiB`)
+  const [started, processorBefore, sizeBefore] = [performance.now(), processor(), databaseSize()]
+  await longestPause()
+  const since = (label: string): void => {
+    const [seconds, busy] = [(performance.now() - started) / 1000, processor() - processorBefore]
+    console.log(
+      `  ${label}: ${seconds.toFixed(2)} s, ${busy.toFixed(2)} s of processor, at most ${peak().toFixed(0)} MiB`,
+    )
+  }
   console.log(`  before the join: at most ${before.toFixed(0)} MiB`)
   await ask('POST', `/join/${encodeURIComponent(roomId)}?via=127.0.0.1:${homePort}`, token, {})
   since('the join is answered')
@@ -95,6 +124,8 @@ try {
   since('a message is sent')
   const { joined } = await ask('GET', `/rooms/${encodeURIComponent(roomId)}/joined_members`, token)
   since(`${Object.keys(joined as object).length} members are known`)
+  console.log(`  the longest pause of the event loop: ${(1000 * (await longestPause())).toFixed(0)} ms`)
+  console.log(`  bytes of database for a member: ${((databaseSize() - sizeBefore) / members).toFixed(0)}`)
 } finally {
   child.kill('SIGTERM')
   await new Promise((resolve) => child.once('exit', resolve))

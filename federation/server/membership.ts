@@ -30,7 +30,7 @@ import { checkPdu } from '../receive/check-pdu.ts'
 import { checkPolicy } from '../receive/policy-check.ts'
 import { refuseByAcl } from '../server-acl.ts'
 import { type FederationCall, federationEndpoint } from './federation-endpoint.ts'
-import { pdusOf, stateWithChain } from './room-access.ts'
+import { answerWithEvents, pdusOf, stateWithChain } from './room-access.ts'
 
 type Own = 'join' | 'leave' | 'knock'
 const params = { roomId: parseRoomId, userId: parseUserId }
@@ -62,7 +62,7 @@ export function membershipOperations(federation: Federation): Endpoint[] {
     make('leave'),
     make('knock'),
     send('join', 'v2', (call) => takeJoin(federation, call)),
-    send('join', 'v1', async (call) => [200, await takeJoin(federation, call)]),
+    send('join', 'v1', (call) => takeJoin(federation, call, { inPair: true })),
     send('leave', 'v2', async (call) => {
       await takeOwn(federation, 'leave', call)
       return {}
@@ -196,14 +196,16 @@ async function vouchedFor({ ctx }: Federation, room: HotRoom, pdu: Pdu): Promise
   return signEvent(pdu, domain, ctx.domains.keyOf(domain), room.rules)
 }
 
-async function takeJoin(federation: Federation, call: FederationCall): Promise<unknown> {
+/** @param options.inPair As the oldest form of the operation has it: `[200, answer]`. */
+async function takeJoin(federation: Federation, call: FederationCall, { inPair = false } = {}): Promise<unknown> {
   const { room, event } = await takeOwn(federation, 'join', call)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
   const common = { origin: call.destination, event: event.pdu }
-  if (call.query.omit_members === true && room.joinedMembers > fewMembers)
+  if (!inPair && call.query.omit_members === true && room.joinedMembers > fewMembers)
     return { ...common, ...(await joinWithoutMembers(federation, room, stored!)) }
   const { state, authChain } = await stateWithChain(federation, room, stored!)
-  return { ...common, members_omitted: false, state: pdusOf(state), auth_chain: pdusOf(authChain) }
+  const head = { ...common, members_omitted: false } as unknown as JsonObject
+  return answerWithEvents(federation, head, { state, auth_chain: authChain }, { inPair })
 }
 
 /**
@@ -222,7 +224,7 @@ async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: Stor
   )
   const state = [...shown, ...members]
   const cited = await ctx.events.byIds([...new Set([join, ...state].flatMap(({ event }) => event.authEvents))])
-  const chain = await ctx.hotRooms.authGraphs.chainOf(
+  const chain = await ctx.hotRooms.authGraphs.chainWith(
     room,
     cited.map(({ nid }) => nid),
   )

@@ -1,7 +1,9 @@
 import type { Context } from '../../src/context.ts'
+import { type StreamedJson, streamedJson } from '../../src/http/response.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { Pdu } from '../../src/matrix/event.ts'
 import { parseEventId, parseRoomId, type ServerName } from '../../src/matrix/ids.ts'
+import type { JsonObject } from '../../src/matrix/json.ts'
 import { redact } from '../../src/matrix/redaction.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { stateAt, wholeState } from '../../src/rooms/state-at.ts'
@@ -111,27 +113,53 @@ export async function prunedForServer(
   })
 }
 
+/** Numbers of events: a state, and its auth chain. */
+export type StateWithChain = { readonly state: readonly number[]; readonly authChain: readonly number[] }
+
 /**
  * The state before an event, and the auth chain of that state.
  *
  * @throws MatrixError M_NOT_FOUND when it is not known.
  */
-export async function stateWithChain(
-  { ctx }: Federation,
-  room: HotRoom,
-  stored: StoredEvent,
-): Promise<{ state: StoredEvent[]; authChain: StoredEvent[] }> {
+export async function stateWithChain({ ctx }: Federation, room: HotRoom, stored: StoredEvent): Promise<StateWithChain> {
   if (room.partialState) throw new MatrixError('M_FORBIDDEN', 'The members of the room are not known here yet')
   const before = await stateAt(ctx, stored, 'before')
   const whole = before.known ? await wholeState(ctx, room, before.value) : before
   if (!whole.known) throw notFound()
-  const nids = [...whole.value.values()]
-  const chain = await ctx.hotRooms.authGraphs.chainOf(room, nids)
-  const [state, authChain] = await Promise.all([
-    ctx.events.byNids(nids, { edges: true }),
-    ctx.events.byNids(chain, { edges: true }),
-  ])
-  return { state, authChain }
+  const state = [...whole.value.values()]
+  return { state, authChain: await ctx.hotRooms.authGraphs.chainOf(room, state) }
+}
+
+/** Events that are loaded at a time for an answer with many. */
+const eventsAtOnce = 500
+
+/**
+ * An answer with lists of events, which are loaded while it is sent: there may be as many as a large room has members.
+ *
+ * @param options.inPair As the oldest operations have it: `[200, answer]`.
+ */
+export function answerWithEvents(
+  { ctx }: Federation,
+  head: JsonObject,
+  lists: { readonly [name: string]: readonly number[] },
+  { inPair = false } = {},
+): StreamedJson {
+  const pieces = async function* (): AsyncGenerator<string> {
+    yield `${inPair ? '[200,' : ''}${JSON.stringify(head).slice(0, -1)}`
+    let isFirst = Object.keys(head).length === 0
+    for (const [name, nids] of Object.entries(lists)) {
+      yield `${isFirst ? '' : ','}"${name}":[`
+      isFirst = false
+      for (let start = 0; start < nids.length; start += eventsAtOnce) {
+        const events = await ctx.events.byNids(nids.slice(start, start + eventsAtOnce), { edges: true })
+        const texts = events.map(({ event }) => JSON.stringify(event.pdu)).join(',')
+        yield start === 0 ? texts : `,${texts}`
+      }
+      yield ']'
+    }
+    yield inPair ? '}]' : '}'
+  }
+  return streamedJson(pieces())
 }
 
 export function pdusOf(events: readonly StoredEvent[]): Pdu[] {

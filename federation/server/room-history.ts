@@ -1,15 +1,18 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { Endpoint } from '../../src/http/endpoint.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
-import { parseEventId, parseRoomId } from '../../src/matrix/ids.ts'
+import { type EventId, parseEventId, parseRoomId } from '../../src/matrix/ids.ts'
 import type { Json } from '../../src/matrix/json.ts'
 import { MAX_BACKFILL_EVENTS, MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import { eventsByTime } from '../../src/rooms/event-by-timestamp.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { eventIdText } from '../../src/storage/event-codec.ts'
+import { eventIdsByNumber } from '../../src/storage/event-graph.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { federationEndpoint } from './federation-endpoint.ts'
 import {
+  answerWithEvents,
   eventInRoom,
   notFound,
   pdusOf,
@@ -55,7 +58,7 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const room = await roomForServer(federation, params.roomId!, origin)
         const stored = await eventInRoom(federation, room, query.event_id as string)
         const { state, authChain } = await stateWithChain(federation, room, stored)
-        return { pdus: pdusOf(state), auth_chain: pdusOf(authChain) }
+        return answerWithEvents(federation, {}, { pdus: state, auth_chain: authChain })
       },
     }),
     federationEndpoint(federation, {
@@ -67,8 +70,11 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const room = await roomForServer(federation, params.roomId!, origin)
         const stored = await eventInRoom(federation, room, query.event_id as string)
         const { state, authChain } = await stateWithChain(federation, room, stored)
-        const ids = (events: readonly StoredEvent[]) => events.map(({ event }) => event.eventId)
-        return { pdu_ids: ids(state), auth_chain_ids: ids(authChain) }
+        const ids = async (nids: readonly number[]): Promise<EventId[]> => {
+          const rows = await ctx.database.read(eventIdsByNumber, [nids])
+          return rows.map((row) => eventIdText(row.event_id, room.rules.eventFormat))
+        }
+        return { pdu_ids: await ids(state), auth_chain_ids: await ids(authChain) }
       },
     }),
     federationEndpoint(federation, {
@@ -79,7 +85,7 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const room = await roomForServer(federation, params.roomId!, origin)
         const stored = await eventInRoom(federation, room, params.eventId!)
         const cited = await ctx.events.byIds(stored.event.authEvents)
-        const nids = await ctx.hotRooms.authGraphs.chainOf(
+        const nids = await ctx.hotRooms.authGraphs.chainWith(
           room,
           cited.map(({ nid }) => nid),
         )

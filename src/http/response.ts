@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { pipeline, Readable } from 'node:stream'
 import type { MatrixError } from '../matrix/errors.ts'
 
 /**
@@ -40,6 +41,19 @@ export function rawJson(fragments: readonly (Buffer | string)[]): RawJson {
   return new RawJson(fragments)
 }
 
+/** JSON that is made while it is sent, since it is too long to be held. */
+export class StreamedJson {
+  readonly pieces: AsyncIterable<string>
+  constructor(pieces: AsyncIterable<string>) {
+    this.pieces = pieces
+  }
+}
+
+/** Answers with JSON in pieces, each of which is asked for when the one before has gone out. One that fails cuts the answer off. */
+export function streamedJson(pieces: AsyncIterable<string>): StreamedJson {
+  return new StreamedJson(pieces)
+}
+
 /** An answer that needs another status than 200, or headers of its own. */
 export class Reply {
   readonly body: unknown
@@ -66,6 +80,7 @@ export function setCommonHeaders(response: ServerResponse): void {
 export function answer(response: ServerResponse, result: unknown): void {
   if (result === undefined) return
   if (result instanceof RawJson) sendFragments(response, result.fragments)
+  else if (result instanceof StreamedJson) sendPieces(response, result.pieces)
   else if (result instanceof Reply) sendJson(response, result.status, result.body, result.headers)
   else sendJson(response, 200, result)
 }
@@ -99,4 +114,10 @@ function sendFragments(response: ServerResponse, fragments: RawJson['fragments']
   for (const fragment of fragments) response.write(fragment)
   response.end()
   response.uncork()
+}
+
+function sendPieces(response: ServerResponse, pieces: AsyncIterable<string>): void {
+  response.writeHead(200, json as string[])
+  // Whoever asked sees that the answer does not come to its end.
+  pipeline(Readable.from(pieces), response, () => {})
 }

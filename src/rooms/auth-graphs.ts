@@ -11,9 +11,11 @@ export type AuthGraphs = {
   /** The graph of all state events of a room that are in the database. A known one costs what came since. The room must be
    * held. */
   of(room: HotRoom): Promise<RoomAuthGraph>
-  /** The numbers of the auth chains of state events, those included, ascending. From room version 12 on nothing cites the
-   * create event, so it is not among them. */
+  /** The numbers of the auth chains of state events, ascending: those events only where another cites them. From room version
+   * 12 on nothing cites the create event, so it is not among them. */
   chainOf(room: HotRoom, nids: readonly number[]): Promise<number[]>
+  /** The same with the events themselves. */
+  chainWith(room: HotRoom, nids: readonly number[]): Promise<number[]>
 }
 
 /** State events of all rooms together that stay in memory, at about 40 bytes each. */
@@ -128,17 +130,24 @@ export function createAuthGraphs(ctx: {
     if (!known || rows.length > 0) graphs.set(room.room, graph)
     return graph
   }
+  const chainFrom = async (
+    room: HotRoom,
+    nids: readonly number[],
+    from: (graph: RoomAuthGraph, ordinal: number) => Iterable<number>,
+  ): Promise<number[]> => {
+    const release = await room.hold()
+    try {
+      const graph = await of(room)
+      const starts = new Set<number>()
+      for (const nid of nids) for (const ordinal of from(graph, graph.ordinalOf(nid))) starts.add(ordinal)
+      return Array.from(graph.graph.chain(starts), (ordinal) => graph.nidOf(ordinal))
+    } finally {
+      release()
+    }
+  }
   return {
     of,
-    async chainOf(room, nids) {
-      const release = await room.hold()
-      try {
-        const graph = await of(room)
-        const chain = graph.graph.chain(nids.map((nid) => graph.ordinalOf(nid)))
-        return Array.from(chain, (ordinal) => graph.nidOf(ordinal))
-      } finally {
-        release()
-      }
-    },
+    chainOf: (room, nids) => chainFrom(room, nids, ({ graph }, ordinal) => graph.parents(ordinal)),
+    chainWith: (room, nids) => chainFrom(room, nids, (_, ordinal) => [ordinal]),
   }
 }

@@ -121,6 +121,12 @@ export const eventNumbers = statement<{
   flags: number
 }>('numbers of events', 'select event_id, event_nid, room, kind, flags from events where event_id = any($1::bytea[])')
 
+/** Ids of events by their numbers. */
+export const eventIdsByNumber = statement<{ event_id: Buffer }>(
+  'ids of events',
+  'select event_id from events where event_nid = any($1::bigint[])',
+)
+
 /** The position of the next older event of a room; null without one. */
 export const positionBelow = statement<{ timeline: number | null }>(
   'position below',
