@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../src/matrix/ids.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
+import { attackedRoom, joinHostile } from './attacked-room.fixtures.ts'
 import { pair, via } from './two-servers.fixtures.ts'
 
 const numbered = (word: string, count: number): string[] =>
@@ -82,3 +83,33 @@ test('history that is not for who came later is not shown, though it was fetched
   await say(bob, room, ['here'])
   expect((await history(bob, room, 50)).bodies.filter((body) => body !== '')).toEqual(['here'])
 }, 60_000)
+
+test('what was said before an event that is not shown here is found all the same', async () => {
+  await using scene = await attackedRoom()
+  const { home, hostile, alice, room, roomId } = scene
+  const { ends, state } = await joinHostile(hostile, home, roomId, 'visitor')
+  const visitor = room.user('visitor')
+  room.take([...state.values()])
+  const said = room.build({ prev: ends, content: { msgtype: 'm.text', body: 'said before' } })
+  // By somebody who has left by the time that it is heard of here.
+  const late = room.build({ prev: [said], sender: visitor, content: { msgtype: 'm.text', body: 'late' } })
+  const next = room.build({ prev: [late], content: { msgtype: 'm.text', body: 'next' } })
+  const stateThen = [...room.state.values()]
+  const leave = { type: 'm.room.member', sender: visitor, stateKey: visitor, content: { membership: 'leave' } }
+  await room.push(home, room.build({ ...leave, prev: ends }))
+
+  const ids = stateThen.map(({ eventId }) => eventId)
+  const answers: { [part: string]: unknown } = {
+    '/get_missing_events/': { events: [late.pdu] },
+    '/state_ids/': { pdu_ids: ids, auth_chain_ids: ids },
+    '/backfill/': { pdus: [said.pdu] },
+  }
+  hostile.answer = ({ path }) => {
+    const [, body] = Object.entries(answers).find(([part]) => path.includes(part)) ?? []
+    return body === undefined ? undefined : { body }
+  }
+  await hostile.send(home, [next.pdu])
+  await expect.poll(() => scene.isSeen(next.eventId)).toBe(true)
+  const { bodies } = await history(alice, roomId, 50)
+  expect(bodies.slice(-2)).toEqual(['said before', 'next'])
+})

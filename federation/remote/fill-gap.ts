@@ -5,6 +5,8 @@ import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeHistory } from '../../src/rooms/store-history.ts'
 import { upTo } from '../../src/storage/caches.ts'
+import { eventIdText } from '../../src/storage/event-codec.ts'
+import { missingBefore } from '../../src/storage/event-graph.ts'
 import type { StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { fetchState, storedOf } from './fetch-state.ts'
@@ -51,8 +53,12 @@ async function fillFromSomebody(federation: Federation, room: HotRoom, after: St
   // A timeline is loaded without the predecessors, which tell what belongs to the gap.
   const [whole] = await federation.ctx.events.byNids([after.nid], { edges: true })
   if (!whole) return false
-  const placed = await storedOf(federation, room, whole.event.prevEvents, { placed: true })
-  const missing = whole.event.prevEvents.filter((eventId) => !placed.has(eventId)).slice(0, MAX_MISSING_EVENTS)
+  // What is missing may also lie behind events that are not shown.
+  const rows = await federation.ctx.database.read(missingBefore, [after.nid, MAX_MISSING_EVENTS])
+  const behind = rows.map((row) => eventIdText(row.event_id, room.rules.eventFormat))
+  const named = [...new Set([...whole.event.prevEvents, ...behind])]
+  const placed = await storedOf(federation, room, named, { placed: true })
+  const missing = named.filter((eventId) => !placed.has(eventId)).slice(0, MAX_MISSING_EVENTS)
   if (missing.length === 0) return false
   // The sender's has what it built on.
   const first = serverNameOf(whole.event.pdu.sender)

@@ -6,6 +6,7 @@ import { stateKeyOf } from '../matrix/state-res/state-map.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import { lastStateChange } from '../storage/room-state.ts'
+import { behindRefused } from './behind-refused.ts'
 import { authKeysOf, authStateIn, type CitedAuthEvent, checkCitedAuth, isStorable } from './check-arrival.ts'
 import { type CitedEvents, loadCitedEvents, type NamedEvents, namedEvents } from './cited-events.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
@@ -135,9 +136,6 @@ export function draftOf({ pdu }: RoomEvent): EventDraft {
   return { type, sender, ...(stateKey !== undefined && { stateKey }), content }
 }
 
-/** Events that were not accepted, one after the other, past which extremities are looked for: one too many does no harm. */
-const mostSteps = 50
-
 type Arriving = {
   readonly cited: CitedEvents
   readonly named: NamedEvents
@@ -266,7 +264,8 @@ class EventDecision {
     const ownNid = this.#arriving.promotes?.nid ?? ownNumber
     const after = stateKey === undefined ? before : withEntry(before, ref.kind, ownNid)
     if (!isFirst) ref.before = before
-    const extremities = place === 'return' ? [ref] : await this.#extremities()
+    const refused = await behindRefused(this.#ctx, room, named.prev)
+    const extremities = place === 'return' ? [ref] : this.#extremities(refused.passed)
     const changes = isFirst
       ? await this.#firstChanges(before)
       : await changesOf(
@@ -286,7 +285,7 @@ class EventDecision {
       unread: countsAsUnread(this.#ctx, room, this.#event),
       redacts: redaction.target,
       extremities,
-      arrival: this.#arrival(named.missingPrev, redaction.awaits),
+      arrival: this.#arrival([...new Set([...named.missingPrev, ...refused.missing])], redaction.awaits),
     }
     return { acceptance: { outcome: 'accepted' }, placement }
   }
@@ -323,24 +322,9 @@ class EventDecision {
     return [...inMemory.filter((state) => state !== undefined), ...loaded].map((state) => this.#normal(state))
   }
 
-  /**
-   * The forward extremities with this event. What it follows is none any more, not even where only events that were not
-   * accepted are in between.
-   */
-  async #extremities(): Promise<readonly EventRef[]> {
-    const { named, ref, cited } = this.#arriving
-    const superseded = new Set<number>()
-    let open = named.prev.filter((stored) => stored !== undefined)
-    for (let steps = 0; open.length > 0 && steps < mostSteps; steps++) {
-      for (const { nid } of open) superseded.add(nid)
-      const passed = open.filter(({ flags }) => (flags & (EventFlags.rejected | EventFlags.softFailed)) !== 0)
-      const withEdges = await this.#ctx.events.byNids(
-        passed.map(({ nid }) => nid),
-        { edges: true },
-      )
-      const before = await this.#ctx.events.byIds(withEdges.flatMap(({ event }) => event.prevEvents))
-      open = before.filter(({ nid, room }) => room === this.#room.room && !superseded.has(nid))
-    }
+  /** The forward extremities with this event. */
+  #extremities(superseded: ReadonlySet<number>): readonly EventRef[] {
+    const { ref, cited } = this.#arriving
     const remaining = this.#room.extremities.filter(({ nid }) => !superseded.has(nid))
     return cited.isAwaited(this.#event.eventId) && remaining.length > 0 ? remaining : [...remaining, ref]
   }

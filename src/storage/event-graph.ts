@@ -69,6 +69,12 @@ export const tracesOfEvents = statement<{
    select event_id, null, referenced_by from missing_events where room = $1 and event_id = any($2::bytea[])`,
 )
 
+/** What nobody has sent us before an event; as many as the second parameter says. */
+export const missingBefore = statement<{ event_id: Buffer }>(
+  'what is missing before an event',
+  'select event_id from missing_events where referenced_by = $1 limit $2',
+)
+
 /** The state events of a room after a number, as the graph of their auth_events needs them. */
 export const stateEventEdges = statement<{ event_nid: number; kind: number; edges: Buffer | null }>(
   'edges of state events',
