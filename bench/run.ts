@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { createAuthority } from '../complement-tests/certificates.ts'
 import { lineOf, type Run, reportOf } from './report.ts'
 import { startChappe } from './servers/chappe.ts'
 import { serverElsewhere } from './servers/elsewhere.ts'
@@ -53,11 +54,11 @@ function servers(): readonly (() => Promise<BenchServer>)[] {
     return [async () => serverElsewhere(values.url!, registersBy, values.pid.map(Number))]
   }
   if (values.processes !== undefined) {
-    return values.processes.split(',').map((count) => () => startChappe({ processes: Number(count) }))
+    return values.processes.split(',').map((count) => () => startChappe({ authority, processes: Number(count) }))
   }
-  if (values.against === undefined) return [() => startChappe()]
+  if (values.against === undefined) return [() => startChappe({ authority })]
   if (values.against !== 'synapse') throw new Error('It can be compared with synapse')
-  return [() => startChappe(), () => startSynapse()]
+  return [() => startChappe({ authority }), () => startSynapse({ authority })]
 }
 
 async function runAll(server: BenchServer, wanted: readonly Workload[]): Promise<Run> {
@@ -71,6 +72,7 @@ async function runAll(server: BenchServer, wanted: readonly Workload[]): Promise
   return { name: server.name, figures }
 }
 
+using authority = createAuthority()
 const wanted = chosen()
 const runs: Run[] = []
 for (const start of servers()) {

@@ -67,6 +67,9 @@ test('a message is traced from its request to its statements and to other server
       'PUT /_matrix/federation/v1/send',
     ]),
   )
+  // Other servers are told in nobody's course: that goes on when the request is long answered.
+  const toldOthers = asked.filter(({ name }) => name === 'PUT /_matrix/federation/v1/send')
+  expect(toldOthers.filter((span) => span.parentSpanId)).toEqual([])
   const text = JSON.stringify(collector.requests.map(({ body }) => body))
   const hidden = ['secret', 'txn-of-alice', alice.accessToken, bob.accessToken, alice.userId, bob.userId, room]
   for (const secret of [...hidden, 'alice', 'bob', '127.0.0.1/', '"127.0.0.1"']) expect(text).not.toContain(secret)

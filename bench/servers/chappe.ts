@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Authority } from '../../complement-tests/certificates.ts'
 import { freePort } from '../../complement-tests/program.ts'
 import { findRedisServer, startRedisServer } from '../../src/testing/redis.ts'
 import { answering } from './answering.ts'
@@ -14,8 +15,8 @@ import type { BenchServer } from './server.ts'
 const nodeOptions = ['--max-semi-space-size=8']
 
 /** This program, as one process or as several on one database. */
-export async function startChappe(options: { processes?: number; ca?: string } = {}): Promise<BenchServer> {
-  const { processes = 1, ca } = options
+export async function startChappe(options: { processes?: number; authority: Authority }): Promise<BenchServer> {
+  const { processes = 1, authority } = options
   const folder = mkdtempSync(join(tmpdir(), 'chappe-bench-'))
   const database = await startDatabase(join(folder, 'postgres'), 100)
   const redis = processes > 1 ? await startRedisServer(await findRedisServer(), folder) : undefined
@@ -33,7 +34,7 @@ export async function startChappe(options: { processes?: number; ca?: string } =
     CHAPPE_USER_DIRECTORY_SEARCH_ALL_USERS: 'true',
     CHAPPE_FEDERATION_ALLOW: '*',
     CHAPPE_FEDERATION_ALLOW_ADDRESSES: '127.0.0.0/8,::1/128',
-    ...(ca && { CHAPPE_FEDERATION_CA_FILE: ca }),
+    CHAPPE_FEDERATION_CA_FILE: authority.ca,
     ...(redis && { CHAPPE_REDIS_URL: redis.url }),
   }
   const children: ChildProcess[] = []
@@ -54,7 +55,7 @@ export async function startChappe(options: { processes?: number; ca?: string } =
     registersBy,
     pids: { server: children.map(({ pid }) => pid!), database: [database.pid] },
     databaseBytes: () => database.bytes(),
-    federation: { serverName, ca },
+    federation: { serverName, authority },
     async stop() {
       for (const child of children) child.kill('SIGTERM')
       await Promise.all(children.map((child) => once(child, 'exit')))

@@ -1,3 +1,5 @@
+import type { Authority } from '../../complement-tests/certificates.ts'
+
 /** A homeserver that is measured. */
 export type BenchServer = {
   readonly name: string
@@ -8,8 +10,8 @@ export type BenchServer = {
   readonly pids: { readonly server: readonly number[]; readonly database: readonly number[] }
   /** Bytes of the database; undefined where nobody can tell. */
   databaseBytes?(): Promise<number>
-  /** How other servers come to it, and it to them; undefined where it is not set up for that. */
-  readonly federation?: { readonly serverName: string; readonly ca: string | undefined }
+  /** Other servers come to it by its URL, and it to them by TLS with certificates of the authority; undefined: by no way. */
+  readonly federation?: { readonly serverName: string; readonly authority: Authority }
   stop(): Promise<void>
 }
 

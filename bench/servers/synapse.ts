@@ -4,6 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import type { Authority } from '../../complement-tests/certificates.ts'
 import { pythonWithSynapse, synapseVersion } from '../../complement-tests/install-synapse.ts'
 import { freePort } from '../../complement-tests/program.ts'
 import { answering } from './answering.ts'
@@ -14,8 +15,7 @@ import type { BenchServer } from './server.ts'
 const much = { per_second: 1_000_000, burst_count: 1_000_000 }
 
 /** Synapse as it is installed, in one process, on the same PostgreSQL; without limits on rates and at its default caches. */
-export async function startSynapse(options: { ca?: string } = {}): Promise<BenchServer> {
-  const { ca } = options
+export async function startSynapse({ authority }: { authority: Authority }): Promise<BenchServer> {
   const python = pythonWithSynapse()
   const folder = mkdtempSync(join(tmpdir(), 'chappe-bench-synapse-'))
   const database = await startDatabase(join(folder, 'postgres'), 100)
@@ -34,7 +34,7 @@ export async function startSynapse(options: { ca?: string } = {}): Promise<Bench
       log_config: writeLogConfig(folder),
       registration_shared_secret: registersBy.sharedSecret,
       app_service_config_files: [writeRegistration(folder)],
-      federation_custom_ca_list: ca === undefined ? undefined : [ca],
+      federation_custom_ca_list: [authority.ca],
       listeners: [
         {
           port,
@@ -75,7 +75,7 @@ export async function startSynapse(options: { ca?: string } = {}): Promise<Bench
     registersBy,
     pids: { server: [child.pid!], database: [database.pid] },
     databaseBytes: () => database.bytes(),
-    federation: { serverName, ca },
+    federation: { serverName, authority },
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM')

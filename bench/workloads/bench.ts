@@ -28,7 +28,7 @@ export async function runWorkload(workload: Workload, server: BenchServer, sizes
       const { server: serverPids, database } = server.pids
       const before = { server: cpuSeconds(serverPids), database: cpuSeconds(database) }
       const { samples, seconds } = await work()
-      const pieces = count ?? samples.length
+      const pieces = (typeof count === 'function' ? count() : count) ?? samples.length
       const each = (pids: readonly number[], used: number): number => ((cpuSeconds(pids) - used) * 1000) / pieces
       const { p50, p99 } = latenciesOf(samples)
       const times: Figures = { rate: pieces / seconds, p50, p99 }

@@ -1,5 +1,6 @@
 import { accounts } from './accounts.ts'
 import { devices } from './devices.ts'
+import { federation } from './federation.ts'
 import { media } from './media.ts'
 import { polls } from './polls.ts'
 import { rooms } from './rooms.ts'
@@ -15,6 +16,7 @@ export const workloads: readonly Workload[] = [
   ...syncing,
   ...rooms,
   ...devices,
+  ...federation,
   ...media,
   ...accounts,
   ...polls,

@@ -49,8 +49,8 @@ export type Bench = Sizes & {
   /** Distinguishes this run and workload from others on the same server. */
   readonly tag: string
   users(prefix: string, count: number): Promise<BenchClient[]>
-  /** Does the work, and says what it took: of as many pieces as there are samples, or as `count` says. */
-  measure(work: () => Promise<Load>, options?: { count?: number }): Promise<Figures>
+  /** Does the work, and says what it took: of as many pieces as there are samples, or as `count` says, which may be known only afterwards. */
+  measure(work: () => Promise<Load>, options?: { count?: number | (() => number) }): Promise<Figures>
   /** Waits until the server has nothing to do. */
   settled(): Promise<void>
 }

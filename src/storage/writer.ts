@@ -259,7 +259,8 @@ export async function createWriter(
   }
 
   const finish = (units: readonly Pending[], done: { commit: Commit; results: unknown[] }): void => {
-    options.onCommit(done.commit)
+    // What follows from it is not done in its course: it can go on for as long as the process does.
+    ofNobody(() => options.onCommit(done.commit))
     for (let index = 0; index < units.length; index++) {
       units[index]!.resolve({ committed: true, result: done.results[index] })
     }
