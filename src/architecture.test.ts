@@ -70,7 +70,14 @@ for (const domain of domains())
   Object.assign(allowed, { [domain]: ['src/matrix', 'src/storage', 'src/net', ...domains()] })
 
 /** Anybody may use the types of the composition root, and these of its files, which hold values and no state. */
-const values = new Set(['src/config.ts', 'src/config-schema.ts', 'src/random.ts', 'src/clock.ts', 'src/pause.ts'])
+const values = new Set([
+  'src/config.ts',
+  'src/config-schema.ts',
+  'src/random.ts',
+  'src/clock.ts',
+  'src/pause.ts',
+  'src/thread-pool.ts',
+])
 
 const root = join(import.meta.dirname, '..')
 const importPattern =

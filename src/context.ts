@@ -324,6 +324,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.ownership.close()
   await context.urlPreviews.close()
   await context.media.close()
+  await context.hotRooms.resolvers.close()
   await context.writer.close()
   await context.stream.close()
   await context.lastSeen.close()

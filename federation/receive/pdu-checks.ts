@@ -1,11 +1,10 @@
-import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
 import { knownEvent, type Pdu, type RoomEvent } from '../../src/matrix/event.ts'
 import type { RoomId, ServerName } from '../../src/matrix/ids.ts'
 import type { Json } from '../../src/matrix/json.ts'
 import { redact } from '../../src/matrix/redaction.ts'
 import type { RoomRules } from '../../src/matrix/room-versions.ts'
 import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
+import { createThreadPool } from '../../src/thread-pool.ts'
 import { type Checker, checkPdus, isFederated } from './check-pdu.ts'
 import {
   keyName,
@@ -28,69 +27,19 @@ export type PduChecks = {
 
 /** Fewer are not worth the way to another thread. */
 const fewEvents = 50
-const mostWorkers = 4
-/** Milliseconds after which a thread without work ends. */
-const patience = 30_000
-
-type Answer = ReadAnswer | VerifyAnswer
-type Thread = {
-  readonly worker: Worker
-  readonly open: Map<number, { resolve(answer: Answer): void; reject(error: unknown): void }>
-  idle: NodeJS.Timeout | undefined
-}
 
 export function createPduChecks(federation: Checker): PduChecks {
-  const threads: Thread[] = []
-  const most = Math.min(mostWorkers, Math.max(1, availableParallelism() - 1))
-  let lastTask = 0
-
-  const end = (thread: Thread): Promise<number> => {
-    clearTimeout(thread.idle)
-    const at = threads.indexOf(thread)
-    if (at >= 0) threads.splice(at, 1)
-    return thread.worker.terminate()
-  }
-
-  const start = (): Thread => {
-    const worker = new Worker(new URL('./check-worker.ts', import.meta.url))
-    worker.unref()
-    const thread: Thread = { worker, open: new Map(), idle: undefined }
-    const fail = (error: unknown): void => {
-      void end(thread)
-      for (const { reject } of thread.open.values()) reject(error)
-      thread.open.clear()
-    }
-    worker.on('message', (answer: Answer) => {
-      thread.open.get(answer.task)?.resolve(answer)
-      thread.open.delete(answer.task)
-    })
-    worker.on('error', fail)
-    worker.on('exit', () => fail(new Error('A thread that checks events has ended')))
-    threads.push(thread)
-    return thread
-  }
-
-  /** One that has nothing to do; else a new one, as long as there may be more; else the one with the least to do. */
-  const pick = (): Thread => {
-    const [least] = [...threads].sort((one, other) => one.open.size - other.open.size)
-    const thread = least && (least.open.size === 0 || threads.length >= most) ? least : start()
-    clearTimeout(thread.idle)
-    return thread
-  }
-
-  const ask = <Kind extends Answer>(thread: Thread, task: ReadTask | VerifyTask, moved: ArrayBuffer[] = []) =>
-    new Promise<Kind>((resolve, reject) => {
-      thread.open.set(task.task, { resolve: resolve as (answer: Answer) => void, reject })
-      thread.worker.postMessage(task, moved)
-    })
+  const threads = createThreadPool<ReadTask | VerifyTask, ReadAnswer | VerifyAnswer>(
+    new URL('./check-worker.ts', import.meta.url),
+  )
 
   const inThread = async (
     roomId: RoomId,
     rules: RoomRules,
     texts: readonly Buffer[],
   ): Promise<{ index: number; event: RoomEvent }[]> => {
-    const thread = pick()
-    const task = ++lastTask
+    const thread = threads.pick()
+    const task = thread.newTask()
     // Copied, since what belongs to the connection cannot be given away.
     const joined = new Uint8Array(texts.reduce((sum, text) => sum + text.length, 0))
     const ends = new Uint32Array(texts.length)
@@ -101,10 +50,9 @@ export function createPduChecks(federation: Checker): PduChecks {
       ends[index] = at
     }
     const reading = { task, roomId, roomVersion: rules.version, texts: joined, ends }
-    const { events } = await ask<ReadAnswer>(thread, reading, [joined.buffer, ends.buffer])
+    const { events } = (await thread.ask(reading, [joined.buffer, ends.buffer])) as ReadAnswer
     const keys = await findKeys(federation, events)
-    const { checked } = await ask<VerifyAnswer>(thread, { task, keys })
-    if (thread.open.size === 0) thread.idle = setTimeout(() => void end(thread), patience).unref()
+    const { checked } = (await thread.ask({ task, keys })) as VerifyAnswer
     return checked.flatMap((as, index) => {
       if (as === 'bad') return []
       const json = rules.strictIntegers
@@ -127,9 +75,7 @@ export function createPduChecks(federation: Checker): PduChecks {
       )
       return checked.flat()
     },
-    async close() {
-      await Promise.all([...threads].map(end))
-    },
+    close: () => threads.close(),
   }
 }
 

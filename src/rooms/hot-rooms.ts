@@ -8,9 +8,11 @@ import type { EventFact } from '../storage/facts.ts'
 import { type RoomRow, roomById, roomsByNid, roomVersionNumber } from '../storage/rooms.ts'
 import { createStateDeltaIds, type StateDeltaIds } from '../storage/state-deltas.ts'
 import type { Stream } from '../storage/stream.ts'
+import { createThreadPool } from '../thread-pool.ts'
 import { type AuthGraphs, createAuthGraphs } from './auth-graphs.ts'
 import { followRoom } from './follow-room.ts'
 import { type EventRef, HotRoom } from './hot-room.ts'
+import type { ResolverThreads } from './resolver.ts'
 
 /** A key of the room state. */
 export type StateTuple = readonly [type: string, stateKey: string]
@@ -33,6 +35,8 @@ export type HotRooms = {
   isCurrent(room: HotRoom): Promise<boolean>
   readonly authGraphs: AuthGraphs
   readonly stateDeltas: StateDeltaIds
+  /** Threads that resolve states which differ in much. */
+  readonly resolvers: ResolverThreads
 }
 
 const hotRoomsMax = 10_000
@@ -163,5 +167,6 @@ export function createHotRooms(ctx: {
     isCurrent,
     authGraphs: createAuthGraphs(ctx),
     stateDeltas: createStateDeltaIds(ctx.database),
+    resolvers: createThreadPool(new URL('./resolver-thread.ts', import.meta.url)),
   }
 }

@@ -1,12 +1,12 @@
 import type { Context } from '../context.ts'
-import { resolvePlanned } from '../matrix/state-res/fast.ts'
-import { planResolution } from '../matrix/state-res/plan.ts'
+import type { Given, Wanted } from '../matrix/state-res/resolving.ts'
 import { type LoadedEvent, type StateKey, stateKeyOf, typeAndStateKeyOf } from '../matrix/state-res/state-map.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags } from '../storage/events.ts'
 import { stateBetween, stateNumbers, wholeStateNumbers } from '../storage/room-state.ts'
 import type { RoomAuthGraph } from './auth-graphs.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
+import { SteppedResolution } from './resolver.ts'
 import type { RoomState } from './state-at.ts'
 
 type Engine = Pick<Context, 'database' | 'dictionaries' | 'events' | 'hotRooms'>
@@ -101,22 +101,16 @@ function stateOf({ base, atBase }: Comparison, values: ReadonlyMap<number, numbe
 
 /** Rounds of asking for what turns out to be needed: each brings something new, and a few are enough. */
 const mostRounds = 1000
+/** Events that are loaded at a time, between which others have their turn. */
+const eventsAtOnce = 200
 
-/**
- * One resolution: plain data is gathered until the pure algorithm asks for nothing more.
- */
+/** One resolution: plain data is gathered until the pure algorithm asks for nothing more. */
 class Resolution {
   readonly #ctx: Engine
   readonly #room: HotRoom
   readonly #graph: RoomAuthGraph
   readonly #comparison: Comparison
   readonly #own: OwnEvent | undefined
-  readonly #events = new Map<number, LoadedEvent>()
-  /** Entries that all states share, as far as anybody asked for them. */
-  readonly #agreed = new Map<StateKey, number | undefined>()
-  readonly #asked = new Set<StateKey>()
-  #whole: readonly number[] | undefined
-  #asksForWhole = false
   readonly #kindOf = new Map<StateKey, number>()
 
   constructor(ctx: Engine, room: HotRoom, graph: RoomAuthGraph, comparison: Comparison, own: OwnEvent | undefined) {
@@ -129,21 +123,17 @@ class Resolution {
 
   async run(): Promise<RoomState> {
     const divergent = await this.#divergent()
-    const agreed = {
-      get: (key: StateKey) => this.#agreedAt(key),
-      ordinals: () => {
-        if (!this.#whole) this.#asksForWhole = true
-        return this.#whole ?? []
-      },
-    }
     const create = this.#ordinalOf(this.#room.entry('m.room.create', '')?.ref.nid ?? 0)
+    const { rules } = this.#room
+    const resolution = new SteppedResolution(this.#ctx.hotRooms.resolvers, rules, this.#graph.graph, {
+      divergent,
+      create,
+    })
+    let given = this.#ownEvent()
     for (let round = 0; round < mostRounds; round++) {
-      const plan = planResolution(this.#room.rules, { graph: this.#graph.graph, divergent, agreed, create })
-      if (await this.#answerAgreed()) continue
-      const resolution = resolvePlanned(plan, (ordinal) => this.#events.get(ordinal))
-      if ('missing' in resolution) await this.#load(resolution.missing)
-      const more = await this.#answerAgreed()
-      if ('resolved' in resolution && !more) return this.#result(resolution.resolved)
+      const step = await resolution.step(given)
+      if ('resolved' in step) return this.#result(step.resolved)
+      given = await this.#find(step.wanted)
     }
     throw new Error('a state resolution does not come to an end')
   }
@@ -164,54 +154,63 @@ class Resolution {
 
   #ordinalOf(nid: number): number | undefined {
     if (nid === 0) return undefined
-    if (nid !== ownNumber) return this.#graph.ordinalOf(nid)
+    return nid === ownNumber ? this.#ordinalOfOwn() : this.#graph.ordinalOf(nid)
+  }
+
+  #ordinalOfOwn(): number {
     const { ref, auth } = this.#own!
-    const ordinal = this.#graph.addUnwritten(this.#room, ref, auth)
-    this.#events.set(ordinal, { event: ref.event, rejected: false })
-    return ordinal
+    return this.#graph.addUnwritten(this.#room, ref, auth)
   }
 
-  #agreedAt(key: StateKey): number | undefined {
-    // A key in which the states may differ is not agreed on.
-    if (this.#kindOf.has(key)) return undefined
-    if (!this.#agreed.has(key)) this.#asked.add(key)
-    return this.#agreed.get(key)
+  /** The event that is not stored yet, if the states have it. */
+  #ownEvent(): Given {
+    const isPart = this.#comparison.values.some((state) => [...state.values()].includes(ownNumber))
+    if (!isPart) return {}
+    return { events: [[this.#ordinalOfOwn(), { event: this.#own!.ref.event, rejected: false }]] }
   }
 
-  /** Reads what was asked of the agreed state; false when nothing was. */
-  async #answerAgreed(): Promise<boolean> {
-    if (this.#asked.size === 0 && !this.#asksForWhole) return false
+  async #find({ events, agreed, whole }: Wanted): Promise<Given> {
+    return {
+      events: await this.#load(events),
+      agreed: agreed.length === 0 ? [] : await this.#findAgreed(agreed),
+      ...(whole && { whole: await this.#findWhole() }),
+    }
+  }
+
+  /** The entries at some keys in which all states agree. */
+  async #findAgreed(keys: readonly StateKey[]): Promise<NonNullable<Given['agreed']>> {
     const { database, dictionaries } = this.#ctx
-    const { base } = this.#comparison
-    const keys = [...this.#asked]
-    this.#asked.clear()
     const wanted = keys.map((key) => {
       const [type, stateKey] = typeAndStateKeyOf(key)
       return { type, stateKey }
     })
     const found = await dictionaries.findKinds(wanted)
-    const rows = found.size === 0 ? [] : await database.read(stateNumbers, [this.#room.room, base, [...found.values()]])
+    const at = [this.#room.room, this.#comparison.base, [...found.values()]]
+    const rows = found.size === 0 ? [] : await database.read(stateNumbers, at)
     const held = new Map(rows.map((row) => [row.kind, row.event_nid]))
-    keys.forEach((key, index) => {
+    return keys.map((key, index) => {
       const { type, stateKey } = wanted[index]!
       const nid = held.get(found.get(kindKey(type, stateKey)) ?? 0)
-      this.#agreed.set(key, nid === undefined ? undefined : this.#graph.ordinalOf(nid))
+      return [key, nid === undefined ? undefined : this.#graph.ordinalOf(nid)]
     })
-    if (this.#asksForWhole && !this.#whole) {
-      const whole = await database.read(wholeStateNumbers, [this.#room.room, base])
-      const { atBase } = this.#comparison
-      this.#whole = whole.filter(({ kind }) => !atBase.has(kind)).map((row) => this.#graph.ordinalOf(row.event_nid))
-    }
-    this.#asksForWhole = false
-    return true
   }
 
-  async #load(ordinals: readonly number[]): Promise<void> {
+  async #findWhole(): Promise<number[]> {
+    const { atBase, base } = this.#comparison
+    const whole = await this.#ctx.database.read(wholeStateNumbers, [this.#room.room, base])
+    return whole.filter(({ kind }) => !atBase.has(kind)).map((row) => this.#graph.ordinalOf(row.event_nid))
+  }
+
+  async #load(ordinals: readonly number[]): Promise<NonNullable<Given['events']>> {
     const nids = ordinals.map((ordinal) => this.#graph.nidOf(ordinal))
-    for (const stored of await this.#ctx.events.byNids(nids, { edges: true })) {
-      const rejected = (stored.flags & EventFlags.rejected) !== 0
-      this.#events.set(this.#graph.ordinalOf(stored.nid), { event: stored.event, rejected })
+    const loaded: [number, LoadedEvent][] = []
+    for (let start = 0; start < nids.length; start += eventsAtOnce) {
+      for (const stored of await this.#ctx.events.byNids(nids.slice(start, start + eventsAtOnce), { edges: true })) {
+        const rejected = (stored.flags & EventFlags.rejected) !== 0
+        loaded.push([this.#graph.ordinalOf(stored.nid), { event: stored.event, rejected }])
+      }
     }
+    return loaded
   }
 
   #numberOf(ordinal: number | undefined): number {
@@ -220,7 +219,7 @@ class Resolution {
     return nid === Number.POSITIVE_INFINITY ? ownNumber : nid
   }
 
-  async #result(resolved: ReadonlyMap<StateKey, number | undefined>): Promise<RoomState> {
+  #result(resolved: ReadonlyMap<StateKey, number | undefined>): RoomState {
     const values = new Map<number, number>()
     for (const [key, ordinal] of resolved) {
       // A key that no state had comes from an event, which has a kind.

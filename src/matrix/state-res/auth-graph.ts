@@ -1,6 +1,14 @@
 /** Sets of ordinals whose chains one pass tells apart: one bit each. */
 const SETS_PER_PASS = 32
 
+/** A graph as it can be handed to a thread. */
+export type AuthGraphCopy = {
+  readonly ends: Uint32Array
+  readonly edges: Uint32Array
+  readonly powerLevels: Uint32Array
+  readonly isPowerLevels: Uint8Array
+}
+
 /**
  * The auth events of one room's state events as integers: every event has an ordinal, and cites only lower ones. About
  * 25 bytes an event with four parents.
@@ -19,6 +27,28 @@ export class AuthGraph {
   #isPowerLevels = new Uint8Array(64)
   /** Zero whenever no question is being answered. */
   #marks = new Uint32Array(64)
+
+  /** The graph that a copy was made of. */
+  static from({ ends, edges, powerLevels, isPowerLevels }: AuthGraphCopy): AuthGraph {
+    const graph = new AuthGraph()
+    graph.#reserve(ends.length, edges.length)
+    graph.#ends.set(ends)
+    graph.#edges.set(edges)
+    graph.#powerLevels.set(powerLevels)
+    graph.#isPowerLevels.set(isPowerLevels)
+    graph.#size = ends.length
+    graph.#edgeCount = edges.length
+    return graph
+  }
+
+  copy(): AuthGraphCopy {
+    return {
+      ends: this.#ends.slice(0, this.#size),
+      edges: this.#edges.slice(0, this.#edgeCount),
+      powerLevels: this.#powerLevels.slice(0, this.#size),
+      isPowerLevels: this.#isPowerLevels.slice(0, this.#size),
+    }
+  }
 
   /** Events so far; also the next ordinal. */
   get size(): number {
@@ -212,7 +242,7 @@ export class AuthGraph {
 
   #reserve(size: number, edgeCount: number): void {
     if (size > this.#ends.length) {
-      const room = this.#ends.length * 2
+      const room = Math.max(size, this.#ends.length * 2)
       this.#ends = grown(this.#ends, new Uint32Array(room))
       this.#powerLevels = grown(this.#powerLevels, new Uint32Array(room))
       this.#isPowerLevels = grown(this.#isPowerLevels, new Uint8Array(room))
