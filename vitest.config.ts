@@ -6,6 +6,8 @@ const integration = folders.map((folder) => `${folder}/**/*.integration.test.ts`
 export default defineConfig({
   test: {
     testTimeout: 30_000,
+    // What is waited for comes at once, but on a machine that has much to do.
+    expect: { poll: { timeout: 20_000 } },
     hookTimeout: 60_000,
     maxWorkers: 2,
     // A machine that runs a client, servers and databases on two cores can be too slow once; vitest names what it repeats.

@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../src/matrix/ids.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
-import { attackedRoom, joinHostile } from './attacked-room.fixtures.ts'
+import { attackedRoom, hostRoom, joinHostile } from './attacked-room.fixtures.ts'
+import { startFederatedServer } from './federated-server.fixtures.ts'
+import { startHostileServer } from './hostile-server.fixtures.ts'
 import { pair, via } from './two-servers.fixtures.ts'
 
 const numbered = (word: string, count: number): string[] =>
@@ -112,4 +114,36 @@ test('what was said before an event that is not shown here is found all the same
   await expect.poll(() => scene.isSeen(next.eventId)).toBe(true)
   const { bodies } = await history(alice, roomId, 50)
   expect(bodies.slice(-2)).toEqual(['said before', 'next'])
+})
+
+test('F52: more rejected events than are told at once do not hide what was before them', async () => {
+  await using home = await startFederatedServer()
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const room = hostRoom(hostile)
+  const weak = room.user('weak')
+  room.add({ type: 'm.room.member', sender: weak, stateKey: weak, content: { membership: 'join' } })
+  room.add({ content: { msgtype: 'm.text', body: 'first' } })
+  for (let index = 0; index < 350; index++) {
+    const bad = room.build({ type: 'm.room.topic', stateKey: '', sender: weak, content: { topic: String(index) } })
+    room.ends = [bad]
+    room.events.push(bad)
+  }
+  room.add({ content: { msgtype: 'm.text', body: 'last' } })
+  hostile.answer = (asked) => {
+    if (!asked.path.includes('/backfill/')) return room.answerTo(asked)
+    const from = new URL(asked.path, hostile.url).searchParams.get('v')
+    const end = room.events.findIndex(({ eventId }) => eventId === from) + 1
+    const page = room.events.slice(Math.max(0, end - 100), end).reverse()
+    return { body: { pdus: page.map(({ pdu }) => pdu) } }
+  }
+  await alice.post(`/join/${encodeURIComponent(room.roomId)}?via=${encodeURIComponent(hostile.name)}`)
+  const bodies: string[] = []
+  for (let from: string | undefined, pages = 0; pages < 20; pages++) {
+    const page = await alice.get(`/rooms/${encodeURIComponent(room.roomId)}/messages`, { dir: 'b', limit: 10, from })
+    bodies.push(...page.chunk.flatMap(({ content }: { content: { body?: string } }) => content.body ?? []))
+    from = page.end
+    if (from === undefined) break
+  }
+  expect(bodies).toEqual(['last', 'first'])
 })

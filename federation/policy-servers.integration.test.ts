@@ -1,9 +1,13 @@
 import { expect, test } from 'vitest'
 import { encodeBase64 } from '../src/matrix/base64.ts'
 import type { RoomEvent } from '../src/matrix/event.ts'
+import type { UserId } from '../src/matrix/ids.ts'
+import type { JsonObject } from '../src/matrix/json.ts'
 import { POLICY_SERVER_KEY_ID, signEvent, signingKeyFromSeed, verifyEvent } from '../src/matrix/signatures.ts'
 import type { Answer } from '../src/testing/test-client.ts'
-import { attackedRoom, joinHostile } from './attacked-room.fixtures.ts'
+import { attackedRoom, hostRoom, joinHostile } from './attacked-room.fixtures.ts'
+import { startFederatedServer } from './federated-server.fixtures.ts'
+import { startHostileServer } from './hostile-server.fixtures.ts'
 import { startPolicyServer } from './policy-server.fixtures.ts'
 import { sees } from './two-servers.fixtures.ts'
 
@@ -80,7 +84,7 @@ test('what users send is signed by the policy server first, and told to nobody w
 test('many at once, each of which has to wait for its signature', async () => {
   await using scene = await guardedRoom()
   const { bob, carol, roomId } = scene
-  const bodies = Array.from({ length: 30 }, (_, index) => `number ${index}`)
+  const bodies = Array.from({ length: 15 }, (_, index) => `number ${index}`)
   const answers = await Promise.all(bodies.map((body) => send(scene, body)))
   expect(answers.map(({ status }) => status)).toEqual(bodies.map(() => 200))
   const told = async (): Promise<string[]> => {
@@ -325,4 +329,55 @@ test('what a domain of ours does not sign as a policy server', async () => {
   expect([elsewhere.status, elsewhere.body.errcode]).toEqual([404, 'M_UNRECOGNIZED'])
   expect((await scene.honest.request('get', '/.well-known/matrix/policy_server')).status).toBe(404)
   expect(home.ctx.domains.keyOf(home.ctx.domains.default).publicKey).not.toEqual(scene.publicKey)
+})
+
+test('history that was never signed: the policy server is asked, and what it refuses is not shown', async () => {
+  await using home = await startFederatedServer()
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const room = hostRoom(hostile)
+  await using policy = await startPolicyServer(room.rules)
+  const guard: UserId = `@guard:${policy.server.name}`
+  const { pdu } = room.build({
+    type: 'm.room.member',
+    sender: guard,
+    stateKey: guard,
+    content: { membership: 'join' },
+  })
+  const { hashes: _hashes, signatures: _signatures, ...bare } = pdu
+  const joined = policy.server.stamp(bare as unknown as JsonObject, room.rules)
+  room.take([joined])
+  room.ends = [joined]
+  room.add({ type: 'm.room.policy', stateKey: '', content: policy.content })
+  policy.refuse = (asked) => (isSpam(asked) ? { status: 400, body: forbidden } : undefined)
+  const good = room.add({ content: text('good') })
+  const spam = Array.from({ length: 120 }, (_, index) => room.add({ content: text(`spam ${index}`) }))
+  room.add({ content: text('last') })
+  hostile.answer = (asked) => {
+    if (!asked.path.includes('/backfill/')) return room.answerTo(asked)
+    const from = new URL(asked.path, hostile.url).searchParams.get('v')
+    const end = room.events.findIndex(({ eventId }) => eventId === from) + 1
+    return {
+      body: {
+        pdus: room.events
+          .slice(Math.max(0, end - 100), end)
+          .reverse()
+          .map((event) => event.pdu),
+      },
+    }
+  }
+  await alice.post(`/join/${enc(room.roomId)}?via=${enc(hostile.name)}`)
+  const bodies: string[] = []
+  for (let from: string | undefined, pages = 0; pages < 20; pages++) {
+    const page = await alice.get(`/rooms/${enc(room.roomId)}/messages`, { dir: 'b', limit: 10, from })
+    bodies.push(...page.chunk.flatMap(({ content }: Answer) => content.body ?? []))
+    from = page.end
+    if (from === undefined) break
+  }
+  expect(bodies).toEqual(['last', 'good'])
+  const [stored] = await home.ctx.events.byIds([good.eventId])
+  expect(stored!.event.pdu.signatures[policy.server.name]).toHaveProperty(POLICY_SERVER_KEY_ID)
+  // The one that names the policy server it is not asked about.
+  expect(policy.judged.map(({ type }) => type)).not.toContain('m.room.policy')
+  expect(policy.judged.length).toBeGreaterThanOrEqual(spam.length + 2)
 })

@@ -9,6 +9,7 @@ import { eventIdText } from '../../src/storage/event-codec.ts'
 import { missingBefore } from '../../src/storage/event-graph.ts'
 import type { StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
+import { checkPolicy } from '../receive/policy-check.ts'
 import { fetchState, storedOf } from './fetch-state.ts'
 import { backfill } from './history.ts'
 import { storeLackingAuth } from './lacking-auth.ts'
@@ -103,9 +104,13 @@ async function fillWith(
   await storeLackingAuth(federation, server, room, events)
   const stateBefore =
     oldest.prevEvents.length === 0 ? undefined : await fetchState(federation, server, room, oldest.eventId)
-  const outcomes = await storeHistory(federation.ctx, room.roomId, events, {
+  const { events: checked, unwanted } = await checkPolicy(federation, room, events)
+  await storeHistory(federation.ctx, room.roomId, checked, {
     before: after.timeline!,
+    unwanted: new Map([...unwanted].map(([eventId, { message }]) => [eventId, message] as const)),
     ...(stateBefore && stateBefore.length > 0 && { statesBefore: new Map([[oldest.eventId, stateBefore]]) }),
   })
-  return outcomes.some(({ outcome }) => outcome === 'accepted' || outcome === 'known')
+  // What is stored without a place is progress too: behind it there may be something.
+  const ids = events.map(({ eventId }) => eventId)
+  return (await storedOf(federation, room, ids, { placed: true })).size > 0
 }

@@ -71,7 +71,11 @@ async function scan(
   const { room } = view.room
   const events: StoredEvent[] = []
   let position = request.from
-  let gaps = request.backwards ? await fillAbove(ctx, view, position) : 0
+  const above = request.backwards ? await fillAbove(ctx, view, position) : { gaps: 0, isOpen: false }
+  let { gaps } = above
+  // So far only what nobody is shown came in; who asks again gets further.
+  if (above.isOpen) return { events, end: position }
+  let isOpen = false
   const after = (event: StoredEvent): number => (request.backwards ? event.timeline! - 1 : event.timeline!)
   for (let scanned = 0, wanted = limit; events.length < limit && scanned < mostScanned; wanted *= growth) {
     const size = Math.min(wanted, mostScanned)
@@ -81,7 +85,7 @@ async function scan(
     const gap = request.backwards && gaps < mostGaps ? found.findIndex(isAfterGap) : -1
     if (gap >= 0) {
       gaps++
-      await ctx.remoteServers.current.fillGap(view.room, found[gap]!)
+      isOpen = await fillIn(ctx, view, found[gap]!)
     }
     const chunk = gap < 0 ? found : found.slice(0, gap + 1)
     const seen = await withoutIgnored(ctx, reader, await eventsSeen(ctx, view, reader.userId, chunk))
@@ -91,6 +95,7 @@ async function scan(
     events.push(...page)
     if (page.length < shown.length) return { events, end: after(page.at(-1)!) }
     scanned += chunk.length
+    if (isOpen) return { events, end: after(chunk.at(-1)!) }
     if (found.length < size && gap < 0)
       return { events, end: isWhole(events, request) ? undefined : after(chunk.at(-1) ?? events.at(-1)!) }
     position = after(chunk.at(-1)!)
@@ -102,19 +107,36 @@ function isAfterGap({ flags }: StoredEvent): boolean {
   return (flags & EventFlags.gap) !== 0
 }
 
-/** A sync ends its timeline where there is a gap, and from there clients go on: the number of gaps that were filled. */
+/**
+ * A sync ends its timeline where there is a gap, and from there clients go on: how many times it was filled, and whether
+ * there is more of it to be had.
+ */
 async function fillAbove(
   ctx: Pick<Context, 'events' | 'remoteServers' | 'stream'>,
   view: RoomView,
   position: number,
-): Promise<number> {
-  const { current } = ctx.remoteServers
+): Promise<{ gaps: number; isOpen: boolean }> {
   // From the end on there is nothing above.
-  if (!current.isOn || position >= ctx.stream.position) return 0
-  const [above] = await ctx.events.forward(view.room.room, position, position + 1, 1)
-  if (!above || !isAfterGap(above)) return 0
-  await current.fillGap(view.room, above)
-  return 1
+  if (!ctx.remoteServers.current.isOn || position >= ctx.stream.position) return { gaps: 0, isOpen: false }
+  let isOpen = false
+  for (let gaps = 0; gaps < mostGaps; gaps++) {
+    const [above] = await ctx.events.forward(view.room.room, position, position + 1, 1)
+    if (!above || !isAfterGap(above)) return { gaps, isOpen: false }
+    isOpen = await fillIn(ctx, view, above)
+    if (!isOpen) return { gaps: gaps + 1, isOpen }
+  }
+  return { gaps: mostGaps, isOpen }
+}
+
+/** Whether something came in, and not yet all of it. */
+async function fillIn(
+  ctx: Pick<Context, 'events' | 'remoteServers'>,
+  view: RoomView,
+  event: StoredEvent,
+): Promise<boolean> {
+  if (!(await ctx.remoteServers.current.fillGap(view.room, event))) return false
+  const [now] = await ctx.events.byNids([event.nid])
+  return now !== undefined && isAfterGap(now)
 }
 
 /**

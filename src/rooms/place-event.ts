@@ -27,6 +27,8 @@ export type Arrival = {
   readonly awaits?: EventId | undefined
   /** Predecessors that nobody has sent us. */
   readonly missing: readonly EventId[]
+  /** The event has no place in the timeline: what its followers lack now is what came before it, as far as that is not here. */
+  readonly missingBefore?: readonly EventId[]
   /** Numbers of events that came before it and name it as a predecessor. */
   readonly followers?: readonly number[]
 }

@@ -2,6 +2,7 @@ import { checkAuth, type Verdict } from '../matrix/auth-rules/index.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { createEventIdOf, type RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
+import { MAX_MISSING_EVENTS } from '../matrix/limits.ts'
 import { redact, redactionTarget } from '../matrix/redaction.ts'
 import { oldestPosition, positionBelow } from '../storage/event-graph.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
@@ -25,6 +26,8 @@ export type HistoryOptions = {
   readonly before?: number
   /** The states before some of the events, as another server told them; their events must be stored. */
   readonly statesBefore?: ReadonlyMap<EventId, readonly EventId[]>
+  /** Events that the room's policy server does not recommend, and why: they get no place in the timeline. */
+  readonly unwanted?: ReadonlyMap<EventId, string>
 }
 
 const attempts = 20
@@ -75,6 +78,8 @@ type Found = {
   readonly promotes: StoredEvent | undefined
   readonly before: RoomState | undefined
   readonly verdict: Verdict
+  /** Why it is told to nobody although it is allowed. */
+  readonly objection: string | undefined
   redactedBy: { readonly nid: number } | undefined
 }
 
@@ -167,7 +172,8 @@ class History {
     const verdict = await this.#check(event, cited, before)
     const pruned = await pruneIfRedacted(this.#ctx, this.#room, event, this.#cited.redactionsOf(event.eventId))
     const ref = newRef(this.#ctx, pruned.event, promotes?.nid)
-    const found = { event: pruned.event, ref, promotes, before, verdict, redactedBy: pruned.redactedBy }
+    const objection = options.unwanted?.get(event.eventId)
+    const found = { event: pruned.event, ref, promotes, before, verdict, objection, redactedBy: pruned.redactedBy }
     this.#found.set(event.eventId, found)
     if (before) {
       const changes = verdict.allowed && event.pdu.state_key !== undefined
@@ -214,7 +220,7 @@ class History {
   async #applyRedactions(): Promise<void> {
     for (const redaction of this.#found.values()) {
       const { event, before, verdict } = redaction
-      if (event.pdu.type !== 'm.room.redaction' || !verdict.allowed) continue
+      if (event.pdu.type !== 'm.room.redaction' || !verdict.allowed || redaction.objection !== undefined) continue
       const target = this.#found.get(redactionTarget(event.pdu, this.#room.rules) ?? '$')
       if (!target || target.redactedBy) continue
       if (!(await isEntitled(this.#ctx, this.#room, event, before, target.event))) continue
@@ -230,13 +236,11 @@ class History {
     for (const { eventId } of this.#events) {
       const found = this.#found.get(eventId)
       if (!found) continue
-      const { verdict } = found
-      this.#outcomes.set(
-        eventId,
-        verdict.allowed ? { outcome: 'accepted' } : { outcome: 'rejected', reason: verdict.reason },
-      )
-      if (verdict.allowed) position--
-      placements.push(await this.#placement(found, verdict.allowed ? position : undefined))
+      const outcome = outcomeOf(found)
+      this.#outcomes.set(eventId, outcome)
+      const isShown = outcome.outcome === 'accepted'
+      if (isShown) position--
+      placements.push(await this.#placement(found, isShown ? position : undefined))
     }
     return placements
   }
@@ -256,16 +260,16 @@ class History {
   async #placement(found: Found, position: number | undefined): Promise<Omit<Placement, 'extremities'>> {
     const { event, ref, promotes, before, redactedBy } = found
     const isState = event.pdu.state_key !== undefined
-    const prev = event.prevEvents.map((eventId) => this.#prev(eventId))
     const redaction =
       position === undefined ? {} : await targetOfRedaction(this.#ctx, this.#room, event, before, this.#cited)
+    const aside = found.verdict.allowed ? EventFlags.softFailed : EventFlags.rejected
     const isTogether = redaction.awaits !== undefined && this.#found.has(redaction.awaits)
     return {
       ref,
-      flags: (isState ? EventFlags.state : 0) | (position === undefined ? EventFlags.rejected : EventFlags.backfilled),
+      flags: (isState ? EventFlags.state : 0) | (position === undefined ? aside : EventFlags.backfilled),
       timeline: false,
       ...(position !== undefined && { historyPosition: position }),
-      prev: prev.map((one) => one?.ref),
+      prev: event.prevEvents.map((eventId) => this.#prev(eventId)),
       auth: event.authEvents.map((eventId) => this.#citedAuth(eventId)?.ref),
       stateDelta: await this.#stateDelta(before, position),
       changes: [],
@@ -277,22 +281,47 @@ class History {
         hasRedactions: this.#cited.redactionsOf(event.eventId).length > 0,
         followers: this.#cited.followersOf(event.eventId),
         awaits: isTogether ? undefined : redaction.awaits,
-        missing: position === undefined ? [] : event.prevEvents.filter((_, index) => !prev[index]?.isPlaced),
+        missing: position === undefined ? [] : this.#lackingBefore(event),
+        ...(position === undefined && { missingBefore: this.#lackingBefore(event) }),
       },
     }
   }
 
-  /** A rejected event without a place is understood by its state alone, so an unknown one becomes the empty state. */
+  /** An event without a place is understood by its state alone, so an unknown one becomes the empty state. */
   async #stateDelta(before: RoomState | undefined, position: number | undefined): Promise<number | null> {
     const state = before ?? (position === undefined ? { base: 0, entries: new Map() } : undefined)
     return state ? this.#ctx.hotRooms.stateDeltas.idOf(this.#room, state) : null
   }
 
-  #prev(eventId: EventId): { ref: EventRef; isPlaced: boolean } | undefined {
+  #prev(eventId: EventId): EventRef | undefined {
     const found = this.#found.get(eventId)
-    if (found) return { ref: found.ref, isPlaced: true }
+    if (found) return found.ref
     const stored = this.#cited.get(eventId)
-    if (!stored || stored.room !== this.#room.room) return undefined
-    return { ref: refOf(stored), isPlaced: (stored.flags & EventFlags.outlier) === 0 }
+    return stored?.room === this.#room.room ? refOf(stored) : undefined
   }
+
+  /** What comes before an event and is not here, also by way of those that get no place in the timeline. */
+  #lackingBefore(event: RoomEvent): readonly EventId[] {
+    const lacking = new Set<EventId>()
+    const seen = new Set<EventId>()
+    for (let open = [...event.prevEvents]; open.length > 0; ) {
+      const eventId = open.pop()!
+      if (seen.has(eventId)) continue
+      seen.add(eventId)
+      const found = this.#found.get(eventId)
+      if (found && outcomeOf(found).outcome !== 'accepted') open.push(...found.event.prevEvents)
+      else if (!found && !this.#isPlaced(eventId)) lacking.add(eventId)
+    }
+    return [...lacking].slice(0, MAX_MISSING_EVENTS)
+  }
+
+  #isPlaced(eventId: EventId): boolean {
+    const stored = this.#cited.get(eventId)
+    return stored?.room === this.#room.room && (stored.flags & EventFlags.outlier) === 0
+  }
+}
+
+function outcomeOf({ verdict, objection }: Found): Acceptance {
+  if (!verdict.allowed) return { outcome: 'rejected', reason: verdict.reason }
+  return objection === undefined ? { outcome: 'accepted' } : { outcome: 'softFailed', reason: objection }
 }

@@ -147,7 +147,12 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
   for (const missing of arrival.missing) {
     batch.add(insertMissingEvents, { room: room.room, event_id: eventIdBytes(missing), referenced_by: ref.nid })
   }
-  for (const follower of arrival.followers ?? []) batch.add(closeGaps, { event_nid: follower })
+  for (const follower of arrival.followers ?? []) {
+    for (const missing of arrival.missingBefore ?? []) {
+      batch.add(insertMissingEvents, { room: room.room, event_id: eventIdBytes(missing), referenced_by: follower })
+    }
+    batch.add(closeGaps, { event_nid: follower })
+  }
   if (arrival.awaits !== undefined) {
     batch.add(insertPendingRedactions, {
       room: room.room,
