@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../src/matrix/ids.ts'
+import { queryOnce } from '../src/testing/database.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
 import { joinHostile } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
@@ -117,6 +118,24 @@ test('what a process was sending when it was killed is sent by the next one, at 
   await killed.ctx.database.db.updateTable('destinations').set(left).execute()
   await killed.adopt(alice).send(room, 'm.room.message', { msgtype: 'm.text', body: 'after' }, 'after')
   await sees(bob, room, 'after')
+})
+
+test('a server that nothing was ever sent to is told what was said before the process was killed', async () => {
+  const one = await startFederatedServer({}, { kept: true })
+  const other = await startFederatedServer({}, { kept: true })
+  const [alice, bob] = [await one.register('alice'), await other.register('bob')]
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.post(`/join/${encodeURIComponent(room)}?via=${via(one)}`)
+  await other.close()
+  const { position } = one.ctx.stream
+  await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'the last words' })
+  await one.close()
+  // As they are left behind by a process that had no time to write anything.
+  await queryOnce(one.database.url, 'delete from destinations')
+  await queryOnce(one.database.url, `update stream_followers set position = ${position} where name = 'federation'`)
+  await using _again = await startFederatedServer({}, { like: one, port: portOf(one) })
+  await using otherAgain = await startFederatedServer({}, { like: other, port: portOf(other) })
+  await sees(otherAgain.adopt(bob), room, 'the last words')
 })
 
 test('a server that was away is told everything once it is back, in order, whether or not the sender was away too', async () => {

@@ -40,6 +40,8 @@ export class Destination {
   passing: JsonObject[] = []
   /** Since when there is something to tell and nothing was taken, by the monotonic clock. */
   behindSince: number | undefined
+  /** Whether it is written down that there is something to tell to the server. */
+  isWritten: boolean
   running: Promise<void> | undefined
   timer: NodeJS.Timeout | undefined
 
@@ -50,6 +52,7 @@ export class Destination {
     this.server = row.server_name
     this.acked = row.acked_position
     this.missed = missedIn(row)
+    this.isWritten = !isKnown
     this.failures = row.failures
     this.retryAt = row.retry_at
     this.events = isKnown ? [] : undefined
@@ -158,6 +161,7 @@ export class Destination {
 async function sendAll(federation: Federation, to: Destination, stop: AbortSignal): Promise<boolean> {
   const { database, processId, stream } = federation.ctx
   const [row] = await database.read(ownDestination, [to.origin, to.server, to.acked, processId, ownedFor])
+  to.isWritten = true
   if (!row) return false
   to.advance(row.acked_position)
   to.missed = missedIn(row)

@@ -10,6 +10,7 @@ import {
   serversSharingRooms,
 } from '../../src/storage/destinations.ts'
 import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/storage/facts.ts'
+import { openFollower, saveFollower } from '../../src/storage/stream-followers.ts'
 import type { Federation } from '../federation.ts'
 import { Destination, type Followed } from './destination.ts'
 import { createRoomServers } from './room-servers.ts'
@@ -23,6 +24,10 @@ export type Sender = {
   close(): Promise<void>
 }
 
+/** Of the whole deployment: up to where every server that there was something for has been written down. */
+const followerName = 'federation'
+/** Positions that are followed at once of what was missed; many of them may be kept free by gaps. */
+const mostAtOnce = 20_000
 /** Milliseconds between two notes of how far servers are that there was nothing for. */
 const passEvery = 60_000
 
@@ -46,7 +51,8 @@ export function createSender(federation: Federation): Sender {
   const destinations = new Map<string, Destination>()
   const roomServers = createRoomServers(ctx)
   const stop = new AbortController()
-  const followed: Followed = { position: ctx.stream.position }
+  const started = ctx.stream.position
+  const followed: Followed = { position: started }
   watchDestinations(ctx, destinations)
 
   const wake = (origin: ServerName, server: ServerName, news: News): void => {
@@ -165,6 +171,7 @@ export function createSender(federation: Federation): Sender {
   })
   const load = async (): Promise<void> => {
     await isKnown
+    const [row] = await ctx.database.read(openFollower, [followerName])
     const rows = await ctx.database.read(allDestinations, [])
     for (const row of rows) {
       if (!ctx.domains.isLocal(row.origin) || !allowList.allows(row.server_name, 'sending')) continue
@@ -173,6 +180,13 @@ export function createSender(federation: Federation): Sender {
       to.start(federation, stop.signal)
     }
     isLoaded = true
+    // A process that was killed may not have come to write down that there is something for a server that is new.
+    for (let from = row!.position, to = started; from < to; ) {
+      const upTo = Math.min(from + mostAtOnce, to)
+      for (const fact of await ctx.readFacts(from, upTo)) await follow(fact, false)
+      from = upTo
+    }
+    followed.position = Math.max(followed.position, started)
   }
   // Facts are taken one after the other, so that a later one never overtakes.
   let following: Promise<void> = load()
@@ -216,6 +230,10 @@ export function createSender(federation: Federation): Sender {
 
   /** A server that there was nothing for must not be looked through all of it after a restart. */
   const pass = async (): Promise<void> => {
+    if (!isLoaded) return
+    const unwritten = [...destinations.values()].filter(({ isWritten }) => !isWritten)
+    const written = Math.min(followed.position, ...unwritten.map(({ acked }) => acked))
+    await ctx.database.read(saveFollower, [followerName, written])
     const idle = [...destinations.values()].filter((to) => !to.hasWork && !to.running && to.acked < followed.position)
     if (idle.length === 0) return
     const { position } = followed
