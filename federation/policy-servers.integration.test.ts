@@ -204,7 +204,9 @@ test('F59: what the rules refuse is rejected whatever the policy server says, an
   await using scene = await guardedRoom()
   const { room, home, policy, hostile, alice, roomId } = scene
   const topic = room.build({ type: 'm.room.topic', stateKey: '', content: { topic: 'mine' } })
-  await hostile.send(home, [topic.pdu])
+  // A membership of nobody may not hold anything up either.
+  const nobody = room.build({ type: 'm.room.member', content: { membership: 'join' } })
+  await hostile.send(home, [nobody.pdu, topic.pdu])
   await scene.decided(topic)
   expect(await scene.isSeen(topic.eventId, alice)).toBe(false)
   expect(await alice.attempt('get', `/rooms/${enc(roomId)}/state/m.room.topic`)).toMatchObject({ status: 404 })

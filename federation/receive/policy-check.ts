@@ -1,6 +1,6 @@
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { RoomEvent } from '../../src/matrix/event.ts'
-import { type EventId, type RoomId, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
+import type { EventId, RoomId } from '../../src/matrix/ids.ts'
 import { type AcceptOptions, acceptEvents } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { isPolicyItself, isRecommended, type PolicyServer, policyServerOf } from '../../src/rooms/policy-server.ts'
@@ -74,8 +74,7 @@ async function underEachPolicy<Each>(
 function endOfPolicy(room: HotRoom, events: readonly RoomEvent[], start: number): number {
   const via = room.get('m.room.policy', '')?.pdu.content.via
   const changes = ({ pdu }: RoomEvent): boolean =>
-    isPolicyItself(pdu) ||
-    (via !== undefined && pdu.type === 'm.room.member' && serverNameOf(pdu.state_key as UserId) === via)
+    isPolicyItself(pdu) || (pdu.type === 'm.room.member' && pdu.state_key?.endsWith(`:${via}`) === true)
   const index = events.findIndex((event, at) => at >= start && changes(event))
   return index < 0 ? events.length : index + 1
 }
