@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest'
+import { canonicalJson } from '../src/matrix/canonical-json.ts'
 import type { RoomEvent } from '../src/matrix/event.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
 import { signingKeyFromSeed } from '../src/matrix/signatures.ts'
+import { parseJson } from '../src/matrix/strict-json.ts'
+import type { Answer } from '../src/testing/test-client.ts'
 import { attackedRoom, type HostileRoom, joinHostile } from './attacked-room.fixtures.ts'
 import { startHostileServer } from './hostile-server.fixtures.ts'
 import { sees } from './two-servers.fixtures.ts'
@@ -230,6 +233,26 @@ test('F56: JSON that servers read differently from one another', async () => {
     }
     await scene.stillWorks()
   }
+})
+
+test('numbers of old room versions come to other servers as they were written', async () => {
+  await using scene = await attackedRoom({ room_version: '5' })
+  const { room, home, hostile, roomId } = scene
+  const numbers = '{"body":"odd","big":9007199254740993,"e":1e3,"list":[2.50],"msgtype":"m.text","one":1.0}'
+  const { pdu: plain } = room.build({ content: {} })
+  const content = parseJson(numbers, { integers: 'any' }) as JsonObject
+  const event = hostile.stamp({ ...plain, content } as unknown as JsonObject, room.rules)
+  const pdu = canonicalJson(event.pdu as unknown as JsonObject)
+  const sent = `{"edus":[],"origin":"${hostile.name}","origin_server_ts":1,"pdus":[${pdu}]}`
+  const body = parseJson(sent, { integers: 'any' })
+  const { body: answer } = await hostile.request(home, 'PUT', '/_matrix/federation/v1/send/numbers', { body, sent })
+  expect(answer.pdus).toEqual({ [event.eventId]: {} })
+  // The honest server asks ours for what comes before this one, and finds its hash to be right.
+  home.ctx.hotRooms.drop((await home.ctx.hotRooms.get(roomId))!)
+  await scene.alice.send(roomId, 'm.room.message', { msgtype: 'm.text', body: 'after it' })
+  await sees(scene.carol, roomId, 'after it')
+  const { chunk } = await scene.carol.get(`/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=5`)
+  expect(chunk.find((one: Answer) => one.event_id === event.eventId).content).toMatchObject({ body: 'odd', one: 1 })
 })
 
 test('F52: three hundred rejected events in a row, then good ones', async () => {

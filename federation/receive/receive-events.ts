@@ -42,15 +42,10 @@ export async function receiveAfterGap(
     const earliest = room.extremities.map((ref) => ref.event.eventId).slice(0, MAX_MISSING_EVENTS)
     const between = await missingEvents(federation, origin, room, earliest, [event.eventId])
     if (between.length > 0) await acceptGap(federation, origin, room, between)
-    // With what came before, what the event cites may have come too.
-    const [next] = await acceptChecked(federation, room, [event])
-    if (next!.outcome !== 'missing') return next!
   }
-  await fetchAuth(federation, origin, room, event)
   // The state before an event that was pushed to us is never taken from whoever pushed it: a server that does not tell what
   // came before is not heard. The next event that is built on this one is another chance.
-  const [second] = await acceptChecked(federation, room, [event])
-  return second!
+  return acceptWithAuth(federation, origin, room, event)
 }
 
 /** The oldest of what lies in between may have a gap before it too: there the state is asked for. */
@@ -81,10 +76,11 @@ async function acceptBeyondGap(
   const previous = await eventsById(federation, origin, room, missing)
   for (const one of previous) await acceptWithState(federation, origin, room, one)
   const outcome = await acceptWithAuth(federation, origin, room, event)
-  if (outcome.outcome === 'missing') await acceptWithState(federation, origin, room, event)
+  const isWithout = previous.length < missing.length
+  if (outcome.outcome === 'missing' && isWithout) await acceptWithState(federation, origin, room, event)
 }
 
-/** Where nothing but what it cites is missing, that is asked for. */
+/** Where what it cites is missing, that is asked for. */
 async function acceptWithAuth(
   federation: Federation,
   origin: ServerName,
@@ -92,7 +88,7 @@ async function acceptWithAuth(
   event: RoomEvent,
 ): Promise<Outcome> {
   const [first] = await acceptChecked(federation, room, [event])
-  if (first!.outcome !== 'missing' || first!.prevEvents.length > 0) return first!
+  if (first!.outcome !== 'missing' || first!.authEvents.length === 0) return first!
   await fetchAuth(federation, origin, room, event)
   const [second] = await acceptChecked(federation, room, [event])
   return second!

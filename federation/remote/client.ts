@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import { Agent, request } from 'undici'
 import type { Context } from '../../src/context.ts'
+import { jsonText } from '../../src/matrix/canonical-json.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { ServerName } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
@@ -134,7 +135,7 @@ export function createRemoteClient(
         ...(asked.body !== undefined && { 'content-type': 'application/json' }),
         ...(asked.origin !== undefined && { authorization: authorization(ctx, asked.origin, server, asked) }),
       },
-      body: asked.body === undefined ? null : JSON.stringify(asked.body),
+      body: asked.body === undefined ? null : jsonText(asked.body),
     })
   }
 

@@ -3,9 +3,12 @@ import type { Request, Response } from 'express'
 import { jsonOf, readBody } from '../../src/http/body.ts'
 import type { Endpoint, Method } from '../../src/http/endpoint.ts'
 import { defineEndpoint } from '../../src/http/endpoint.ts'
+import { rawJson } from '../../src/http/response.ts'
+import { jsonText } from '../../src/matrix/canonical-json.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import { parseServerName, type ServerName } from '../../src/matrix/ids.ts'
-import type { JsonObject } from '../../src/matrix/json.ts'
+import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import { hasLooseNumbers } from '../../src/matrix/loose-numbers.ts'
 import { verifyJson } from '../../src/matrix/signatures.ts'
 import type { Federation } from '../federation.ts'
 import { parseXMatrix, type XMatrix } from './x-matrix.ts'
@@ -64,7 +67,9 @@ export function federationEndpoint(federation: Federation, declaration: Federati
         const asked = { method: request.method, uri: request.url, ...(content && { content }) }
         const parties = await authenticate(federation, header, asked)
         await federation.ctx.rateLimits.take('federation', parties.origin)
-        return handle({ ...parties, params, query, body: content ?? {}, request, response })
+        const answer = await handle({ ...parties, params, query, body: content ?? {}, request, response })
+        // Events of old room versions may have numbers that have to stay as they came.
+        return hasLooseNumbers(answer) ? rawJson([jsonText(answer as Json)]) : answer
       },
     },
     (_ctx, request) => {

@@ -1,5 +1,6 @@
 import type { Context } from '../../src/context.ts'
 import { type StreamedJson, streamedJson } from '../../src/http/response.ts'
+import { jsonText } from '../../src/matrix/canonical-json.ts'
 import { MatrixError } from '../../src/matrix/errors.ts'
 import type { Pdu } from '../../src/matrix/event.ts'
 import { parseEventId, parseRoomId, type ServerName } from '../../src/matrix/ids.ts'
@@ -145,14 +146,14 @@ export function answerWithEvents(
   { inPair = false } = {},
 ): StreamedJson {
   const pieces = async function* (): AsyncGenerator<string> {
-    yield `${inPair ? '[200,' : ''}${JSON.stringify(head).slice(0, -1)}`
+    yield `${inPair ? '[200,' : ''}${jsonText(head).slice(0, -1)}`
     let isFirst = Object.keys(head).length === 0
     for (const [name, nids] of Object.entries(lists)) {
       yield `${isFirst ? '' : ','}"${name}":[`
       isFirst = false
       for (let start = 0; start < nids.length; start += eventsAtOnce) {
         const events = await ctx.events.byNids(nids.slice(start, start + eventsAtOnce), { edges: true })
-        const texts = events.map(({ event }) => JSON.stringify(event.pdu)).join(',')
+        const texts = events.map(({ event }) => jsonText(event.pdu as unknown as JsonObject)).join(',')
         yield start === 0 ? texts : `,${texts}`
       }
       yield ']'

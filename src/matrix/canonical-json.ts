@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from './json.ts'
-import { looseNumbersIn } from './loose-numbers.ts'
+import { hasLooseNumbers, looseNumbersIn } from './loose-numbers.ts'
 
 /**
  * The one encoding of a JSON value that all servers hash and sign: no white space, keys in code point order, no more
@@ -10,6 +10,11 @@ import { looseNumbersIn } from './loose-numbers.ts'
 export function canonicalJson(value: Json): string {
   // What was stored or sent canonical is parsed with its keys in order, and then the runtime's own encoder is right.
   return isInOrder(value) ? JSON.stringify(value) : encode(value)
+}
+
+/** What `JSON.stringify` writes, but for numbers of old room versions, which stay as they came. */
+export function jsonText(value: Json): string {
+  return hasLooseNumbers(value) ? encode(value) : JSON.stringify(value)
 }
 
 /** {@link canonicalJson} in UTF-8. */

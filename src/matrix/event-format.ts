@@ -12,6 +12,7 @@ import {
 } from './ids.ts'
 import type { Json, JsonObject } from './json.ts'
 import { MAX_AUTH_EVENTS, MAX_DEPTH, MAX_EVENT_BYTES, MAX_ID_BYTES, MAX_PREV_EVENTS } from './limits.ts'
+import { looseNumbersIn } from './loose-numbers.ts'
 import type { RoomRules } from './room-versions.ts'
 import { hasCanonicalNumbers } from './strict-json.ts'
 
@@ -41,7 +42,7 @@ function formatError(json: JsonObject, rules: RoomRules): string | undefined {
     return 'state_key is not a string, or too long'
   }
   if (!isObject(json.content)) return 'content is not an object'
-  if (!Number.isSafeInteger(json.origin_server_ts)) return 'origin_server_ts is not an integer'
+  if (!isInteger(json, 'origin_server_ts')) return 'origin_server_ts is not an integer'
   return (
     roomIdError(json, rules) ??
     graphError(json, rules) ??
@@ -68,8 +69,8 @@ function roomIdError(json: JsonObject, rules: RoomRules): string | undefined {
 }
 
 function graphError(json: JsonObject, rules: RoomRules): string | undefined {
-  const depth = json.depth
-  if (typeof depth !== 'number' || !Number.isSafeInteger(depth) || depth < 0 || depth > MAX_DEPTH) {
+  const depth = json.depth as number
+  if (!isInteger(json, 'depth') || depth < 0 || depth > MAX_DEPTH) {
     return 'depth is not an integer from 0 to 2⁵³−1'
   }
   if (!areEdges(json.prev_events, MAX_PREV_EVENTS, rules))
@@ -79,6 +80,11 @@ function graphError(json: JsonObject, rules: RoomRules): string | undefined {
   return rules.eventFormat === 'v1' && !isEventIdWithDomain(json.event_id)
     ? 'event_id is not an event id with a domain'
     : undefined
+}
+
+/** Written as one: `1.0` is none. */
+function isInteger(json: JsonObject, key: string): boolean {
+  return Number.isSafeInteger(json[key]) && !looseNumbersIn(json)?.has(key)
 }
 
 function isEventIdWithDomain(value: Json | undefined): boolean {

@@ -23,6 +23,12 @@ export function looseNumbersIn(parent: object): ReadonlyMap<string, string> | un
   return haveMetOne ? numbersOf.get(parent) : undefined
 }
 
+/** Whether there are loose numbers anywhere in `value`. */
+export function hasLooseNumbers(value: unknown): boolean {
+  if (!haveMetOne || typeof value !== 'object' || value === null) return false
+  return numbersOf.has(value) || Object.values(value).some(hasLooseNumbers)
+}
+
 /** A copy that leaves out some keys of `from` has the same numbers. Returns the copy. */
 export function carryLooseNumbers<T extends object>(from: object, copy: T): T {
   const numbers = haveMetOne ? numbersOf.get(from) : undefined

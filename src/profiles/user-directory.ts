@@ -39,8 +39,9 @@ function isPublic(room: string): string {
 
 /**
  * Users whose name or id begins so, of whom the searcher may know. Everything is bounded, so that a single letter costs little
- * more than a name; those with whom one shares a room come before anybody is left out. Users of other servers have no profile here:
- * what they are called in a room counts, and is shown, to who is in it too or where it is public.
+ * more than a name; those with whom one shares a room come before anybody is left out. Searchers find themselves in public
+ * rooms alone. Users of other servers have no profile here: what they are called in a room counts, and is shown, to who is in it too
+ * or where it is public.
  */
 const search = `with mine as materialized (
      select room, joined_members > ${largeRoom} as is_large from room_users join rooms using (room)
@@ -68,11 +69,11 @@ const search = `with mine as materialized (
      select user_nid, ${sharesRoom} from by_id one),
    known as materialized (
      select c.user_nid, c.is_near, u.user_id, a.user_nid is not null as is_ours
-     from (select user_nid, bool_or(is_near) as is_near from candidates group by user_nid) c
+     from (select user_nid, bool_or(is_near) and user_nid <> $1 as is_near from candidates group by user_nid) c
      join users u using (user_nid) left join accounts a using (user_nid)
      where a.user_nid is null or (a.deactivated_at is null and not a.is_guest)),
    visible as (
-     select * from known k where k.is_near or ($5 and k.is_ours) or exists (
+     select * from known k where k.is_near or ($5 and k.is_ours and k.user_nid <> $1) or exists (
        select from room_users b where b.user_nid = k.user_nid and b.${isJoined} and ${isPublic('b.room')})
      order by starts_with(k.user_id, $3 || ':') desc, is_near desc, user_id limit ${maxKnown})
    select v.user_id, p.fields, m.member, v.is_near

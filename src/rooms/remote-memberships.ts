@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import { jsonText } from '../matrix/canonical-json.ts'
 import type { RoomEvent } from '../matrix/event.ts'
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
@@ -148,7 +149,7 @@ export async function saveRemoteMembership(
         room: room.room,
         membership: membershipCodes[membership],
         position,
-        pdu: JSON.stringify(event.pdu),
+        pdu: jsonText(event.pdu as unknown as JsonObject),
         stripped: JSON.stringify(stripped),
         servers: JSON.stringify(servers),
       })

@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import { jsonText } from '../matrix/canonical-json.ts'
 import { serverNameOf, type UserId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
@@ -165,7 +166,7 @@ function writeArrival(batch: Batch, { ref, room }: Appended, arrival: Arrival): 
   const { pdu } = ref.event
   batch.add(redactEvents, {
     event_nid: ref.nid,
-    content: JSON.stringify(pdu.content),
+    content: jsonText(pdu.content),
     rest: restOf(pdu, { edges: false, proof: false }),
     redacted_by: arrival.redactedBy.nid,
   })
@@ -282,7 +283,7 @@ function writeRedaction(ctx: Engine, batch: Batch, room: HotRoom, target: Stored
   const pruned = redact(target.event.pdu, room.rules)
   batch.add(redactEvents, {
     event_nid: target.nid,
-    content: JSON.stringify(pruned.content as JsonObject),
+    content: jsonText(pruned.content),
     rest: restOf(pruned, target.inColumns),
     redacted_by: redaction,
   })

@@ -1,6 +1,8 @@
+import { jsonText } from '../matrix/canonical-json.ts'
 import type { Pdu } from '../matrix/event.ts'
 import type { EventId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
+import { carryLooseNumbers } from '../matrix/loose-numbers.ts'
 
 /**
  * How the parts of a PDU that are ids, hashes and signatures become binary columns, a third of their text. What has
@@ -129,5 +131,5 @@ export function restOf(pdu: Pdu, inColumns: { edges: boolean; proof: boolean }):
     rest[key] = value
     any = true
   }
-  return any ? JSON.stringify(rest) : null
+  return any ? jsonText(carryLooseNumbers(pdu, rest)) : null
 }

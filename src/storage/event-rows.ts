@@ -1,7 +1,10 @@
+import { jsonText } from '../matrix/canonical-json.ts'
 import type { Pdu, RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
+import { carryLooseNumbers } from '../matrix/loose-numbers.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
+import { parseJson } from '../matrix/strict-json.ts'
 import { decodeEdges, decodeProof, encodeEdges, encodeProof, eventIdBytes, eventIdText, restOf } from './event-codec.ts'
 import { insertInto, operation } from './writer.ts'
 
@@ -103,7 +106,7 @@ export function eventRow(
     state_delta: place.stateDelta,
     edges: encodeEdges(place.nid, prev, auth),
     proof: proof ?? null,
-    content: JSON.stringify(event.pdu.content),
+    content: jsonText(event.pdu.content),
     // Room versions 1 and 2 write hashes beside the ids, which numbers cannot bring back.
     rest: restOf(event.pdu, { edges: complete && rules.eventFormat !== 'v1', proof: proof !== undefined }),
   }
@@ -120,28 +123,33 @@ export function decodeEvent(
   const eventId = eventIdText(row.event_id, rules.eventFormat)
   const text = (nid: number): EventId => eventIdText(ids!.get(nid)!, rules.eventFormat)
   const edges = ids && decodeEdges(row.event_nid, row.edges ?? Buffer.alloc(1))
-  const rest = (row.rest === null ? {} : JSON.parse(row.rest)) as JsonObject
+  const rest = row.rest === null ? {} : parseStored(row.rest, rules)
   const listed = (key: 'prev_events' | 'auth_events', nids: number[] | undefined): readonly Json[] =>
     (rest[key] as readonly Json[] | undefined) ?? nids?.map(text) ?? []
   const prev = listed('prev_events', edges?.prev)
   const auth = listed('auth_events', edges?.auth)
   const namesRoom = !(rules.createEventIsRoomId && kind.type === 'm.room.create' && kind.stateKey === '')
   const signer = sender.slice(sender.indexOf(':') + 1)
-  const pdu = {
+  const pdu = carryLooseNumbers(rest, {
     ...rest,
     type: kind.type,
     sender,
     ...(namesRoom && { room_id: row.room_id }),
     ...(kind.stateKey !== undefined && { state_key: kind.stateKey }),
     ...(rules.eventFormat === 'v1' && { event_id: eventId }),
-    content: JSON.parse(row.content) as JsonObject,
+    content: parseStored(row.content, rules),
     origin_server_ts: row.origin_server_ts,
     depth: row.depth,
     prev_events: prev,
     auth_events: auth,
     ...(row.proof && decodeProof(row.proof, signer)),
-  } as Pdu
+  } as Pdu)
   const idsOfEdges = (list: readonly Json[]): EventId[] =>
     list.map((entry) => (Array.isArray(entry) ? entry[0] : entry) as EventId)
   return { eventId, roomId: row.room_id, prevEvents: idsOfEdges(prev), authEvents: idsOfEdges(auth), pdu }
+}
+
+/** Old room versions have numbers that JavaScript would read as others. */
+function parseStored(text: string, rules: RoomRules): JsonObject {
+  return (rules.strictIntegers ? JSON.parse(text) : parseJson(text, { integers: 'any' })) as JsonObject
 }
