@@ -21,6 +21,8 @@ const maxAnswerBytes = 16_384
 const mostRemembered = 10_000
 /** Milliseconds for which an answer counts: what a policy server said of an event it does not take back. */
 const rememberedFor = 3_600_000
+/** Milliseconds for which nobody is asked again about an event that there was no answer to: it may be looked at often. */
+const unansweredFor = 60_000
 
 /** Codes by which clients are told about their own session or what their server can do: not for others to say. */
 const notTheirs: ReadonlySet<unknown> = new Set([
@@ -92,7 +94,7 @@ export function createPolicyServers({
       () => metrics.policyChecked('recommended'),
       (error: unknown) => {
         metrics.policyChecked(isFinal(error) ? 'refused' : 'unanswered')
-        if (!isFinal(error) && answers.peek(key) === asking) answers.delete(key)
+        if (!isFinal(error) && answers.peek(key) === asking) answers.set(key, asking, { ttl: unansweredFor })
       },
     )
     return asking
