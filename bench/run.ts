@@ -75,8 +75,14 @@ async function runAll(server: BenchServer, wanted: readonly Workload[]): Promise
 using authority = createAuthority()
 const wanted = chosen()
 const runs: Run[] = []
+let running: BenchServer | undefined
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // Servers are children in groups of their own, and would go on.
+  process.once(signal, () => void running?.stop().finally(() => process.exit(1)))
+}
 for (const start of servers()) {
   const server = await start()
+  running = server
   try {
     runs.push(await runAll(server, wanted))
   } finally {

@@ -1,8 +1,8 @@
 import type { RoomId } from '../../src/matrix/ids.ts'
-import type { BenchClient } from '../client.ts'
+import type { BenchClient, Body } from '../client.ts'
 import { type Peers, startPeers } from '../federation/peer.ts'
 import { openLoop } from '../load.ts'
-import { type Bench, createRoom, inRoom, type Workload } from './workload.ts'
+import { api, type Bench, createRoom, inRoom, type Workload } from './workload.ts'
 
 const perTransaction = 50
 /** Transactions that are sent before the first of them can be seen. */
@@ -16,12 +16,44 @@ function peersOf(bench: Bench, count: number): Promise<Peers> {
   return startPeers(count, { url: urls[0]!, serverName: federation.serverName }, federation.authority)
 }
 
-/** Until a user of the server can see the event. */
-async function seen(reader: BenchClient, roomId: string, eventId: string): Promise<void> {
-  for (;;) {
-    const found = await reader.get(inRoom(roomId, `event/${encodeURIComponent(eventId)}`)).catch(() => undefined)
-    if (found !== undefined) return
-    await new Promise((resolve) => setTimeout(resolve, 5))
+/** What a user of the server sees, by a sync that waits: asking again and again would be a load of its own. */
+class Watcher {
+  readonly #waiting = new Map<string, () => void>()
+  readonly #running: Promise<void>
+  #isOver = false
+
+  constructor(reader: BenchClient, since: string) {
+    this.#running = this.#follow(reader, since)
+  }
+
+  /** Resolves once the event is there. */
+  seen(eventId: string): Promise<void> {
+    return new Promise((resolve) => this.#waiting.set(eventId, resolve))
+  }
+
+  async close(): Promise<void> {
+    this.#isOver = true
+    await this.#running
+  }
+
+  /** With everything that was waited for before: a sync leaves out what is too much for it. */
+  #sees(eventId: string): void {
+    if (!this.#waiting.has(eventId)) return
+    for (const [earlier, resolve] of this.#waiting) {
+      this.#waiting.delete(earlier)
+      resolve()
+      if (earlier === eventId) return
+    }
+  }
+
+  async #follow(reader: BenchClient, from: string): Promise<void> {
+    const filter = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 100 } } }))
+    for (let since = from; !this.#isOver; ) {
+      const answer = await reader.get(`${api}/sync?timeout=1000&filter=${filter}&since=${since}`)
+      since = answer.next_batch
+      const rooms: Body[] = Object.values(answer.rooms?.join ?? {})
+      for (const { timeline } of rooms) for (const { event_id: eventId } of timeline.events) this.#sees(eventId)
+    }
   }
 }
 
@@ -39,6 +71,7 @@ const inbound: Workload = {
     await using peers = await peersOf(bench, 1)
     const [peer] = peers.all
     const room = await peer!.join(roomId as RoomId)
+    const watcher = new Watcher(reader!, (await reader!.get(`${api}/sync`)).next_batch)
     const push = async (seconds: number): Promise<{ samples: number[]; seconds: number; transactions: number }> => {
       const samples: number[] = []
       const started = performance.now()
@@ -46,10 +79,10 @@ const inbound: Workload = {
       while (performance.now() < started + seconds * 1000) {
         const events = room.messages(perTransaction)
         const began = performance.now()
-        await peer!.send(events)
-        const isSeen = seen(reader!, roomId, events.at(-1)!.eventId).then(() => {
+        const isSeen = watcher.seen(events.at(-1)!.eventId).then(() => {
           samples.push(performance.now() - began)
         })
+        await peer!.send(events)
         visible.push(isSeen)
         await visible.at(-ahead)
       }
@@ -66,6 +99,7 @@ const inbound: Workload = {
       },
       { count: () => count },
     )
+    await watcher.close()
     return figures
   },
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { roomIdOfCreate } from '../matrix/event.ts'
@@ -5,11 +6,13 @@ import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { serverNameOf } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { offeredRoomVersions, offeredRules, type RoomRules } from '../matrix/room-versions.ts'
+import { upTo } from '../storage/caches.ts'
 import { insertRooms } from '../storage/room-state.ts'
 import { nextRoom } from '../storage/rooms.ts'
 import type { Batch } from '../storage/writer.ts'
 import { type Appended, appendLocalEvent, type EventDraft, prepareAppend } from './append-event.ts'
 import { HotRoom } from './hot-room.ts'
+import type { HotRooms } from './hot-rooms.ts'
 import { unitOf } from './write-room.ts'
 
 export type Preset = 'private_chat' | 'public_chat' | 'trusted_private_chat'
@@ -53,9 +56,9 @@ export type RoomDraft = {
 export async function createRoom(ctx: Engine, draft: RoomDraft): Promise<RoomId> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await createAt(ctx, draft, ctx.clock.now() + attempt)
+      return await createAt(ctx, draft, momentFor(ctx, draft.creator))
     } catch (error) {
-      // From room version 12 on two create events of one user, one millisecond and one content are the same room.
+      // Another process has created it in the same moment.
       const isTaken = (error as { code?: string }).code === uniqueViolation
       if (!isTaken || attempt === attempts) throw error
     }
@@ -63,6 +66,23 @@ export async function createRoom(ctx: Engine, draft: RoomDraft): Promise<RoomId>
 }
 
 const attempts = 20
+const creatorsRemembered = 1_000
+
+/** When each user created a room last, by this process. */
+const moments = new WeakMap<HotRooms, LRUCache<UserId, number>>()
+
+/**
+ * A millisecond in which the user has created no room yet: from room version 12 on two create events of one user, one
+ * millisecond and one content are the same room.
+ */
+function momentFor({ clock, hotRooms }: Engine, creator: UserId): number {
+  let ofCreators = moments.get(hotRooms)
+  if (!ofCreators) moments.set(hotRooms, (ofCreators = new LRUCache(upTo(creatorsRemembered))))
+  const moment = Math.max(clock.now(), (ofCreators.get(creator) ?? 0) + 1)
+  ofCreators.set(creator, moment)
+  return moment
+}
+
 const uniqueViolation = '23505'
 
 async function createAt(ctx: Engine, draft: RoomDraft, originServerTs: number): Promise<RoomId> {
