@@ -9,6 +9,7 @@ import { createFederationMetrics } from './federation-metrics.ts'
 import { createJoining } from './joining.ts'
 import { createServerKeys } from './keys/server-keys.ts'
 import { createPartialRooms } from './partial-rooms/partial-rooms.ts'
+import { createEarlyReceipts } from './receive/early-receipts.ts'
 import { createPduChecks } from './receive/pdu-checks.ts'
 import { createStagedEvents } from './receive/staged-events.ts'
 import { createRemoteClient } from './remote/client.ts'
@@ -57,6 +58,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     checks: createPduChecks({ ctx, allowList, keys }),
     policyServers: createPolicyServers({ ctx, client, metrics }),
     joining: createJoining(),
+    earlyReceipts: createEarlyReceipts(ctx),
     relayed: new LRUCache(upTo(relayedMax)),
     passedOn: new LRUCache(upTo(relayedMax)),
     heardOf: [],

@@ -1,5 +1,4 @@
 import { sendToDevice } from '../../src/keys/send-to-device.ts'
-import { MatrixError } from '../../src/matrix/errors.ts'
 import {
   fitsAnId,
   parseEventId,
@@ -11,7 +10,6 @@ import {
 } from '../../src/matrix/ids.ts'
 import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import type { RemotePresence } from '../../src/presence/presence.ts'
-import { setReceiptIn } from '../../src/receipts/set-receipt.ts'
 import { mayBeJoined } from '../../src/rooms/room-access.ts'
 import { isInPartialRoom } from '../../src/storage/partial-rooms.ts'
 import { forgetRemoteDeviceList } from '../../src/storage/remote-device-lists.ts'
@@ -61,7 +59,11 @@ async function receiveTyping({ ctx }: Federation, origin: ServerName, content: J
   ctx.typing.set(room.room, userId, content.typing === true ? ctx.clock.now() + typingFor : undefined)
 }
 
-async function receiveReceipts({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
+async function receiveReceipts(
+  { ctx, earlyReceipts }: Federation,
+  origin: ServerName,
+  content: JsonObject,
+): Promise<void> {
   for (const [roomName, receipts] of Object.entries(content).slice(0, mostReceipts)) {
     const roomId = parseRoomId(roomName)
     const room = roomId && (await ctx.hotRooms.get(roomId))
@@ -80,12 +82,7 @@ async function receiveReceipts({ ctx }: Federation, origin: ServerName, content:
       const { thread_id: thread } = objectOf(data)
       const threadId = typeof thread === 'string' && fitsAnId(thread) && !thread.includes('\0') ? thread : ''
       if (userNid === undefined || !(await mayBeJoined(ctx, room, userId))) continue
-      // An event that we do not have is passed over.
-      await setReceiptIn(ctx, { userId, userNid }, room, { type: 'm.read', eventId, threadId }).catch(
-        (error: unknown) => {
-          if (!(error instanceof MatrixError)) throw error
-        },
-      )
+      await earlyReceipts.take({ userId, userNid, room, eventId, threadId })
     }
   }
 }

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
+import type { Answer } from '../../src/testing/test-client.ts'
 import type { TestServer } from '../../src/testing/test-server.ts'
 import { attackedRoom, joinHostile } from '../attacked-room.fixtures.ts'
 import { startFederatedServer } from '../federated-server.fixtures.ts'
 import { startHostileServer } from '../hostile-server.fixtures.ts'
-import { sees } from '../two-servers.fixtures.ts'
+import { sees, synced } from '../two-servers.fixtures.ts'
 
 const say = (body: string) => ({ content: { msgtype: 'm.text', body } })
 
@@ -45,6 +46,20 @@ test('an event waits for its predecessor to be sent, where nobody tells it', asy
   await hostile.send(home, [lost.pdu])
   for (const body of ['lost', 'later']) await sees(alice, roomId, body)
   await expect.poll(() => waitingIn(home)).toEqual([])
+})
+
+test('a receipt that comes with an event that has to wait is there when the event is', async () => {
+  await using scene = await attackedRoom()
+  const { home, hostile, room, roomId, alice } = scene
+  const lost = room.build(say('lost'))
+  const later = room.build({ ...say('later'), prev: [lost] })
+  const read = { [room.user()]: { event_ids: [later.eventId], data: { ts: 1 } } }
+  await hostile.send(home, [later.pdu], [{ edu_type: 'm.receipt', content: { [roomId]: { 'm.read': read } } }])
+  await hostile.send(home, [lost.pdu])
+  await synced(alice, (sync) => {
+    const told = (sync.rooms?.join?.[roomId]?.ephemeral?.events ?? []).find(({ type }: Answer) => type === 'm.receipt')
+    return told?.content[later.eventId]?.['m.read']?.[room.user()]
+  })
 })
 
 test('what waits is there after a restart', async () => {
