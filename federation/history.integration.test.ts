@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import type { RoomEvent } from '../src/matrix/event.ts'
 import type { RoomId } from '../src/matrix/ids.ts'
+import { EventFlags } from '../src/storage/events.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
 import { attackedRoom, hostRoom, joinHostile } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
@@ -86,34 +88,54 @@ test('history that is not for who came later is not shown, though it was fetched
   expect((await history(bob, room, 50)).bodies.filter((body) => body !== '')).toEqual(['here'])
 }, 60_000)
 
-test('what was said before an event that is not shown here is found all the same', async () => {
-  await using scene = await attackedRoom()
-  const { home, hostile, alice, room, roomId } = scene
+/** `late` is by somebody who has left by the time that it is heard of, and so not shown; `said` comes before it, `next` after. */
+async function withLateEvent() {
+  const scene = await attackedRoom()
+  const { home, hostile, room, roomId } = scene
   const { ends, state } = await joinHostile(hostile, home, roomId, 'visitor')
   const visitor = room.user('visitor')
   room.take([...state.values()])
-  const said = room.build({ prev: ends, content: { msgtype: 'm.text', body: 'said before' } })
-  // By somebody who has left by the time that it is heard of here.
-  const late = room.build({ prev: [said], sender: visitor, content: { msgtype: 'm.text', body: 'late' } })
-  const next = room.build({ prev: [late], content: { msgtype: 'm.text', body: 'next' } })
-  const stateThen = [...room.state.values()]
+  const say = (body: string, prev: readonly RoomEvent[], sender = room.user()): RoomEvent =>
+    room.build({ prev, sender, content: { msgtype: 'm.text', body } })
+  const said = say('said before', ends)
+  const late = say('late', [said], visitor)
+  const next = say('next', [late])
+  const ids = [...room.state.values()].map(({ eventId }) => eventId)
   const leave = { type: 'm.room.member', sender: visitor, stateKey: visitor, content: { membership: 'leave' } }
   await room.push(home, room.build({ ...leave, prev: ends }))
-
-  const ids = stateThen.map(({ eventId }) => eventId)
-  const answers: { [part: string]: unknown } = {
-    '/get_missing_events/': { events: [late.pdu] },
-    '/state_ids/': { pdu_ids: ids, auth_chain_ids: ids },
-    '/backfill/': { pdus: [said.pdu] },
-  }
+  let between: readonly RoomEvent[] = []
   hostile.answer = ({ path }) => {
-    const [, body] = Object.entries(answers).find(([part]) => path.includes(part)) ?? []
-    return body === undefined ? undefined : { body }
+    if (path.includes('/get_missing_events/')) return { body: { events: between.map(({ pdu }) => pdu) } }
+    if (path.includes('/state_ids/')) return { body: { pdu_ids: ids, auth_chain_ids: ids } }
+    return path.includes('/backfill/') ? { body: { pdus: [said.pdu] } } : undefined
   }
-  await hostile.send(home, [next.pdu])
-  await expect.poll(() => scene.isSeen(next.eventId)).toBe(true)
-  const { bodies } = await history(alice, roomId, 50)
+  /** Is sent an event, and told one that comes before it, until the home server has one of them. */
+  const shown = async (event: RoomEvent, before: RoomEvent, awaited = event): Promise<void> => {
+    between = [before]
+    await hostile.send(home, [event.pdu])
+    const isPlaced = async () =>
+      (await home.ctx.events.byIds([awaited.eventId])).some(({ flags }) => (flags & EventFlags.outlier) === 0)
+    await expect.poll(isPlaced).toBe(true)
+  }
+  return { scene, say, late, next, shown }
+}
+
+test('what was said before an event that is not shown here is found all the same', async () => {
+  const { scene, late, next, shown } = await withLateEvent()
+  await using _scene = scene
+  await shown(next, late)
+  const { bodies } = await history(scene.alice, scene.roomId, 50)
   expect(bodies.slice(-2)).toEqual(['said before', 'next'])
+})
+
+test('the same where the event that is not shown comes after the one that follows it', async () => {
+  const { scene, say, late, next, shown } = await withLateEvent()
+  await using _scene = scene
+  await shown(say('after', [next]), next)
+  // Nobody is shown this one either: it brings what comes before it.
+  await shown(say('beside', [late], late.pdu.sender), late, late)
+  const { bodies } = await history(scene.alice, scene.roomId, 50)
+  expect(bodies.slice(-3)).toEqual(['said before', 'next', 'after'])
 })
 
 test('F52: more rejected events than are told at once do not hide what was before them', async () => {

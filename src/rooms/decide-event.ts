@@ -244,6 +244,9 @@ class EventDecision {
   /** Stored, but no part of what the room is now. */
   async #aside(outcome: 'rejected' | 'softFailed', reason: string, before: RoomState): Promise<Decision> {
     const flag = outcome === 'rejected' ? EventFlags.rejected : EventFlags.softFailed
+    const { named, cited } = this.#arriving
+    const isAwaited = cited.isAwaited(this.#event.eventId)
+    const behind = isAwaited ? (await behindRefused(this.#ctx, this.#room, named.prev)).missing : []
     const placement = {
       ...(await this.#placement(before, flag)),
       timeline: false,
@@ -251,7 +254,7 @@ class EventDecision {
       unread: uncounted,
       redacts: undefined,
       extremities: this.#room.extremities,
-      arrival: this.#arrival([], undefined),
+      arrival: { ...this.#arrival([], undefined), missingBefore: [...new Set([...named.missingPrev, ...behind])] },
     }
     return { acceptance: { outcome, reason }, placement }
   }
