@@ -52,7 +52,7 @@ test('without one the deprecated SRV record counts too, and then port 8448', asy
 test.each([
   ['max-age=0', 299_999, 300_001],
   ['public, max-age=1000000000', 172_799_999, 172_800_001],
-])('%s is kept for no less and no more than the limits', async (cacheControl, before, after) => {
+])('F47: %s is kept for no less and no more than the limits', async (cacheControl, before, after) => {
   const { discover, asked, advance } = discovery({ wellKnown: delegated('b.test:1', cacheControl) })
   await discover('a.test')
   advance(before)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { startTestServer } from '../testing/index.ts'
+import { startTestServer, type TestClient } from '../testing/index.ts'
 
 test('D02: floods of rooms, joins, knocks, invites and reports are told when to come again', async () => {
   const few = { per_second: 0.01, burst_count: 3 }
@@ -41,4 +41,35 @@ test('D05: answers are not packed, so their length tells nothing of what is in t
     headers: { authorization: `Bearer ${alice.accessToken}`, 'accept-encoding': 'gzip, br, deflate, zstd' },
   })
   expect([response.status, response.headers.get('content-encoding')]).toEqual([200, null])
+})
+
+/** How many of some requests are still open when another user, who asks after them, has an answer. */
+async function openWhenAnswered(other: TestClient, requests: readonly Promise<unknown>[]): Promise<number> {
+  let open = requests.length
+  for (const request of requests) void request.then(() => open--)
+  await other.get('/account/whoami')
+  return open
+}
+
+test('D04: twenty first syncs of a user in many rooms keep nobody waiting', async () => {
+  await using server = await startTestServer()
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const rooms = await Promise.all(Array.from({ length: 100 }, () => alice.createRoom()))
+  await bob.get('/account/whoami')
+  const syncs = Array.from({ length: 20 }, () => alice.sync())
+  expect(await openWhenAnswered(bob, syncs)).toBeGreaterThan(0)
+  for (const { rooms: told } of await Promise.all(syncs)) expect(Object.keys(told.join)).toHaveLength(rooms.length)
+})
+
+test('D07: two hundred messages at once, in one room or in many, keep nobody waiting', async () => {
+  await using server = await startTestServer()
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const one = await alice.createRoom()
+  const many = await Promise.all(Array.from({ length: 200 }, () => alice.createRoom()))
+  for (const rooms of [many.map(() => one), many]) {
+    await bob.get('/account/whoami')
+    const sends = rooms.map((room) => alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'x' }))
+    expect(await openWhenAnswered(bob, sends)).toBeGreaterThan(0)
+    expect(new Set((await Promise.all(sends)).map(({ event_id: id }) => id)).size).toBe(200)
+  }
 })

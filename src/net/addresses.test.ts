@@ -17,7 +17,7 @@ test.each([
   'fd00::1',
   'fe80::1',
   'no.address',
-])('%s is not connected to', (address) => {
+])('F49: %s is not connected to', (address) => {
   expect(createAddressPolicy([])(address)).toBe(false)
 })
 
