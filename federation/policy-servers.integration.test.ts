@@ -322,6 +322,9 @@ test('what a domain of ours does not sign as a policy server', async () => {
     'M_BAD_JSON',
   ])
   expect(await problem({ ...good.pdu, room_id: '!unknown:a.test' })).toEqual([404, 'M_NOT_FOUND'])
+  await using outsider = await startHostileServer()
+  const asked = await outsider.request(home, 'POST', '/_matrix/policy/v1/sign', { body: good.pdu })
+  expect([asked.status, asked.body.errcode]).toEqual([404, 'M_NOT_FOUND'])
   const { room: unguarded } = await scene.open()
   expect(await problem(unguarded.build().pdu)).toEqual([404, 'M_NOT_FOUND'])
   await alice.sendState(roomId, 'm.room.server_acl', { allow: ['*'], deny: ['127.0.0.1'] })

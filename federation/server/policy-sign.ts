@@ -7,6 +7,7 @@ import type { JsonObject } from '../../src/matrix/json.ts'
 import { POLICY_SERVER_KEY_ID } from '../../src/matrix/signatures.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { isPolicyItself, type PolicyServer, policyServerOf, recommendHere } from '../../src/rooms/policy-server.ts'
+import { isServerInRoom } from '../../src/storage/destinations.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu } from '../receive/check-pdu.ts'
 import { refuseByAcl } from '../server-acl.ts'
@@ -26,7 +27,7 @@ export function policySign(federation: Federation): Endpoint[] {
     method: 'post',
     path: '/_matrix/policy/v1/sign',
     async handle({ origin, destination, body }) {
-      const { room, policy } = await guardedRoom(federation, body.room_id, destination)
+      const { room, policy } = await guardedRoom(federation, body.room_id, { origin, destination })
       refuseByAcl(room, origin)
       const parsed = parseEvent(body, room.rules)
       if ('error' in parsed) throw new MatrixError('M_BAD_JSON', parsed.error)
@@ -43,15 +44,20 @@ export function policySign(federation: Federation): Endpoint[] {
   return [sign]
 }
 
-/** @throws MatrixError M_NOT_FOUND */
+/**
+ * The room, for a server that is in it: whoever is not has nobody there to ask for, and learns nothing.
+ *
+ * @throws MatrixError M_NOT_FOUND
+ */
 async function guardedRoom(
   { ctx }: Federation,
   name: JsonObject[string] | undefined,
-  destination: ServerName,
+  { origin, destination }: { readonly origin: ServerName; readonly destination: ServerName },
 ): Promise<{ room: HotRoom; policy: PolicyServer }> {
   const roomId = typeof name === 'string' ? parseRoomId(name) : undefined
   const room = roomId && (await ctx.hotRooms.get(roomId))
   const policy = room && (await policyServerOf(ctx, room))
-  if (policy?.server !== destination) throw new MatrixError('M_NOT_FOUND', 'This server does not guard such a room')
-  return { room: room!, policy }
+  const isGuarded = policy?.server === destination && (await ctx.database.read(isServerInRoom, [room!.room, origin]))[0]
+  if (!isGuarded) throw new MatrixError('M_NOT_FOUND', 'This server does not guard such a room')
+  return { room: room!, policy: policy! }
 }
