@@ -1,0 +1,178 @@
+import pg from 'pg'
+import type { EventId } from '../src/matrix/ids.ts'
+import { eventIdBytes } from '../src/storage/event-codec.ts'
+import { EventFlags } from '../src/storage/events.ts'
+import type { Answer } from '../src/testing/test-client.ts'
+import type { Chaos, Person, Room } from './chaos.fixtures.ts'
+import { type Deployment, eventsSeen, meetAgain, stateSeen } from './deployment.fixtures.ts'
+
+/** What was wrong once everything had calmed down. */
+export type Outcome = {
+  /** Rooms whose state two servers see differently. */
+  readonly different: string[]
+  /** Events that were acknowledged and are not where they should be. */
+  readonly lost: string[]
+  /** Events that a server did not let into its room, since it knew what their server did not. */
+  readonly softFailed: number
+  readonly twice: string[]
+  /** Servers that do not agree with a room's creator whether they are in it. */
+  readonly astray: string[]
+  readonly compared: { readonly rooms: number; readonly views: number; readonly events: number }
+}
+
+/** Servers of a room, each with somebody who is in it as their own server and that of the creator see it. */
+type Views = ReadonlyMap<Deployment, Person>
+
+/**
+ * Lets every server hear of every other, and everybody speak once more, until nobody has anything to be told.
+ *
+ * @param milliseconds how long it may take.
+ * @returns the milliseconds it took.
+ */
+export async function settle(chaos: Chaos, milliseconds: number): Promise<number> {
+  const begun = performance.now()
+  const end = begun + milliseconds
+  const oneOfEach = chaos.servers.map((server) => chaos.people.find((person) => person.server === server)!)
+  for (let isSame = false; !isSame && performance.now() < end; ) {
+    await meetAgain(oneOfEach.map(({ client }) => client))
+    await Promise.all(chaos.people.map((person) => person.insist()))
+    const rooms = await Promise.all(chaos.rooms.map((room) => speakInTurn(chaos, room)))
+    isSame = rooms.every((one) => one)
+  }
+  return Math.round(performance.now() - begun)
+}
+
+/** Whether everybody hears the last words of everybody before long, and sees the same state then. */
+async function speakInTurn(chaos: Chaos, room: Room): Promise<boolean> {
+  const { views } = await viewsOf(chaos, room)
+  let last: string | undefined
+  for (const speaker of views.values()) {
+    last = await speaker.say(room, true)
+    if (last === undefined) return false
+    const isHeard = await Promise.all([...views.values()].map((listener) => hears(listener, room, last!)))
+    if (isHeard.includes(false)) return false
+  }
+  const states = await Promise.all([...views.values()].map(({ client }) => stateSeen(client, room.roomId)))
+  return new Set(states.map((state) => JSON.stringify([...state]))).size <= 1
+}
+
+const hearsWithin = 3_000
+/** Milliseconds: a server that could not fill a gap does not try for a minute. */
+const fetchesWithin = 70_000
+
+async function hears({ client }: Person, room: Room, eventId: string): Promise<boolean> {
+  const path = `/rooms/${encodeURIComponent(room.roomId)}/event/${encodeURIComponent(eventId)}`
+  const end = performance.now() + hearsWithin
+  while (performance.now() < end) {
+    if ((await client.attempt('get', path)).status === 200) return true
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return false
+}
+
+async function viewsOf(chaos: Chaos, room: Room): Promise<{ views: Views; astray: string[] }> {
+  const views = new Map<Deployment, Person>()
+  const astray: string[] = []
+  const path = `/rooms/${encodeURIComponent(room.roomId)}/joined_members`
+  const { joined } = await room.creator.client.get(path)
+  for (const person of chaos.people) {
+    const { joined_rooms: own }: Answer = await person.client.get('/joined_rooms')
+    const [here, there] = [own.includes(room.roomId), joined[person.userId] !== undefined]
+    if (here !== there) astray.push(`${person.userId} in ${room.roomId}: ${here} at home, ${there} at its creator`)
+    else if (here && !views.has(person.server)) views.set(person.server, person)
+  }
+  return { views, astray }
+}
+
+/** Compares everything that the servers of each room have of it. */
+export async function outcomeOf(chaos: Chaos): Promise<Outcome> {
+  const outcome = {
+    different: [] as string[],
+    lost: [] as string[],
+    softFailed: 0,
+    twice: [] as string[],
+    astray: [] as string[],
+    compared: { rooms: chaos.rooms.length, views: 0, events: 0 },
+  }
+  for (const room of chaos.rooms) {
+    const { views, astray } = await viewsOf(chaos, room)
+    outcome.astray.push(...astray)
+    const expected = await stateSeen(room.creator.client, room.roomId)
+    for (const [server, person] of views) {
+      outcome.compared.views++
+      const state = await stateSeen(person.client, room.roomId)
+      const keys = new Set([...expected.keys(), ...state.keys()])
+      for (const key of keys) {
+        if (expected.get(key) === state.get(key)) continue
+        outcome.different.push(`${room.roomId} ${key}: ${expected.get(key)}, at ${server.name} ${state.get(key)}`)
+      }
+      await compareEvents(chaos, room, server, person, outcome)
+    }
+  }
+  await compareToDevice(chaos, outcome)
+  return outcome
+}
+
+type Findings = { lost: string[]; twice: string[]; softFailed: number; compared: { events: number } }
+
+async function compareEvents(chaos: Chaos, room: Room, server: Deployment, person: Person, found: Findings) {
+  const acknowledged = [...chaos.acknowledged.events].filter(([, one]) => one.room === room)
+  found.compared.events += acknowledged.length
+  const end = performance.now() + fetchesWithin
+  for (;;) {
+    const seen = await eventsSeen(person.client, room.roomId)
+    const ids = new Set(seen)
+    const missing = acknowledged.filter(([eventId]) => !ids.has(eventId))
+    const flags = await flagsOf(
+      server,
+      missing.map(([eventId]) => eventId as EventId),
+    )
+    const lost = missing.filter(([eventId]) => ((flags.get(eventId) ?? 0) & EventFlags.softFailed) === 0)
+    // A server that did not answer in time is asked again, as somebody who pages back would.
+    if (lost.length > 0 && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+      continue
+    }
+    found.softFailed += missing.length - lost.length
+    for (const [eventId, { by, what }] of lost) {
+      found.lost.push(`${eventId} (${what}, by ${by}) of ${room.roomId} at ${server.name}: ${flags.get(eventId)}`)
+    }
+    const twice = seen.length - ids.size
+    if (twice > 0) found.twice.push(`${twice} events of ${room.roomId} at ${server.name}`)
+    return
+  }
+}
+
+async function flagsOf(server: Deployment, eventIds: readonly EventId[]): Promise<ReadonlyMap<string, number>> {
+  if (eventIds.length === 0) return new Map()
+  const client = new pg.Client({ connectionString: server.database.url })
+  await client.connect()
+  try {
+    const found = new Map<string, number>()
+    for (const eventId of eventIds) {
+      const { rows } = await client.query('select flags from events where event_id = $1', [eventIdBytes(eventId)])
+      if (rows[0]) found.set(eventId, rows[0].flags)
+    }
+    return found
+  } finally {
+    await client.end()
+  }
+}
+
+/** Everything that was sent to devices arrives, and once. */
+async function compareToDevice(chaos: Chaos, found: { lost: string[]; twice: string[] }): Promise<void> {
+  for (const person of chaos.people) {
+    const expected = new Set([...chaos.acknowledged.toDevice].flatMap(([word, to]) => (to === person ? word : [])))
+    const got = new Map<string, number>()
+    const end = performance.now() + hearsWithin
+    for (let since: string | undefined; performance.now() < end; ) {
+      const sync: Answer = await person.client.sync({ timeout: 0, ...(since !== undefined && { since }) })
+      const words: string[] = (sync.to_device?.events ?? []).map(({ content }: Answer) => content.word)
+      for (const word of words) got.set(word, (got.get(word) ?? 0) + 1)
+      if (words.length === 0 && [...expected].every((word) => got.has(word))) break
+      since = sync.next_batch
+    }
+    for (const word of expected) if (!got.has(word)) found.lost.push(`${word}, to a device of ${person.userId}`)
+    for (const [word, times] of got) if (times > 1) found.twice.push(`${word}, to a device of ${person.userId}`)
+  }
+}
