@@ -61,15 +61,23 @@ function servers(): readonly (() => Promise<BenchServer>)[] {
   return [() => startChappe({ authority }), () => startSynapse({ authority })]
 }
 
-async function runAll(server: BenchServer, wanted: readonly Workload[]): Promise<Run> {
+/** Where the report goes; undefined: it is only printed. */
+const file = ((): string | undefined => {
+  if (values.results !== undefined) return values.results
+  if (values.processes !== undefined) return join(import.meta.dirname, 'results-processes.md')
+  return values.against === undefined ? undefined : join(import.meta.dirname, 'results.md')
+})()
+const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
+
+/** The report is written after each workload: a run that is broken off has what it measured. */
+async function runAll(server: BenchServer, figures: Map<Workload, Figures | Error>): Promise<void> {
   console.log(`\n${server.name}`)
-  const figures = new Map<Workload, Figures | Error>()
   for (const workload of wanted) {
     const found = await runWorkload(workload, server, sizes).catch((error: unknown) => error as Error)
     figures.set(workload, found)
     console.log(`  ${workload.title(sizes)}: ${lineOf(found)}`)
+    if (file !== undefined) writeFileSync(file, reportOf(runs, wanted, sizes, command))
   }
-  return { name: server.name, figures }
 }
 
 using authority = createAuthority()
@@ -84,15 +92,11 @@ for (const start of servers()) {
   const server = await start()
   running = server
   try {
-    runs.push(await runAll(server, wanted))
+    const figures = new Map<Workload, Figures | Error>()
+    runs.push({ name: server.name, figures })
+    await runAll(server, figures)
   } finally {
     await server.stop()
   }
 }
-const isWritten = values.results !== undefined || values.against !== undefined || values.processes !== undefined
-if (isWritten) {
-  const file = values.results ?? join(import.meta.dirname, values.processes ? 'results-processes.md' : 'results.md')
-  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ')
-  writeFileSync(file, reportOf(runs, wanted, sizes, command))
-  console.log(`\n${file}`)
-}
+if (file !== undefined) console.log(`\n${file}`)
