@@ -5,6 +5,8 @@ import type { Aim, Figures, Sizes, Workload } from './workloads/workload.ts'
 /** What one server did; a workload that failed has an error instead. */
 export type Run = {
   readonly name: string
+  /** What else the machine had to do just before: its load average over a minute. */
+  readonly loadBefore: number
   readonly figures: ReadonlyMap<Workload, Figures | Error>
 }
 
@@ -32,10 +34,13 @@ export function reportOf(runs: readonly Run[], workloads: readonly Workload[], s
     return [`${workload.title(sizes)} (\`${workload.name}\`)`, ...found.map(lineOf), ...compared]
   })
   const table = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.map(inCell).join(' | ')} |`)
-  return `${[...headOf(command), '', ...table].join('\n')}\n`
+  return `${[...headOf(command, runs), '', ...table].join('\n')}\n`
 }
 
-function headOf(command: string): string[] {
+/** From which load on the machine is too busy for its figures to be worth much. */
+const quiet = 0.5
+
+function headOf(command: string, runs: readonly Run[]): string[] {
   const { model } = cpus()[0]!
   const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8' }).trim()
   return [
@@ -43,10 +48,19 @@ function headOf(command: string): string[] {
     '',
     `Written by \`${command}\` on ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC, of commit`,
     `${git('rev-parse', '--short', 'HEAD')}, on ${cpus().length} × ${model}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.version}.`,
+    ...busyness(runs),
     'PostgreSQL 18 with fsync on for each server, one server after the other; the load generator shares the machine.',
     '',
     'In each cell: how many a second; median and 99th percentile of the time; CPU of server + database for each; bytes for each,',
     'where counted; what the server holds in memory at the end. Ratios say how many times better the first column is.',
+  ]
+}
+
+function busyness(runs: readonly Run[]): string[] {
+  if (runs.every(({ loadBefore }) => loadBefore <= quiet)) return []
+  const loads = runs.map(({ name, loadBefore }) => `${loadBefore.toFixed(1)} (${name})`).join(', ')
+  return [
+    `**The machine had other work to do**: its load average before was ${loads}. Rates and times say little then; CPU says more.`,
   ]
 }
 

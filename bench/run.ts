@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createAuthority } from '../complement-tests/certificates.ts'
@@ -89,11 +90,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void running?.stop().finally(() => process.exit(1)))
 }
 for (const start of servers()) {
+  // A load that the server before has left ends within a minute or two, and is told of too.
+  const [loadBefore] = loadavg() as [number, number, number]
   const server = await start()
   running = server
   try {
     const figures = new Map<Workload, Figures | Error>()
-    runs.push({ name: server.name, figures })
+    runs.push({ name: server.name, loadBefore, figures })
     await runAll(server, figures)
   } finally {
     await server.stop()
