@@ -190,7 +190,7 @@ test('they talk encrypted from end to end', { timeout: 180_000 }, async () => {
   await encryptedConversation([servers.chappe.program.url, servers.synapse.url])
 })
 
-test('what was said while the other was down arrives when it is up again', { timeout: 180_000 }, async () => {
+test('what was said while the other was down arrives when it is up again', { timeout: 300_000 }, async () => {
   await using servers = await startBoth()
   const { chappe, synapse } = servers
   const alice = await registerPlain(chappe.program.url, 'alice')
