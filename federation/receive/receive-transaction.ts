@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../../src/matrix/json.ts'
 import { MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
-import { statement } from '../../src/storage/database.ts'
+import { isPassing, statement } from '../../src/storage/database.ts'
 import type { Federation } from '../federation.ts'
 import { isAllowedByAcl } from '../server-acl.ts'
 import { checkPdu } from './check-pdu.ts'
@@ -60,9 +60,11 @@ async function receiveOnce(
   federation.metrics.received({ accepted: pdus.length - refused, refused }, edus.length)
   const changed = new Set<UserId>()
   for (const edu of edus) {
-    await receiveEdu(federation, origin, edu, changed).catch((error: unknown) =>
-      log.warn({ err: error }, 'An EDU was dropped'),
-    )
+    await receiveEdu(federation, origin, edu, changed).catch((error: unknown) => {
+      // Then the transaction comes again: a message to a device must not be lost.
+      if (isPassing(error)) throw error
+      log.warn({ err: error }, 'An EDU was dropped')
+    })
   }
   for (const userId of changed) await deviceListChanged(federation, userId)
   await database.read(insertAnswer, [origin, txnId, JSON.stringify(answer), clock.now()])

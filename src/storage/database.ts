@@ -37,6 +37,17 @@ export function statement<Row>(name: string, text: string): Statement<Row> {
   return { name, text }
 }
 
+/** SQLSTATE classes: connection, rollback, resources, intervention, system. */
+const passing = /^(08|40|53|57|58)/
+const socketErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE'])
+
+/** Whether PostgreSQL could not do something now, and may be able to later: not where it was given something wrong. */
+export function isPassing(error: unknown): boolean {
+  const { code, message } = error instanceof Error ? (error as Error & { code?: unknown }) : {}
+  if (typeof code === 'string') return socketErrors.has(code) || (code.length === 5 && passing.test(code))
+  return message !== undefined && /^(Connection terminated|Client has encountered a connection error)/.test(message)
+}
+
 // Positions, nids and timestamps stay below 2⁵³, so int8 is read as a number, alone and in arrays.
 const int8 = 20
 const int8Array = 1016
