@@ -10,8 +10,11 @@ export type Run = {
   readonly figures: ReadonlyMap<Workload, Figures | Error>
 }
 
+const notRun = new Error('not run')
+
 /** One line for one workload on one server. */
 export function lineOf(figures: Figures | Error): string {
+  if (figures === notRun) return '–'
   if (figures instanceof Error) return `failed: ${figures.message.split('\n')[0]!.slice(0, 200)}`
   const { rate, p50, p99, serverCpu, databaseCpu, memory, bytes } = figures
   return [
@@ -28,7 +31,7 @@ export function reportOf(runs: readonly Run[], workloads: readonly Workload[], s
   const isCompared = runs.length === 2
   const heads = ['workload', ...runs.map(({ name }) => name), ...(isCompared ? ['ratio', 'aim'] : [])]
   const rows = workloads.map((workload) => {
-    const found = runs.map(({ figures }) => figures.get(workload) ?? new Error('not run'))
+    const found = runs.map(({ figures }) => figures.get(workload) ?? notRun)
     const [ours, theirs] = found as [Figures | Error, Figures | Error]
     const compared = isCompared ? [ratiosOf(ours, theirs), aimsOf(workload, ours, theirs)] : []
     return [`${workload.title(sizes)} (\`${workload.name}\`)`, ...found.map(lineOf), ...compared]

@@ -29,6 +29,8 @@ export class Peer {
   readonly #key: SigningKey
   readonly #pool: Pool
   readonly #target: Target
+  /** What it sent, for who asks what came before one of them. */
+  readonly #sent = new Map<string, RoomEvent>()
   #transactions = 0
 
   constructor(port: number, target: Target) {
@@ -80,6 +82,7 @@ export class Peer {
   /** Events in one transaction; what was wrong with any of them is thrown. */
   async send(events: readonly RoomEvent[]): Promise<void> {
     const path = `/_matrix/federation/v1/send/bench${this.#transactions++}`
+    for (const event of events) this.#sent.set(event.eventId, event)
     const pdus = events.map(({ pdu }) => pdu as unknown as JsonObject)
     const answer = await this.request('PUT', path, { origin: this.name, origin_server_ts: Date.now(), pdus })
     const refused = Object.values(answer.pdus as { error?: string }[]).find(({ error }) => error !== undefined)
@@ -90,13 +93,30 @@ export class Peer {
   async answer(request: IncomingMessage): Promise<JsonObject | undefined> {
     const path = request.url!
     if (path.startsWith('/_matrix/key/')) return publishedKeys(this.name, [this.#key], Date.now())
-    if (!path.startsWith('/_matrix/federation/v1/send/')) return {}
-    if (this.hangs) return undefined
+    if (this.hangs && path.startsWith('/_matrix/federation/v1/send/')) return undefined
     const chunks: Buffer[] = []
     for await (const chunk of request) chunks.push(chunk as Buffer)
-    const { pdus } = JSON.parse(Buffer.concat(chunks).toString()) as { pdus: Pdu[] }
+    const body: Body = chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString())
+    if (path.startsWith('/_matrix/federation/v1/get_missing_events/')) return { events: this.#before(body) }
+    if (!path.startsWith('/_matrix/federation/v1/send/')) return {}
+    const pdus: Pdu[] = body.pdus
     for (const pdu of pdus) this.onEvent(pdu)
     return { pdus: {} }
+  }
+
+  /** Servers may take the events of a transaction in any order, and then ask for those between. */
+  #before(asked: Body): JsonObject[] {
+    const known = new Set<string>(asked.earliest_events)
+    const found: RoomEvent[] = []
+    for (const latest of asked.latest_events as string[]) {
+      let event = this.#sent.get(this.#sent.get(latest)?.prevEvents[0] ?? '')
+      for (; event && !known.has(event.eventId) && found.length < asked.limit; ) {
+        known.add(event.eventId)
+        found.push(event)
+        event = this.#sent.get(event.prevEvents[0] ?? '')
+      }
+    }
+    return found.toReversed().map(({ pdu }) => pdu as unknown as JsonObject)
   }
 
   close(): Promise<void> {

@@ -100,18 +100,20 @@ const inbound: Workload = {
       await Promise.all(visible)
       return { samples, seconds: (performance.now() - started) / 1000, transactions: visible.length }
     }
-    await push(bench.seconds / 8)
-    let count = 0
-    const figures = await bench.measure(
-      async () => {
-        const load = await push(bench.seconds)
-        count = load.transactions * perTransaction
-        return load
-      },
-      { count: () => count },
-    )
-    await watcher.close()
-    return figures
+    try {
+      await push(bench.seconds / 8)
+      let count = 0
+      return await bench.measure(
+        async () => {
+          const load = await push(bench.seconds)
+          count = load.transactions * perTransaction
+          return load
+        },
+        { count: () => count },
+      )
+    } finally {
+      await watcher.close().catch(() => {})
+    }
   },
 }
 
