@@ -24,7 +24,7 @@ async function threeUsers() {
   return { server, alice, bob, carol, room }
 }
 
-test('new keys, names and removals of devices are told to the user and to who shares a room, to nobody else', async () => {
+test('names, new keys and removals of devices are told to the user and to who shares a room, to nobody else', async () => {
   const { server, alice, bob, carol } = await threeUsers()
   await using _ = server
   const clients = [alice, bob, carol]
@@ -38,7 +38,7 @@ test('new keys, names and removals of devices are told to the user and to who sh
   }
   await expectTold(false)
   await alice.put(`/devices/${other.deviceId}`, { display_name: 'No keys yet' })
-  await expectTold(false)
+  await expectTold(true)
   await other.post('/keys/upload', { device_keys: signedDeviceKeys(other) })
   await expectTold(true)
   await other.post('/keys/upload', { device_keys: signedDeviceKeys(other) })
