@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 const folders = ['src', 'federation', 'bench']
+// Minutes of chaos are for who asks for them: `npm run chaos`.
+const long = process.env.CHAPPE_CHAOS_SECONDS === undefined ? ['federation/chaos.integration.test.ts'] : []
 const integration = folders.map((folder) => `${folder}/**/*.integration.test.ts`)
 
 export default defineConfig({
@@ -23,7 +25,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'integration', include: integration, globalSetup: ['src/testing/global-setup.ts'] },
+        test: {
+          name: 'integration',
+          include: integration,
+          exclude: [...long, '**/node_modules/**'],
+          globalSetup: ['src/testing/global-setup.ts'],
+        },
       },
       {
         extends: true,
