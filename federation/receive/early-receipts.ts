@@ -4,7 +4,6 @@ import { MatrixError } from '../../src/matrix/errors.ts'
 import type { EventId, UserId } from '../../src/matrix/ids.ts'
 import { setReceiptIn } from '../../src/receipts/set-receipt.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
-import { upTo } from '../../src/storage/caches.ts'
 
 /** What a user of another server has read. */
 export type RemoteReceipt = {
@@ -16,8 +15,8 @@ export type RemoteReceipt = {
 }
 
 /**
- * Receipts of events that are not here yet: what lacks its predecessors comes in later than what is told with it. They are in memory, since
- * a receipt that is lost is followed by the next one.
+ * Receipts of events that are not here yet: what lacks its predecessors comes in later than what is told with it. They are in
+ * memory, since a receipt that is lost is followed by the next one.
  */
 export type EarlyReceipts = {
   /** Notes a receipt, now or when its event comes. */
@@ -31,7 +30,7 @@ const keptFor = 10 * 60_000
 export function createEarlyReceipts(ctx: Context): EarlyReceipts {
   /** The last of each user for each event. */
   const waiting = new LRUCache<EventId, Map<UserId, RemoteReceipt>>({
-    maxSize: upTo(mostKept).maxSize,
+    maxSize: mostKept,
     sizeCalculation: (receipts) => receipts.size,
     ttl: keptFor,
   })

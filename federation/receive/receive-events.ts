@@ -1,7 +1,7 @@
 import type { RoomEvent } from '../../src/matrix/event.ts'
 import type { ServerName } from '../../src/matrix/ids.ts'
 import { MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
-import type { Acceptance, Failure } from '../../src/rooms/accept-event.ts'
+import type { Acceptance, AcceptOptions, Failure } from '../../src/rooms/accept-event.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import type { Federation } from '../federation.ts'
 import { fetchAuth, fetchState, storedOf } from '../remote/fetch-state.ts'
@@ -36,9 +36,9 @@ export async function receiveAfterGap(
   room: HotRoom,
   event: RoomEvent,
 ): Promise<Outcome> {
-  const [first] = await acceptChecked(federation, room, [event])
-  if (first!.outcome !== 'missing') return first!
-  if (first!.prevEvents.length > 0) {
+  const first = await acceptOne(federation, room, event)
+  if (first.outcome !== 'missing') return first
+  if (first.prevEvents.length > 0) {
     const earliest = room.extremities.map((ref) => ref.event.eventId).slice(0, MAX_MISSING_EVENTS)
     const between = await missingEvents(federation, origin, room, earliest, [event.eventId])
     if (between.length > 0) await acceptGap(federation, origin, room, between)
@@ -48,7 +48,7 @@ export async function receiveAfterGap(
   return acceptWithAuth(federation, origin, room, event)
 }
 
-/** The oldest of what lies in between may have a gap before it too: there the state is asked for. */
+/** The oldest of what lies in between may have a gap before it too: there the state before what is missing is asked for. */
 async function acceptGap(
   federation: Federation,
   origin: ServerName,
@@ -57,9 +57,9 @@ async function acceptGap(
 ): Promise<void> {
   const sorted = [...events].sort((one, other) => one.pdu.depth - other.pdu.depth)
   for (const event of sorted) {
-    const [outcome] = await acceptChecked(federation, room, [event])
-    if (outcome!.outcome !== 'missing') continue
-    if (outcome!.prevEvents.length > 0) await acceptBeyondGap(federation, origin, room, event)
+    const outcome = await acceptOne(federation, room, event)
+    if (outcome.outcome !== 'missing') continue
+    if (outcome.prevEvents.length > 0) await acceptBeyondGap(federation, origin, room, event)
     else await acceptWithAuth(federation, origin, room, event)
   }
 }
@@ -80,18 +80,17 @@ async function acceptBeyondGap(
   if (outcome.outcome === 'missing' && isWithout) await acceptWithState(federation, origin, room, event)
 }
 
-/** Where what it cites is missing, that is asked for. */
+/** Takes an event in; where what it cites is missing, that is asked for. */
 async function acceptWithAuth(
   federation: Federation,
   origin: ServerName,
   room: HotRoom,
   event: RoomEvent,
 ): Promise<Outcome> {
-  const [first] = await acceptChecked(federation, room, [event])
-  if (first!.outcome !== 'missing' || first!.authEvents.length === 0) return first!
+  const first = await acceptOne(federation, room, event)
+  if (first.outcome !== 'missing' || first.authEvents.length === 0) return first
   await fetchAuth(federation, origin, room, event)
-  const [second] = await acceptChecked(federation, room, [event])
-  return second!
+  return acceptOne(federation, room, event)
 }
 
 async function acceptWithState(
@@ -102,6 +101,15 @@ async function acceptWithState(
 ): Promise<Outcome> {
   const stateBefore = await fetchState(federation, origin, room, event.eventId)
   if (!stateBefore) return { outcome: 'missing', prevEvents: event.prevEvents, authEvents: [] }
-  const [outcome] = await acceptChecked(federation, room, [event], { stateBefore })
+  return acceptOne(federation, room, event, { stateBefore })
+}
+
+async function acceptOne(
+  federation: Federation,
+  room: HotRoom,
+  event: RoomEvent,
+  options: AcceptOptions = {},
+): Promise<Outcome> {
+  const [outcome] = await acceptChecked(federation, room, [event], options)
   return outcome!
 }
