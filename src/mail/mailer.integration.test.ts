@@ -4,7 +4,7 @@ import { checkConfig } from '../config.ts'
 import { createCertificate, type MailServer, startMailServer } from '../testing/mail-server.ts'
 import { createMailer } from './mailer.ts'
 
-const message = { to: 'a@b.example', subject: 'Ünïcode', text: 'Grüße', language: 'de' }
+const message = { to: 'a@b.example', subject: 'Ünïcode', text: 'Grüße', html: '<p>Grüße</p>', language: 'de' }
 
 async function attempt(server: MailServer, mail: object): Promise<string> {
   const config = checkConfig({ server_names: ['a.test'], mail: { host: 'localhost', port: server.port, ...mail } })
@@ -32,6 +32,7 @@ test('O10: mail goes by TLS to a server whose certificate is trusted, and to no 
     from: 'no-reply@a.test',
     subject: 'Ünïcode',
     text: expect.stringContaining('Grüße'),
+    html: expect.stringContaining('<p>Grüße</p>'),
   })
   await using wrongName = await startMailServer({ key: other.key, cert: other.cert })
   expect(await attempt(wrongName, { ca_file: other.file })).toMatch(/does not match|altnames/i)

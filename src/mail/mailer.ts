@@ -7,6 +7,8 @@ export type Message = {
   readonly to: string
   readonly subject: string
   readonly text: string
+  /** The same as HTML. */
+  readonly html: string
   readonly language: string
   /** A link by which who gets it ends such messages: RFC 8058. */
   readonly unsubscribe?: string
@@ -58,12 +60,13 @@ export function createMailer(config: Config, log: Logger): Mailer {
   const sender = from ?? `no-reply@${config.server_names[0]!.replace(/:\d+$/, '')}`
   const waiting = new Set<Promise<void>>()
 
-  async function send({ to, subject, text, language, unsubscribe }: Message): Promise<void> {
+  async function send({ to, subject, text, html, language, unsubscribe }: Message): Promise<void> {
     await transport.sendMail({
       from: sender,
       to: { name: '', address: to },
       subject,
       text,
+      html,
       headers: {
         'Content-Language': language,
         'Auto-Submitted': 'auto-generated',

@@ -49,10 +49,12 @@ test('what is unread is mailed in one digest, without what was said', async () =
   expect(mail.text).toContain('* Hall (2)\n')
   expect(mail.text).toContain('* bob (1)\n')
   expect(mail.text).toContain('* Cabinet (1)\n')
-  expect(mail.text).not.toMatch(/secret|another|third/)
+  expect(mail.html).toContain('* Hall (2)<br>')
+  for (const part of [mail.text, mail.html]) expect(part).not.toMatch(/secret|another|third/)
   const link = /<(https:[^>]+)>/.exec(mail.headers.get('list-unsubscribe')!)![1]!
   expect(mail.headers.get('list-unsubscribe-post')).toBe('List-Unsubscribe=One-Click')
   expect(mail.text).toContain(link)
+  expect(mail.html).toContain(`<a href="${link}">`)
   const here = server.url + new URL(link).pathname + new URL(link).search
   expect(await (await fetch(here)).text()).toContain('<button')
   expect((await alice.get('/pushers')).pushers).toHaveLength(1)

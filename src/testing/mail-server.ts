@@ -10,6 +10,7 @@ export type ReceivedMail = {
   readonly from: string
   readonly subject: string
   readonly text: string
+  readonly html: string
   readonly headers: ReadonlyMap<string, string>
   readonly isSecure: boolean
 }
@@ -90,7 +91,28 @@ export function createCertificate(host: string): { key: Buffer; cert: Buffer; fi
   }
 }
 
-function parse(raw: string): Pick<ReceivedMail, 'subject' | 'text' | 'headers'> {
+function parse(raw: string): Pick<ReceivedMail, 'subject' | 'text' | 'html' | 'headers'> {
+  const { headers, body } = split(raw)
+  const boundary = /boundary="([^"]+)"/.exec(headers.get('content-type') ?? '')?.[1]
+  const parts =
+    boundary === undefined
+      ? []
+      : body
+          .split(`--${boundary}`)
+          .slice(1, -1)
+          .map((part) => split(part.trimStart()))
+  const textOf = (type: string): string => {
+    const part = parts.find((each) => each.headers.get('content-type')?.startsWith(type))
+    if (!part) throw new Error(`the mail has no part of type ${type}`)
+    // What comes before a boundary is a line end of the boundary's.
+    const content = part.body.replace(/\r\n$/, '')
+    return decodeBody(content, part.headers.get('content-transfer-encoding') ?? '7bit').replaceAll('\r\n', '\n')
+  }
+  const subject = decodeWords(headers.get('subject') ?? '')
+  return { subject, text: textOf('text/plain'), html: textOf('text/html'), headers }
+}
+
+function split(raw: string): { headers: ReadonlyMap<string, string>; body: string } {
   const end = raw.indexOf('\r\n\r\n')
   const lines = raw
     .slice(0, end)
@@ -102,9 +124,7 @@ function parse(raw: string): Pick<ReceivedMail, 'subject' | 'text' | 'headers'> 
       return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const
     }),
   )
-  const body = raw.slice(end + 4)
-  const text = decodeBody(body, headers.get('content-transfer-encoding') ?? '7bit').replaceAll('\r\n', '\n')
-  return { subject: decodeWords(headers.get('subject') ?? ''), text, headers }
+  return { headers, body: raw.slice(end + 4) }
 }
 
 function decodeBody(body: string, encoding: string): string {

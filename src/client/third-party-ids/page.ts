@@ -2,9 +2,9 @@ import type { ServerResponse } from 'node:http'
 import type { Request } from 'express'
 import type { Context } from '../../context.ts'
 import { setCommonHeaders } from '../../http/response.ts'
+import { escapeHtml } from '../../mail/html.ts'
 import { type Language, languageOf } from '../../mail/languages.ts'
 import { pageTexts } from '../../mail/page-texts.ts'
-import { escapeHtml } from '../../mail/templates.ts'
 import { mailOf } from '../../mail/validations.ts'
 
 type Exchange = { readonly request: Request; readonly response: ServerResponse }

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { readBody } from '../../http/body.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { setCommonHeaders } from '../../http/response.ts'
-import { escapeHtml } from '../../mail/templates.ts'
+import { escapeHtml } from '../../mail/html.ts'
 import { confirm, submitTokenPath, validationOf } from '../../mail/validations.ts'
 import { longestToken, showPage } from './page.ts'
 

@@ -44,7 +44,11 @@ test('who registers proves an address, and logs in with it', async () => {
   })
   expect(mail.headers.get('auto-submitted')).toBe('auto-generated')
   expect(mail.headers.get('content-language')).toBe('fr')
-  expect(mail.text).toContain('https://a.test/_matrix/client/unstable/chappe/email/submit_token?token=')
+  const [address] = /https:\/\/a\.test\/_matrix\/client\/unstable\/chappe\/email\/submit_token\?token=\S+/.exec(
+    mail.text,
+  )!
+  expect(mail.html).toContain(`<a href="${address}">${address}</a>`)
+  expect(mail.html).toMatch(/^<!doctype html>\s<html lang="fr">/)
 
   const creds = { sid: asked.body.sid, client_secret: secret }
   const register = (auth: object | undefined, username = 'alice') =>
