@@ -7,6 +7,19 @@ import { startHostileServer } from '../hostile-server.fixtures.ts'
 
 const enc = encodeURIComponent
 const filter = JSON.stringify({ room: { state: { lazy_load_members: true }, timeline: { limit: 50 } } })
+/** A sliding sync that loads members lazily. */
+function slide(client: TestClient, pos?: string, filters: object = {}): Promise<Answer> {
+  const required = [
+    ['*', '*'],
+    ['m.room.member', '$LAZY'],
+  ]
+  const list = { ranges: [[0, 9]], timeline_limit: 20, required_state: required, filters }
+  return client.request('post', '/_matrix/client/unstable/org.matrix.simplified_msc3575/sync', {
+    body: { lists: { all: list } },
+    query: { timeout: 0, ...(pos !== undefined && { pos }) },
+  })
+}
+
 const say = (body: string) => ({ content: { msgtype: 'm.text', body } })
 
 /** A room of another server that our user has joined without its members, which are told when the test lets them: as `told` says. */
@@ -94,6 +107,8 @@ test('what the room would not have allowed is no part of it any more once its me
   expect(await isShown(alice, room, topic)).toBe(true)
   expect((await alice.get(`/rooms/${enc(room.roomId)}/state/m.room.topic/`)).topic).toBe('No')
   const { next_batch: since } = await alice.sync({ filter })
+  const early = await slide(alice)
+  expect(JSON.stringify(early.rooms[room.roomId])).toContain('m.room.topic')
 
   await scene.complete()
   expect(await isShown(alice, room, topic)).toBe(false)
@@ -104,6 +119,11 @@ test('what the room would not have allowed is no part of it any more once its me
   expect(told.timeline).toMatchObject({ limited: true })
   expect(JSON.stringify(told)).toContain('after')
   expect(JSON.stringify(told)).not.toContain('m.room.topic')
+  const slid = await slide(alice, early.pos)
+  expect(slid.rooms[room.roomId]).toMatchObject({ initial: true })
+  expect(JSON.stringify(slid.rooms[room.roomId])).toContain('after')
+  expect(JSON.stringify(slid.rooms[room.roomId])).not.toContain('m.room.topic')
+  expect((await slide(alice, slid.pos)).rooms).toEqual({})
   // The room goes on.
   const next = room.build({ ...say('next'), prev: [after] })
   await scene.send(next)
@@ -140,10 +160,15 @@ test('what was refused for such an event is part of the room then', async () => 
   expect(await isShown(alice, room, kick)).toBe(true)
   expect(await isShown(alice, room, refused)).toBe(false)
   expect(await isShown(alice, room, after)).toBe(true)
+  const early = await slide(alice, undefined, { room_name_like: 'hers' })
+  expect(early.lists.all.count).toBe(0)
 
   await scene.complete()
   expect(await isShown(alice, room, kick)).toBe(false)
   expect(await isShown(alice, room, refused)).toBe(true)
+  // What the room is called now is in memory too.
+  const slid = await slide(alice, early.pos, { room_name_like: 'hers' })
+  expect(slid.rooms[room.roomId]).toMatchObject({ initial: true, name: 'Hers' })
   expect((await alice.get(`/rooms/${enc(room.roomId)}/state/m.room.name/`)).name).toBe('Hers')
   const { joined: members } = await alice.get(`/rooms/${enc(room.roomId)}/joined_members`)
   expect(Object.keys(members).sort()).toEqual([alice.userId, elsie, room.user()].sort())

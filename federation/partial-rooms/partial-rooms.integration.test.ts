@@ -63,6 +63,23 @@ async function seesLazily(client: TestClient, room: RoomId, body: string): Promi
   }
 }
 
+/** A sliding sync with a list for each wish about members. */
+function slide(
+  client: TestClient,
+  wishes: { [list: string]: string },
+  pos?: string,
+  timeout = 30_000,
+): Promise<Answer> {
+  const lists = Object.entries(wishes).map(([name, stateKey]) => [
+    name,
+    { ranges: [[0, 9]], timeline_limit: 1, required_state: [['m.room.member', stateKey]] },
+  ])
+  return client.request('post', '/_matrix/client/unstable/org.matrix.simplified_msc3575/sync', {
+    body: { lists: Object.fromEntries(lists) },
+    query: { timeout, ...(pos !== undefined && { pos }) },
+  })
+}
+
 const isPartial = async (server: TestServer, room: RoomId): Promise<boolean> =>
   (await server.ctx.hotRooms.get(room))!.partialState
 
@@ -86,6 +103,12 @@ test('a user of another server reads and writes before the members are there, an
 
   // Who wants all members is told nothing of it yet, and what asks for them waits.
   expect((await bob.sync()).rooms?.join?.[room]).toBeUndefined()
+  const first = await slide(bob, { lazy: '$LAZY', own: '$ME' })
+  expect(first.rooms[room]).toMatchObject({ initial: true })
+  expect((await slide(bob, { single: members[5]!.userId })).rooms).toEqual({})
+  const awaiting = await slide(bob, { all: '*' })
+  expect(awaiting.rooms).toEqual({})
+  const slid = slide(bob, { all: '*' }, awaiting.pos)
   const waiting = Promise.all([
     bob.get(`/rooms/${enc(room)}/members`),
     bob.get(`/rooms/${enc(room)}/joined_members`),
@@ -107,6 +130,15 @@ test('a user of another server reads and writes before the members are there, an
   const told = [...eager.state.events, ...eager.timeline.events].filter(({ type }: Answer) => type === 'm.room.member')
   expect(new Set(told.map(({ state_key: key }: Answer) => key)).size).toBe(52)
   expect(eager.summary['m.joined_member_count']).toBe(52)
+  const whole = (await slid).rooms[room]
+  expect(whole).toMatchObject({ initial: true, joined_count: 52 })
+  expect(whole.required_state).toHaveLength(52)
+  // To who loads them lazily nothing is new in the room, and who wants more than before gets that.
+  expect((await slide(bob, { lazy: '$LAZY', own: '$ME' }, first.pos, 0)).rooms).toEqual({})
+  const more = (await slide(bob, { lazy: '$LAZY', all: '*' }, first.pos)).rooms[room]
+  expect(more.initial).not.toBe(true)
+  // All but their own, which was told before.
+  expect(more.required_state).toHaveLength(51)
   expect((await signedRequest(one, other, 'GET', make)).status).toBe(200)
   const at = await bob.get(`/rooms/${enc(room)}/members`, { at: since })
   expect(at.chunk).toHaveLength(52)

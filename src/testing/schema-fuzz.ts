@@ -21,6 +21,8 @@ export type Writing = {
 }
 
 const deepest = 8
+/** Characters of what is written many times. */
+const mostCopied = 500_000
 
 /** A JSON text after a schema, spoiled here and there: some of it no `JSON.stringify` would write. */
 export function writeValue(writing: Writing, { schema, file }: Schema, name = '', depth = 0): string {
@@ -64,8 +66,13 @@ function writeArray(writing: Writing, items: Schema, depth: number): string {
   const { dice, spoil } = writing
   const item = (): string => writeValue(writing, items, '', depth + 1)
   // Many of the same cost as much to check as many different ones.
-  if (dice.chance(spoil / 8)) return `[${Array(2000).fill(item()).join(',')}]`
+  if (dice.chance(spoil / 8)) return `[${copiesOf(item()).join(',')}]`
   return `[${Array.from({ length: dice.below(4) }, item).join(',')}]`
+}
+
+/** As many as fit: what is copied can be large itself, and an array of such arrays. */
+function copiesOf(text: string): string[] {
+  return Array<string>(Math.min(2000, 1 + Math.floor(mostCopied / text.length))).fill(text)
 }
 
 const oddKeys = [

@@ -1,5 +1,5 @@
 import type { Context } from '../../context.ts'
-import type { RoomId } from '../../matrix/ids.ts'
+import { type RoomId, serverNameOf, type UserId } from '../../matrix/ids.ts'
 import { MAX_TIMELINE_EVENTS } from '../../matrix/limits.ts'
 import { beginning, type RoomPlan } from '../room-plan.ts'
 import type { Session, UserRoom } from '../sessions.ts'
@@ -68,7 +68,7 @@ export async function planSliding(
     counts.set(name, rooms.length)
     windows.set(name, ranges ? inRanges(rooms, ranges) : rooms)
   }
-  const wanted = wantedRooms(request, windows, list, base)
+  const wanted = wantedRooms(ctx, request, windows, list, base)
   const rooms: SlidingRoom[] = []
   const told = new Map(base.state.rooms)
   let isChanged = false
@@ -100,6 +100,7 @@ function inRanges(rooms: readonly UserRoom[], ranges: readonly (readonly [number
 }
 
 function wantedRooms(
+  ctx: Pick<Context, 'domains'>,
   request: SlidingRequest,
   windows: ReadonlyMap<string, readonly UserRoom[]>,
   list: RoomList,
@@ -115,7 +116,7 @@ function wantedRooms(
   }
   const add = (userRoom: UserRoom, config: RoomRequest, name: string | undefined): void => {
     // Told once the position has got there.
-    if (userRoom.since > base.upTo) return
+    if (userRoom.since > base.upTo || awaitsMembers(ctx, userRoom, config.required, base.upTo)) return
     const known = wanted.get(userRoom.room)
     const told = base.state.rooms.get(userRoom.room)
     const required = combined(known?.required, config.required)
@@ -138,6 +139,27 @@ function wantedRooms(
   return wanted
 }
 
+/** Who wants members of a room that was joined without them is told of it once they are there, as in `/v3/sync`. */
+function awaitsMembers(
+  { domains }: Pick<Context, 'domains'>,
+  { membership, completed }: UserRoom,
+  required: RequiredState,
+  upTo: number,
+): boolean {
+  if (completed === undefined || membership !== 'join' || (completed !== 'not yet' && completed <= upTo)) return false
+  const { allMembers, keys } = stateMatcher([required])
+  const isOfOthers = (stateKey: string): boolean => {
+    const server = serverNameOf(stateKey as UserId)
+    return server !== undefined && !domains.isLocal(server)
+  }
+  return allMembers || keys.some(([type, stateKey]) => type === 'm.room.member' && isOfOthers(stateKey))
+}
+
+/** Something that was told of the room turned out to be wrong when its members came to be known. */
+function isCorrectedSince({ completed, isCorrected }: UserRoom, after: number, upTo: number): boolean {
+  return isCorrected && typeof completed === 'number' && completed > after && completed <= upTo
+}
+
 const sections = { join: 'join', invite: 'invite', knock: 'knock', leave: 'leave', ban: 'leave' } as const
 
 function tellRoom(
@@ -151,7 +173,8 @@ function tellRoom(
   const { userRoom, required, lists } = one
   const section = sections[userRoom.membership]
   const feed = ctx.feeds.of(userRoom.room)
-  const changed = one.after === undefined || userRoom.since > one.after
+  const isWrong = section === 'join' && one.after !== undefined && isCorrectedSince(userRoom, one.after, base.upTo)
+  const changed = one.after === undefined || userRoom.since > one.after || isWrong
   // Who came into the room anew has seen nothing of what went on meanwhile.
   const after = changed && section !== 'leave' ? undefined : one.after
   const warm = after !== undefined && after >= (feed?.completeAfter ?? ctx.feeds.completeAfter)

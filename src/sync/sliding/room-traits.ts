@@ -45,8 +45,16 @@ export function createTraitsOfRooms(
   const readings = new Set<Set<number>>()
   let version = 0
 
+  /** What was said of it by events that are no part of it is not told one by one. */
+  const forget = (room: number): void => {
+    traits.delete(room)
+    spaces.delete(room)
+    version++
+    for (const reading of readings) reading.add(room)
+  }
   ctx.stream.follow((facts) => {
     for (const fact of facts) {
+      if (fact.kind === 'roomCompleted' && fact.isCorrected) forget(fact.room)
       if (fact.kind !== 'event') continue
       const { room } = fact.stored
       for (const { type, stateKey, to } of fact.changes) {
