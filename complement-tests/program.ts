@@ -31,7 +31,7 @@ export async function startProgram(environment: Record<string, string> = {}): Pr
     const child = spawn(process.execPath, ['chappe.js', 'start'], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
-        ...process.env,
+        PATH: process.env.PATH,
         CHAPPE_DATA_DIR: dataDir,
         CHAPPE_HOST: '127.0.0.1',
         CHAPPE_PORT: String(port),

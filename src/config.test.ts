@@ -116,6 +116,29 @@ describe('the environment', () => {
     expect(new Set(names).size).toBe(names.length)
   })
 
+  test('has no other names: a mistaken one is not passed over', () => {
+    const env = {
+      CHAPPE_SERVER_NAME: 'a.test',
+      CHAPPE_PORT_FILE: '/port',
+      CHAPPE_: '',
+      chappe_port: '1',
+      PATH: '/bin',
+      CHAPPE_LOG_LEVEL: 'warn',
+    }
+    expect(() => loadConfig({ env })).toThrow(
+      expect.objectContaining({
+        problems: ['CHAPPE_SERVER_NAME', 'CHAPPE_PORT_FILE', 'CHAPPE_'].map(
+          (name) => `${name}: is not a variable of this configuration`,
+        ),
+      }),
+    )
+    for (const { path, schema } of configLeaves().filter((leaf) => leaf.schema.secret !== true)) {
+      const name = `${environmentNameOf(path)}_FILE`
+      const isKey = configLeaves().some((leaf) => environmentNameOf(leaf.path) === name)
+      if (!isKey) expect(() => loadConfig({ env: { [name]: '/x' } }), JSON.stringify(schema)).toThrow(name)
+    }
+  })
+
   test('reports what does not fit by the key', () => {
     expect(() => loadConfig({ env: { CHAPPE_PORT: 'abc' } })).toThrow('port: expected integer')
     expect(() => loadConfig({ env: { CHAPPE_RATE_LIMITS: 'perhaps' } })).toThrow(

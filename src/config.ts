@@ -109,12 +109,24 @@ function withoutEmpty(tree: Tree): Tree {
 function applyEnvironment(tree: Tree, env: Environment, problems: string[]): void {
   const leaves = configLeaves()
   const byPath = new Map(leaves.map((leaf) => [leaf.path.join('.'), leaf]))
-  for (const [name, path] of aliases) applyVariable(tree, byPath.get(path)!, name, env, problems)
-  for (const leaf of leaves) applyVariable(tree, leaf, environmentNameOf(leaf.path), env, problems)
+  const variables: [string, Leaf][] = [
+    ...[...aliases].map(([name, path]): [string, Leaf] => [name, byPath.get(path)!]),
+    ...leaves.map((leaf): [string, Leaf] => [environmentNameOf(leaf.path), leaf]),
+  ]
+  for (const [name, leaf] of variables) applyVariable(tree, leaf, name, env, problems)
+  const known = new Set(variables.flatMap(([name, leaf]) => (isSecret(leaf) ? [name, `${name}_FILE`] : [name])))
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('CHAPPE_') && !known.has(name))
+      problems.push(`${name}: is not a variable of this configuration`)
+  }
+}
+
+function isSecret({ schema }: Leaf): boolean {
+  return schema.secret === true
 }
 
 function applyVariable(tree: Tree, leaf: Leaf, name: string, env: Environment, problems: string[]): void {
-  const fileName = leaf.schema.secret === true ? env[`${name}_FILE`] : undefined
+  const fileName = isSecret(leaf) ? env[`${name}_FILE`] : undefined
   const direct = env[name]
   if (fileName !== undefined && direct !== undefined) {
     problems.push(`${name} and ${name}_FILE are both set: set one of them`)

@@ -71,6 +71,19 @@ describe('with the embedded database', () => {
 })
 
 describe('with a database of its own', () => {
+  test('npm start takes a configuration, and hands a signal on, so that the server ends cleanly', async () => {
+    await using database = await createTestDatabase()
+    const file = join(folder, 'config.yaml')
+    writeFileSync(file, `server_names: [a.test]\nport: 0\ndata_dir: ${folder}\n`)
+    const env = { CHAPPE_DATABASE_URL: database.url, CHAPPE_DATABASE_ALLOW_UNSAFE_DURABILITY: 'true' }
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const program = new Program(['start', '--', '--config', file], env, '', ['npm'])
+      const url = await program.url()
+      expect((await program.end(signal)).code).toBe(0)
+      await expect(fetch(`${url}/_matrix/client/versions`)).rejects.toThrow('fetch failed')
+    }
+  })
+
   test('two processes share it, and the second on a port is refused', async () => {
     await using database = await createTestDatabase()
     const env = { CHAPPE_DATABASE_URL: database.url, CHAPPE_DATABASE_ALLOW_UNSAFE_DURABILITY: 'true' }

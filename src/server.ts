@@ -15,9 +15,9 @@ export type RunningServer = {
   close(): Promise<void>
 }
 
-/** Headers and URL together: long enough for a room id in every parameter. */
 /** Milliseconds that a whole request may take to arrive: a large upload over a slow line takes its time. */
 const requestTimeout = 30 * 60_000
+/** Headers and URL together: long enough for a room id in every parameter. */
 const maxHeaderSize = 32_768
 
 /**

@@ -55,7 +55,7 @@ console.log(`a room of ${members} members`)
 const child = spawn(process.execPath, ['chappe.js', 'start'], {
   stdio: ['ignore', 'ignore', 'inherit'],
   env: {
-    ...process.env,
+    PATH: process.env.PATH,
     ...environment(awayPort, homePort),
     CHAPPE_DATA_DIR: awayFolder,
     CHAPPE_ADMIN_PORT: String(adminPort),

@@ -43,7 +43,7 @@ export async function startChappe(options: { processes?: number; authority: Auth
     const port = await freePort()
     const child = spawn(process.execPath, [...nodeOptions, 'chappe.js', 'start'], {
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, ...environment, CHAPPE_PORT: String(port) },
+      env: { PATH: process.env.PATH, ...environment, CHAPPE_PORT: String(port) },
     })
     children.push(child)
     urls.push(`http://127.0.0.1:${port}`)

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 
-const main = join(import.meta.dirname, '../../chappe.js')
+const root = join(import.meta.dirname, '../..')
+const main = join(root, 'chappe.js')
 
 export type Finished = { code: number | null; stdout: string; stderr: string }
 
@@ -12,8 +13,9 @@ export class Program {
   stdout = ''
   stderr = ''
 
-  constructor(args: readonly string[], env: Record<string, string>, input = '') {
-    this.child = spawn(process.execPath, [main, ...args], {
+  constructor(args: readonly string[], env: Record<string, string>, input = '', command = [process.execPath, main]) {
+    this.child = spawn(command[0]!, [...command.slice(1), ...args], {
+      cwd: root,
       env: { PATH: process.env.PATH, ...env },
     })
     this.child.stdin!.end(input)
