@@ -23,12 +23,13 @@ function initial(rooms: number, aims: readonly Aim[]): Workload {
       const [reader] = await bench.users('i', 1)
       await roomsOf(reader!, bench.scaled(rooms, 100), 5)
       // Another filter each time, so that no server answers from a cache of answers.
-      const jobs = Array.from({ length: 12 }, (_, index) => () => {
-        const filter = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 10 + index } } }))
+      let turn = 0
+      const ask = () => {
+        const filter = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 10 + turn++ } } }))
         return reader!.get(`${api}/sync?filter=${filter}`)
-      })
-      await inParallel(1, jobs.slice(0, 2))
-      return bench.measure(() => inParallel(1, jobs.slice(2)))
+      }
+      await closedLoop(bench.seconds / 2, [ask])
+      return bench.measure(() => closedLoop(bench.seconds, [ask]))
     },
   }
 }
@@ -75,7 +76,7 @@ async function increments(bench: Bench, happen: () => Promise<unknown>, asks: re
     await happen()
     return inParallel(1, asks)
   }
-  await round()
+  for (const end = performance.now() + bench.seconds * 250; performance.now() < end; ) await round()
   const end = performance.now() + bench.seconds * 500
   return bench.measure(async () => {
     let load: Load = { samples: [], seconds: 0 }
@@ -120,9 +121,9 @@ function firstWindow(rooms: number, aims: readonly Aim[]): Workload {
     async run(bench) {
       const [user] = await bench.users('f', 1)
       await roomsOf(user!, bench.scaled(rooms, 50), 1)
-      const jobs = Array.from({ length: 45 }, (_, index) => () => ask(user!, `c${index % 4}`, undefined, 0))
-      await inParallel(1, jobs.slice(0, 5))
-      return bench.measure(() => inParallel(1, jobs.slice(5)))
+      const again = (round: number) => ask(user!, `c${round % 4}`, undefined, 0)
+      await closedLoop(bench.seconds / 2, [again])
+      return bench.measure(() => closedLoop(bench.seconds, [again]))
     },
   }
 }

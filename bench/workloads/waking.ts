@@ -41,7 +41,7 @@ function wake(readers: number, aims: readonly Aim[]): Workload {
         )
         return { samples: [...load.samples], figures }
       }
-      await round()
+      for (let warm = 0; warm < 15; warm++) await round()
       const rounds = [await round(), await round(), await round(), await round(), await round()]
       const median = (of: (figures: (typeof rounds)[0]['figures']) => number | undefined): number =>
         rounds.map(({ figures }) => of(figures) ?? 0).toSorted((one, other) => one - other)[2]!
