@@ -135,8 +135,14 @@ function addEvent(feed: RoomFeed, fact: EventFact): void {
   if (feed.events.length > eventsPerFeed) {
     forgetUpTo(feed, feed.events[0]!.position)
     // An event that left the feed is looked up anyway, and its relations with it.
-    if (feed.relatedTo.size > 4 * eventsPerFeed) feed.relatedTo.clear()
+    if (feed.relatedTo.size > 4 * eventsPerFeed) forgetRelations(feed)
   }
+}
+
+/** Keeps those of events that the feed still has. */
+function forgetRelations(feed: RoomFeed): void {
+  const held = new Set<string>(feed.events.map(({ stored }) => stored.event.eventId))
+  for (const eventId of feed.relatedTo) if (!held.has(eventId)) feed.relatedTo.delete(eventId)
 }
 
 /** What was redacted must be read again from the database, which holds what is left of it. */

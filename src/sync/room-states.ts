@@ -70,8 +70,9 @@ export async function loadStates(
   return { byRoom, replaced: replacedIn(timelines, cold, loaded.replaced) }
 }
 
-function isWarm({ plan, limited }: RoomTimeline): boolean {
-  return !plan.full && plan.warm && !limited && plan.section === 'join'
+/** Whether the changes in memory are all that the client is to be told. */
+function isWarm({ plan, limited, isRemembered }: RoomTimeline): boolean {
+  return isRemembered && !limited && plan.section === 'join'
 }
 
 /** Which state to read, or undefined where the reader is to be told none. */

@@ -23,6 +23,8 @@ export type RoomTimeline = {
   readonly start: number
   /** Undefined where the reader was joined all the time. */
   readonly view: ViewerHistory | undefined
+  /** Memory holds everything that ever happened in the room, or in the span of the plan. */
+  readonly isRemembered: boolean
 }
 
 export type TimelineOptions = {
@@ -36,6 +38,7 @@ export type TimelineOptions = {
 type Draft = {
   readonly plan: RoomPlan
   readonly facts: readonly EventFact[]
+  readonly isRemembered: boolean
   view: ViewerHistory | undefined
   readonly passing: StoredEvent[]
   /** Nothing older is left in the span. */
@@ -65,10 +68,11 @@ export async function loadTimelines(
   const { limit } = options.filter
   const drafts = plans.map((plan): { draft: Draft; fresh: StoredEvent[] | undefined } => {
     const shows = options.filter.allowsRoom(plan.userRoom.roomId)
-    const facts = shows ? inMemory(plan, options) : []
+    const { facts, isAll } = shows ? inMemory(plan, options) : { facts: [], isAll: false }
     const draft = {
       plan,
       facts: facts ?? [],
+      isRemembered: isAll,
       view: undefined,
       passing: [],
       hidden: false,
@@ -90,7 +94,7 @@ export async function loadTimelines(
     drafts.map(async ({ draft, fresh }) => {
       const room = roomOf(draft.plan)
       if (needsView(draft.plan, fresh)) draft.view = views.get(room) ?? { visibilities: [], memberships: [] }
-      if (fresh) draft.exhausted ||= draft.plan.warm
+      draft.exhausted ||= draft.isRemembered
       await take(ctx, draft, fresh ?? byRoom.get(room) ?? [], fresh ? 0 : limit + 1, options)
     }),
   )
@@ -165,7 +169,7 @@ async function fetchMore(ctx: Engine, drafts: readonly Draft[], options: Timelin
 }
 
 function timelineOf(draft: Draft, limit: number): RoomTimeline {
-  const { plan, facts, view, passing, exhausted, hidden, gap, reached } = draft
+  const { plan, facts, isRemembered, view, passing, exhausted, hidden, gap, reached } = draft
   const shown = passing.slice(0, limit).reverse()
   const isFull = passing.length >= limit
   const limited = passing.length > limit || !exhausted || hidden || gap || plan.isRejoined
@@ -177,22 +181,33 @@ function timelineOf(draft: Draft, limit: number): RoomTimeline {
     limited,
     start: oldest === undefined || oldest === null ? plan.upTo : oldest - 1,
     view,
+    isRemembered,
   }
 }
 
-/** The facts that make the timeline when memory holds enough of it: all of the span, or more than is shown. */
-function inMemory(plan: RoomPlan, options: TimelineOptions): readonly EventFact[] | undefined {
-  if (!plan.feed) return plan.warm ? [] : undefined
-  const facts = eventsBetween(plan.feed, plan.after, plan.upTo)
-  if (plan.warm) return facts
-  const { limit, relatedBy } = options.filter
-  if (relatedBy) return undefined
-  const firstShown = facts.findLastIndex(
-    (_, index) => facts.slice(index).filter(({ stored }) => passes(stored, options)).length > limit,
-  )
-  // The view may hide some of them, and then what is before would have to take their place.
-  if (firstShown < 0 || plan.full || plan.section === 'leave') return undefined
-  return facts.slice(firstShown)
+/** The facts that make the timeline where memory holds enough of it: all there is of the span, or more than is shown. */
+function inMemory(
+  { feed, after, upTo, warm, section, userRoom }: RoomPlan,
+  options: TimelineOptions,
+): { facts: readonly EventFact[] | undefined; isAll: boolean } {
+  const facts = feed ? eventsBetween(feed, after, upTo) : []
+  if (warm) return { facts, isAll: true }
+  const unknown = { facts: undefined, isAll: false }
+  if (options.filter.relatedBy || section === 'leave') return unknown
+  if (facts[0]?.stored.event.pdu.type === 'm.room.create') return { facts, isAll: true }
+  const enough = newestPassing(facts, options)
+  // Of before the joining, some might be hidden, and then what is before would have to take their place.
+  if (!enough || enough[0]!.position < userRoom.since) return unknown
+  return { facts: enough, isAll: false }
+}
+
+/** The newest facts of which just one more passes than is shown; undefined where there are not as many. */
+function newestPassing(facts: readonly EventFact[], options: TimelineOptions): readonly EventFact[] | undefined {
+  let passing = 0
+  for (let index = facts.length - 1; index >= 0; index--) {
+    if (passes(facts[index]!.stored, options) && ++passing > options.filter.limit) return facts.slice(index)
+  }
+  return undefined
 }
 
 /** Whether events of before the reader's joining, or of after the leaving, may be among those that are looked at. */

@@ -83,9 +83,9 @@ export async function buildSync(
   const profiles = await profileSection(ctx, session, request, timelines, upTo)
   const texts = await describeRooms(ctx, session, request.reader, timelines, states)
   const described = request.filter.eventFields ? picked(texts, onlyFields(request.filter.eventFields)) : texts
-  const rooms = plans.map((plan) =>
-    roomText(plan, { timelines, described, extras, user, stripped, left, sticky, request }),
-  )
+  const parts = { described, extras, user, stripped, left, sticky, request }
+  const timelineOf = new Map(timelines.map((timeline) => [timeline.plan, timeline]))
+  const rooms = plans.map((plan) => roomText(plan, { ...parts, timelines: timelineOf }))
   const token = formatSyncToken({
     position: upTo,
     ephemeral: { process: ctx.processId, counter: typingCounter },
@@ -129,7 +129,7 @@ function picked({ timeline, state }: Described, pick: (text: string) => string):
 }
 
 type Parts = {
-  readonly timelines: readonly RoomTimeline[]
+  readonly timelines: ReadonlyMap<RoomPlan, RoomTimeline>
   readonly described: { timeline: Map<number, string[]>; state: Map<number, string[]> }
   readonly extras: Map<number, RoomExtras>
   readonly user: UserExtras
@@ -153,7 +153,7 @@ function roomText(plan: RoomPlan, parts: Parts): RoomText {
     const timeline = `{"events":[${leave ?? ''}],"limited":false,"prev_batch":"${formatTimelineToken(plan.upTo)}"}`
     return named(plan, `{"timeline":${timeline},"${stateKey}":{"events":[]},"account_data":{"events":[]}}`)
   }
-  const timeline = parts.timelines.find((one) => one.plan === plan)!
+  const timeline = parts.timelines.get(plan)!
   const events = parts.described.timeline.get(room) ?? []
   const state = parts.described.state.get(room) ?? []
   const extras = parts.extras.get(room)
