@@ -8,6 +8,7 @@ import type { paginate } from './paginate.ts'
 import { describeState } from './read-state.ts'
 import { relatedAs } from './related-by.ts'
 import { eventsSeen, visibleEvent } from './room-access.ts'
+import { stateAfterEvent } from './state-around.ts'
 
 /** An event and what is around it, as JSON texts. */
 export type EventContext = {
@@ -18,7 +19,7 @@ export type EventContext = {
   readonly before: readonly string[]
   /** Oldest first. */
   readonly after: readonly string[]
-  /** The state at the last of the events. */
+  /** The state after the last of the events. */
   readonly state: readonly string[]
 }
 
@@ -51,39 +52,18 @@ export async function eventContext(
   const older = before.filter(isShown)
   const newer = after.filter(isShown)
   const shown = [stored, ...older, ...newer]
-  const last = after.at(-1)?.timeline ?? position
+  const members = request.filter.lazyLoadMembers ? new Set(shown.map((one) => one.senderNid)) : undefined
   const [texts, state] = await Promise.all([
     describeEvents(ctx, reader, shown, { views: new Map([[room, view.history]]), roomIds: true }),
-    stateAround(
-      ctx,
-      room,
-      last,
-      request.filter.lazyLoadMembers ? new Set(shown.map((one) => one.senderNid)) : undefined,
-    ),
+    // Of an event that the reader sees: what came later may be hidden.
+    stateAfterEvent(ctx, newer.at(-1) ?? stored, members),
   ])
   return {
     start: formatTimelineToken((before.at(-1)?.timeline ?? position) - 1),
-    end: formatTimelineToken(last),
+    end: formatTimelineToken(after.at(-1)?.timeline ?? position),
     event: texts[0]!,
     before: texts.slice(1, 1 + older.length),
     after: texts.slice(1 + older.length),
     state: await describeState(ctx, reader, state),
   }
-}
-
-async function stateAround(
-  ctx: Parameters<typeof paginate>[0],
-  room: number,
-  position: number,
-  onlyMembers: ReadonlySet<number> | undefined,
-) {
-  if (!onlyMembers) return ctx.events.stateAt(room, position)
-  const [settings, userIds] = await Promise.all([
-    ctx.events.statesAt([{ room, position }], { members: false }),
-    ctx.dictionaries.userIds(onlyMembers),
-  ])
-  const kinds = await ctx.dictionaries.findKinds(
-    [...userIds.values()].map((userId) => ({ type: 'm.room.member', stateKey: userId })),
-  )
-  return [...settings, ...(await ctx.events.stateAt(room, position, [...kinds.values()]))]
 }

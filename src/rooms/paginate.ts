@@ -9,6 +9,7 @@ import { describeEvents, type Reader } from './describe-events.ts'
 import { describeState } from './read-state.ts'
 import { relatedAs } from './related-by.ts'
 import { eventsSeen, type RoomView, viewRoom } from './room-access.ts'
+import { sendersOf } from './state-around.ts'
 
 type Engine = Parameters<typeof describeEvents>[0] & Pick<Context, 'database' | 'hotRooms' | 'stream' | 'remoteServers'>
 
@@ -51,7 +52,7 @@ export async function paginate(ctx: Engine, roomId: RoomId, reader: Reader, requ
   const { events, end } = await scan(ctx, view, reader, { ...request, from })
   const [texts, state] = await Promise.all([
     describeEvents(ctx, reader, events, { views: new Map([[view.room.room, view.history]]), roomIds: true }),
-    request.filter.lazyLoadMembers ? senders(ctx, view, reader, events) : [],
+    request.filter.lazyLoadMembers ? sendersOf(ctx, events).then((members) => describeState(ctx, reader, members)) : [],
   ])
   return {
     start: formatTimelineToken(from),
@@ -146,16 +147,4 @@ async function fillIn(
 function isWhole(events: readonly StoredEvent[], request: PageRequest): boolean {
   if (events.length === 0 || !request.backwards) return true
   return events.at(-1)!.event.pdu.type === 'm.room.create'
-}
-
-/** The membership events of those who sent what is on the page. */
-async function senders(ctx: Engine, view: RoomView, reader: Reader, events: readonly StoredEvent[]): Promise<string[]> {
-  if (events.length === 0) return []
-  const users = new Set(events.map(({ event }) => event.pdu.sender))
-  const kinds = await ctx.dictionaries.findKinds(
-    [...users].map((userId) => ({ type: 'm.room.member', stateKey: userId })),
-  )
-  const position = Math.max(...events.map((event) => event.timeline!))
-  const members = await ctx.events.stateAt(view.room.room, position, [...kinds.values()])
-  return describeState(ctx, reader, members)
 }
