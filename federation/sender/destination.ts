@@ -17,7 +17,8 @@ const patience = 2_000
 /** Of messages that are not worth keeping longer than that. */
 const mostPassing = 1_000
 
-export type PendingEvent = { readonly nid: number; readonly position: number }
+/** `isEarlier`: it was there before the server came into the room, which may not be allowed to see it. */
+export type PendingEvent = { readonly nid: number; readonly position: number; readonly isEarlier?: boolean }
 
 /** Up to which position of the stream every destination has been given what concerns it. */
 export type Followed = { position: number }
@@ -71,10 +72,10 @@ export class Destination {
   }
 
   /** An event to be told, in the order of the stream. */
-  addEvent(nid: number, position: number): void {
-    this.#pass(position)
-    if (position <= this.acked) return
-    this.events?.push({ nid, position })
+  addEvent(event: PendingEvent): void {
+    this.#pass(event.position)
+    if (event.position <= this.acked) return
+    this.events?.push(event)
     // So many are better read again than remembered.
     if (this.events && this.events.length > mostInOrder) this.events = undefined
   }
@@ -97,10 +98,10 @@ export class Destination {
     this.mayHaveMessages = true
   }
 
-  /** Takes in that everything up to a position has been told. */
-  advance(position: number): void {
+  /** Takes in that everything up to a position has been told, and the first of the events that were to be. */
+  advance(position: number, told = 0): void {
     this.acked = Math.max(this.acked, position)
-    this.events = this.events?.filter((event) => event.position > this.acked)
+    this.events = this.events?.slice(told).filter((event) => event.position > this.acked)
   }
 
   addPassing(edu: JsonObject): void {
@@ -176,7 +177,7 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
       const transaction = await nextTransaction(federation, to, upTo)
       const isEmpty = transaction.pdus.length + transaction.edus.length === 0
       if (!isEmpty && !(await send(federation, to, transaction, stop))) return true
-      if (transaction.isNews) to.advance(transaction.reached)
+      if (transaction.isNews) to.advance(transaction.reached, transaction.told)
       to.missed = transaction.missed
       to.passing = to.passing.slice(transaction.passing)
       if (!transaction.isFull && to.knownUpTo(stream.position) === upTo) {
@@ -216,11 +217,11 @@ async function send(
   stop: AbortSignal,
 ): Promise<boolean> {
   const { origin, server } = to
-  const { pdus, edus, reached, toDevice } = transaction
+  const { pdus, edus, reached, lastEvent, toDevice } = transaction
   // The same under the same id again, so that what arrived before is answered and not done twice.
   const isLasting = transaction.passing === 0
   const missed = to.missed ? `-${to.missed.upTo}-${transaction.missed?.upTo ?? to.missed.after}` : ''
-  const txnId = isLasting ? `${to.acked}-${reached}-${toDevice}${missed}` : ctx.random.token(12)
+  const txnId = isLasting ? `${to.acked}-${reached}-${lastEvent}-${toDevice}${missed}` : ctx.random.token(12)
   const body = { origin, origin_server_ts: ctx.clock.now(), pdus, edus }
   try {
     const uri = `/_matrix/federation/v1/send/${txnId}`

@@ -2,17 +2,19 @@ import { type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids
 import type { JsonObject } from '../../src/matrix/json.ts'
 import { presenceContent } from '../../src/presence/person.ts'
 import type { PresenceNews } from '../../src/presence/presence.ts'
+import { domainIn } from '../../src/rooms/remote-memberships.ts'
 import {
   allDestinations,
   newDestination,
   passDestinations,
   senderName,
   serversSharingRooms,
+  standForNewcomer,
 } from '../../src/storage/destinations.ts'
 import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/storage/facts.ts'
 import { openFollower, saveFollower } from '../../src/storage/stream-followers.ts'
 import type { Federation } from '../federation.ts'
-import { Destination, type Followed } from './destination.ts'
+import { Destination, type Followed, type PendingEvent } from './destination.ts'
 import { createRoomServers } from './room-servers.ts'
 import { watchDestinations } from './watch-destinations.ts'
 
@@ -32,7 +34,7 @@ const mostAtOnce = 20_000
 const passEvery = 60_000
 
 type News =
-  | { readonly kind: 'event'; readonly position: number; readonly nid: number }
+  | ({ readonly kind: 'event' } & PendingEvent)
   | { readonly kind: 'list'; readonly position: number }
   | { readonly kind: 'messages'; readonly position: number }
   | { readonly kind: 'passing'; readonly position: number; readonly edu: JsonObject }
@@ -68,7 +70,7 @@ export function createSender(federation: Federation): Sender {
       if (to.failures === 0) to.addPassing(news.edu)
     } else if (news.kind === 'messages') to.mayHaveMessages = true
     else if (news.kind === 'list') to.addList(news.position)
-    else to.addEvent(news.nid, news.position)
+    else to.addEvent(news)
     to.start(federation, stop.signal)
   }
 
@@ -76,15 +78,39 @@ export function createSender(federation: Federation): Sender {
     const { pdu, eventId } = fact.stored.event
     const sender = serverNameOf(pdu.sender)
     const stuck = roomServers.had(fact.stored.room, sender) ? [] : await stickyFor(fact, sender)
+    const earlier = await standForNewcomers(fact)
     await roomServers.follow(fact)
     const origin = ctx.domains.isLocal(sender) ? sender : federation.relayed.get(eventId)
-    if (origin === undefined || federation.passedOn.has(eventId)) return stuck
+    if (origin === undefined || federation.passedOn.has(eventId)) return [...earlier, ...stuck]
     const servers = new Set(await roomServers.of(fact.stored.room))
     const isMembership = pdu.type === 'm.room.member' && pdu.state_key?.startsWith('@') === true
     if (isMembership && pdu.content.membership !== 'invite') servers.add(serverNameOf(pdu.state_key as UserId))
     servers.delete(sender)
     const news = { kind: 'event', position: fact.position, nid: fact.stored.nid } as const
-    return [...stuck, ...[...servers].map((server): Wake => [origin, server, news])]
+    return [...earlier, ...stuck, ...[...servers].map((server): Wake => [origin, server, news])]
+  }
+
+  /**
+   * A server that came into a room by another one may not know what was here by then, and neither side would ever tell: it
+   * is told how the room stands, and asks for what is missing in between.
+   */
+  const standForNewcomers = async ({ stored, position, memberships, room: after }: EventFact): Promise<Wake[]> => {
+    const joins = memberships.filter(({ membership }) => membership === 'join')
+    if (joins.length === 0 || after.extremities.every((nid) => nid === stored.nid)) return []
+    const room = await ctx.hotRooms.getByNid(stored.room)
+    if (!room) return []
+    const users = await ctx.dictionaries.userIds(joins.map(({ userNid }) => userNid))
+    const servers = new Set([...users.values()].map((userId) => serverNameOf(userId)))
+    const origin = await domainIn(ctx, room)
+    const wakes: Wake[] = []
+    for (const server of servers) {
+      if (ctx.domains.isLocal(server) || roomServers.had(stored.room, server)) continue
+      const span = [position - 1, position, server, origin]
+      for (const { event_nid: nid } of await ctx.database.read(standForNewcomer, [...span, stored.room])) {
+        wakes.push([origin, server, { kind: 'event', position, nid, isEarlier: true }])
+      }
+    }
+    return wakes
   }
 
   /** Spec: MSC4354: a server that comes into a room is sent the sticky events of our users there. */

@@ -1,9 +1,11 @@
-import type { UserId } from '../../src/matrix/ids.ts'
+import type { ServerName, UserId } from '../../src/matrix/ids.ts'
 import type { JsonObject } from '../../src/matrix/json.ts'
 import { MAX_PREV_EVENTS, MAX_TRANSACTION_EDUS, MAX_TRANSACTION_PDUS } from '../../src/matrix/limits.ts'
 import { deviceListsForServer, eventsForServer } from '../../src/storage/destinations.ts'
+import type { StoredEvent } from '../../src/storage/events.ts'
 import { outgoingToDeviceFor } from '../../src/storage/outgoing-to-device.ts'
 import type { Federation } from '../federation.ts'
+import { prunedForServer } from '../server/room-access.ts'
 import type { Destination, PendingEvent } from './destination.ts'
 import { deviceListUpdates } from './device-list-updates.ts'
 import { type Missed, nextOfMissed } from './missed.ts'
@@ -15,6 +17,9 @@ export type Transaction = {
   /** The position up to which the server has everything once it has this, if it tells of events or device lists at all. */
   readonly reached: number
   readonly isNews: boolean
+  /** How many of the events that the server lacks are in this, and the number of the last; 0 without any. */
+  readonly told: number
+  readonly lastEvent: number
   /** Up to here its messages to devices are in this; 0 without any. */
   readonly toDevice: number
   /** What the server has still missed once it has this. */
@@ -35,7 +40,7 @@ export async function nextTransaction(federation: Federation, to: Destination, u
   const mostEvents = MAX_TRANSACTION_PDUS - (to.missed ? MAX_PREV_EVENTS : 0)
   const lookedFor = async (): Promise<PendingEvent[]> => {
     const rows = await ctx.database.read(eventsForServer, [...span, mostEvents + 1])
-    return rows.map(({ event_nid: nid }) => ({ nid, position: nid }))
+    return rows.map(({ event_nid: nid, position }) => ({ nid, position, isEarlier: position > nid }))
   }
   const [pending, lists, messages] = await Promise.all([
     to.events ?? lookedFor(),
@@ -43,12 +48,15 @@ export async function nextTransaction(federation: Federation, to: Destination, u
     to.mayHaveMessages ? ctx.database.read(outgoingToDeviceFor, [origin, server, upTo, mostMessages]) : [],
   ])
   const events = pending.slice(0, mostEvents)
+  // Several may be told at one position, which is not reached before the last of them.
+  const next = pending[mostEvents]
   const reached = Math.min(
     upTo,
-    events.length < pending.length ? events.at(-1)!.position : upTo,
+    next === undefined ? upTo : Math.min(events.at(-1)!.position, next.position - 1),
     lists.length === mostLists ? lists.at(-1)!.position : upTo,
   )
-  const within = events.filter(({ position }) => position <= reached).map(({ nid }) => nid)
+  const isCut = next !== undefined && events.at(-1)!.position === next.position
+  const within = isCut && to.events ? events : events.filter(({ position }) => position <= reached)
   const told = lists.filter(({ position }) => position <= reached)
   const missed = await nextOfMissed(federation, to, {
     events: MAX_TRANSACTION_PDUS - within.length,
@@ -63,10 +71,12 @@ export async function nextTransaction(federation: Federation, to: Destination, u
   const lasting = [...toDevice, ...(await deviceListUpdates(ctx, changed, reached))]
   const passing = to.passing.slice(0, Math.max(0, MAX_TRANSACTION_EDUS - lasting.length))
   return {
-    pdus: await pdusOf(federation, [...missed.events, ...within]),
+    pdus: await pdusOf(federation, server, [...missed.events.map((nid) => ({ nid })), ...within]),
     edus: [...lasting, ...passing],
     reached,
     isNews,
+    told: within.length,
+    lastEvent: within.at(-1)?.nid ?? 0,
     missed: missed.left,
     toDevice: messages.at(-1)?.position ?? 0,
     passing: passing.length,
@@ -78,12 +88,24 @@ const mostMessages = 40
 /** As the statement has it. */
 const mostLists = 25
 
+type Told = Pick<PendingEvent, 'nid' | 'isEarlier'>
+
 /** In the order in which they came to be known here, each once. */
-async function pdusOf({ ctx }: Federation, nids: readonly number[]): Promise<JsonObject[]> {
-  const stored = await ctx.events.byNids([...new Set(nids)], { edges: true })
-  return stored
+async function pdusOf(federation: Federation, server: ServerName, told: readonly Told[]): Promise<JsonObject[]> {
+  const earlier = new Set(told.flatMap(({ nid, isEarlier }) => (isEarlier ? nid : [])))
+  const stored = await federation.ctx.events.byNids([...new Set(told.map(({ nid }) => nid))], { edges: true })
+  const events = await Promise.all(
+    stored.map((event) => (earlier.has(event.nid) ? asSeenBy(federation, server, event) : event)),
+  )
+  return events
     .sort((one, other) => one.nid - other.nid)
     .map(({ event }) => withoutUnsigned(event.pdu as unknown as JsonObject))
+}
+
+async function asSeenBy(federation: Federation, server: ServerName, event: StoredEvent): Promise<StoredEvent> {
+  const room = await federation.ctx.hotRooms.getByNid(event.room)
+  const [pruned] = room ? await prunedForServer(federation, room, server, [event]) : []
+  return pruned ?? event
 }
 
 function withoutUnsigned(pdu: JsonObject): JsonObject {

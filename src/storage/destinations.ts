@@ -86,21 +86,43 @@ const isTold = `(${domainOf('s.user_id')} = $4
        and exists (select from relayed_events r where r.event_id = e.event_id and r.origin = $4))`
 
 /**
+ * The forward extremities of the rooms that a server came into after a position, as far as they were here before it came:
+ * what it was let in by did not know them, or it would have followed them. Parameters as below; `position` is where it came in.
+ */
+const standQuery = `select e.event_nid, r.since as position
+   from (select room, min(since) as since from server_rooms group by room) r join rooms using (room)
+   join events e on e.event_nid = any(rooms.extremities) join users s on s.user_nid = e.sender
+   where r.since > $1 and r.since <= $2 and e.event_nid < r.since and not rooms.partial_state
+     and ${domainOf('s.user_id')} <> $3
+     and exists (select from room_users ru join users u using (user_nid)
+       where ru.room = r.room and ru.membership = ${membershipCodes.join} and ${domainOf('u.user_id')} = $4)`
+
+/** The same for one room: an event each. Parameters: after, up to, the server, the domain, the room. */
+export const standForNewcomer = statement<{ event_nid: number; position: number }>(
+  'how a room stands for a server that came into it',
+  `with ${serverRooms} ${standQuery} and r.room = $5 order by e.event_nid desc limit ${MAX_PREV_EVENTS}`,
+)
+
+/**
  * Events of a domain of ours, and those it vouches for, in rooms that the server has been in since before, or that are about
- * its users; in the order of the stream. An invite goes by a way of its own. Parameters: after, up to, the server, the domain.
+ * its users, and how rooms stood when it came into them; in the order of the stream. An invite goes by a way of its own.
+ * Parameters: after, up to, the server, the domain.
  */
 const eventsForServerQuery = `with ${serverRooms}
-   select e.event_nid from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
+   select e.event_nid, e.event_nid as position
+   from events e join users s on s.user_nid = e.sender join event_kinds k using (kind)
    left join server_rooms r on r.room = e.room and r.since <= e.event_nid
    where e.event_nid > $1 and e.event_nid <= $2 and e.timeline is not null
      and ${isTold}
      and (r.room is not null
        or k.type = 'm.room.member' and ${domainOf('k.state_key')} = $3
        and e.content::json->>'membership' is distinct from 'invite')
-   order by e.event_nid`
+   union all
+   (${standQuery})
+   order by position, event_nid`
 
-/** As many as the fifth parameter says. */
-export const eventsForServer = statement<{ event_nid: number }>(
+/** As many as the fifth parameter says. What is told later than it happened has a `position` above its number. */
+export const eventsForServer = statement<{ event_nid: number; position: number }>(
   'events for a server',
   `${eventsForServerQuery} limit $5`,
 )
