@@ -1,6 +1,6 @@
 import { LogService, MatrixClient, RichConsoleLogger } from 'matrix-bot-sdk'
 import { expect, test } from 'vitest'
-import { startProgram } from './program.ts'
+import { startDeployment } from './deployment.ts'
 import { eventIn, register, withBody } from './sdk-device.ts'
 
 /** matrix-bot-sdk, without encryption, since that part of it is a binary it fetches itself. */
@@ -38,8 +38,8 @@ async function startBot(baseUrl: string): Promise<MatrixClient> {
 }
 
 test('a bot of another hand logs in, joins when it is invited, answers and uploads', { timeout: 60_000 }, async () => {
-  await using program = await startProgram()
-  const bot = await startBot(program.url)
+  await using deployment = await startDeployment()
+  const bot = await startBot(deployment.url)
   const botId = await bot.getUserId()
   bot.on('room.invite', (roomId: string) => bot.joinRoom(roomId))
   bot.on('room.message', async (roomId: string, event: { sender: string; content: { body?: string } }) => {
@@ -48,7 +48,7 @@ test('a bot of another hand logs in, joins when it is invited, answers and uploa
     await bot.sendMessage(roomId, { msgtype: 'm.file', body: 'here it is', url })
   })
   await bot.start()
-  const alice = await register(program.url, 'alice')
+  const alice = await register(deployment.url, 'alice')
   try {
     const { room_id: roomId } = await alice.client.createRoom({ invite: [botId] })
     await eventIn(alice, roomId, (event) => event.getStateKey() === botId && event.getContent().membership === 'join')

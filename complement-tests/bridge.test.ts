@@ -2,7 +2,7 @@ import type { Room } from 'matrix-js-sdk'
 import { ClientEvent } from 'matrix-js-sdk'
 import { expect, test } from 'vitest'
 import { installBridge, joinIrc } from './bridge.ts'
-import { startProgram } from './program.ts'
+import { startDeployment } from './deployment.ts'
 import { type Device, eventIn, register, withBody } from './sdk-device.ts'
 
 /** Joins the next room the user is invited to whose name holds this. */
@@ -25,14 +25,15 @@ function invitedTo(device: Device, name: string): Promise<string> {
   })
 }
 
-test('a bridge of another hand carries a conversation to IRC and back, also when it or the server is killed', {
+test('a bridge of another hand carries a conversation to IRC and back, also when either process of the server is killed', {
   timeout: 300_000,
 }, async () => {
   await using bridge = await installBridge()
-  await using program = await startProgram({ CHAPPE_APP_SERVICE_CONFIG_FILES: bridge.registration })
-  const alice = await register(program.url, 'alice')
+  await using deployment = await startDeployment({ CHAPPE_APP_SERVICE_CONFIG_FILES: bridge.registration })
+  const { url, processes } = deployment
+  const alice = await register(url, 'alice')
   try {
-    bridge.start(program.url, alice.userId)
+    bridge.start(url, alice.userId)
     const bot = '@heisenbridge:localhost'
     const { room_id: control } = await alice.client.createRoom({ is_direct: true, invite: [bot] } as never)
     const isIn = (event: { getStateKey(): string | undefined; getContent(): { membership?: string } }): boolean =>
@@ -54,12 +55,19 @@ test('a bridge of another hand carries a conversation to IRC and back, also when
     await alice.client.sendTextMessage(channel, 'hello from Matrix')
     expect(await bob.line('hello from Matrix')).toMatch(/PRIVMSG #chat/)
 
-    await program.kill()
-    await program.restart()
+    // One of them is the one that tells the bridge.
+    const [one, other] = processes
+    await deployment.kill(one)
     await alice.client.sendTextMessage(channel, 'still there?')
     await bob.line('still there?')
     bob.say('#chat', 'yes, still')
     await eventIn(alice, channel, withBody('yes, still'))
+    await one.restart()
+    await deployment.kill(other)
+    await alice.client.sendTextMessage(channel, 'and now?')
+    await bob.line('and now?')
+    bob.say('#chat', 'yes, now too')
+    await eventIn(alice, channel, withBody('yes, now too'))
   } finally {
     alice.stop()
   }

@@ -1,6 +1,6 @@
 import { ClientEvent, type Room } from 'matrix-js-sdk'
 import { expect, test } from 'vitest'
-import { startProgram } from './program.ts'
+import { startDeployment } from './deployment.ts'
 import { pythonLibraries, startPythonClient } from './python-client.ts'
 import { type Device, eventIn, postJson, register, withBody } from './sdk-device.ts'
 
@@ -22,11 +22,11 @@ function invited(device: Device, roomId: string): Promise<void> {
 }
 
 test.for(pythonLibraries)(
-  '$name logs in, is invited, invites, and holds an encrypted conversation with matrix-js-sdk',
+  '$name logs in, is invited, invites, and talks encrypted with matrix-js-sdk over two processes behind one address',
   { timeout: 300_000 },
   async (library) => {
-    await using program = await startProgram()
-    const { url } = program
+    await using deployment = await startDeployment()
+    const { url, processes } = deployment
     const account = { username: 'bob', password, inhibit_login: true, auth: { type: 'm.login.dummy' } }
     await postJson(`${url}/_matrix/client/v3/register`, account)
     await using bob = await startPythonClient(library, { url, user: '@bob:localhost', password })
@@ -61,9 +61,12 @@ test.for(pythonLibraries)(
       await alice.client.sendTextMessage(other, 'thank you')
       expect(await bob.ask<Message>('hear', { room: other, body: 'thank you' })).toMatchObject({ encrypted: true })
 
-      // What was said while the server was away is heard when it is back.
-      await program.kill()
-      await program.restart()
+      // Whichever process is gone: the conversation goes on, and so it does when both were.
+      await deployment.kill(processes[0])
+      await alice.client.sendTextMessage(room, 'is anybody there?')
+      await bob.ask('hear', { room, body: 'is anybody there?' })
+      await deployment.kill(processes[1])
+      await Promise.all(processes.map((program) => program.restart()))
       await alice.client.sendTextMessage(room, 'still there?')
       await bob.ask('hear', { room, body: 'still there?' })
 

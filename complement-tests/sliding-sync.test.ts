@@ -1,12 +1,14 @@
 import { ClientEvent, createClient, type MatrixClient, RoomEvent } from 'matrix-js-sdk'
 import { SlidingSync } from 'matrix-js-sdk/lib/sliding-sync.js'
 import { expect, test } from 'vitest'
-import { startProgram } from './program.ts'
+import { startDeployment } from './deployment.ts'
 import { postJson, silent } from './sdk-device.ts'
 
-test('a sliding and a classic sync of one account see the same conversation', { timeout: 120_000 }, async () => {
-  await using program = await startProgram()
-  const { url } = program
+test('a sliding and a classic sync of one account see the same conversation, also when a process is killed', {
+  timeout: 120_000,
+}, async () => {
+  await using deployment = await startDeployment()
+  const { url, processes } = deployment
   const session = await postJson(`${url}/_matrix/client/v3/register`, {
     username: 'anna',
     password: 'password of anna, long enough',
@@ -46,9 +48,13 @@ test('a sliding and a classic sync of one account see the same conversation', { 
     expect(bodies(client, first)).toEqual(['elsewhere'])
   }
   expect(slidingSync.getListData('all')?.joinedCount).toBe(2)
+
+  // A connection is no process's own.
+  await deployment.kill(processes[1])
+  await classic.sendTextMessage(first, 'still there?')
+  await Promise.all([classic, sliding].map((client) => until(client, () => bodies(client, first).length === 2)))
   sliding.stopClient()
   classic.stopClient()
-  await program.stop()
 })
 
 function clientOf(
