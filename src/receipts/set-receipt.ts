@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { HotRoom } from '../rooms/hot-room.ts'
-import { joinedRoom } from '../rooms/room-access.ts'
+import { joinedRoom, visibleEvent } from '../rooms/room-access.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
 import {
@@ -19,6 +19,8 @@ import type { Unit } from '../storage/writer.ts'
 export type ReceiptType = 'm.read' | 'm.read.private'
 
 type User = { readonly userId: UserId; readonly userNid: number }
+
+type WantedReceipt = { readonly type: ReceiptType; readonly eventId: EventId; readonly threadId: string }
 
 type EventPlace = {
   event_nid: number
@@ -62,22 +64,35 @@ const selectPlace = statement<EventPlace>(
  *   not in the thread.
  */
 export async function setReceipt(
-  ctx: Pick<Context, 'hotRooms' | 'database' | 'writer' | 'clock'>,
+  ctx: Pick<Context, 'hotRooms' | 'database' | 'dictionaries' | 'events' | 'writer' | 'clock'>,
   user: User,
   roomId: RoomId,
-  receipt: { readonly type: ReceiptType; readonly eventId: EventId; readonly threadId: string },
+  receipt: WantedReceipt,
 ): Promise<void> {
   const room = await joinedRoom(ctx, roomId, user.userId)
-  await setReceiptIn(ctx, user, room, receipt)
+  const place = await placeOf(ctx, user, room, receipt)
+  const joinedAt = room.entry('m.room.member', user.userId)?.since ?? Number.POSITIVE_INFINITY
+  // Of what was said before the joining some may be hidden, and is then as good as not there.
+  if (place.timeline < joinedAt) await visibleEvent(ctx, roomId, receipt.eventId, user.userId)
+  await setReceiptAt(ctx, user, place, receipt)
 }
 
-/** The same, for who is known to be in the room, or may be. */
+/** The same, for a user of another server, who is known to be in the room or may be. */
 export async function setReceiptIn(
   ctx: Pick<Context, 'database' | 'writer' | 'clock'>,
   user: User,
   room: Pick<HotRoom, 'room'>,
-  receipt: { readonly type: ReceiptType; readonly eventId: EventId; readonly threadId: string },
+  receipt: WantedReceipt,
 ): Promise<void> {
+  await setReceiptAt(ctx, user, await placeOf(ctx, user, room, receipt), receipt)
+}
+
+async function placeOf(
+  ctx: Pick<Context, 'database'>,
+  user: User,
+  room: Pick<HotRoom, 'room'>,
+  receipt: WantedReceipt,
+): Promise<EventPlace & { timeline: number }> {
   const [place] = await ctx.database.read(selectPlace, [
     eventIdBytes(receipt.eventId),
     user.userNid,
@@ -85,6 +100,15 @@ export async function setReceiptIn(
     receipt.threadId,
   ])
   if (place?.room !== room.room || place.timeline === null) throw new MatrixError('M_NOT_FOUND', 'Event not found')
+  return { ...place, timeline: place.timeline }
+}
+
+async function setReceiptAt(
+  ctx: Pick<Context, 'writer' | 'clock'>,
+  user: User,
+  place: EventPlace & { timeline: number },
+  receipt: WantedReceipt,
+): Promise<void> {
   refuseOtherThread(receipt, place)
   if (place.receipt_timeline !== null && place.receipt_timeline >= place.timeline) return
   await ctx.writer.write(receiptUnit(user, { ...receipt, ...place, ts: ctx.clock.now() }))
@@ -127,6 +151,7 @@ function receiptUnit(
         receiptType: receipt.type,
         threadId,
         eventId: receipt.eventId,
+        timeline: receipt.timeline,
       } satisfies Fact)
       const key = { user_nid: user.userNid, room }
       const upTo = receipt.timeline!

@@ -5,6 +5,8 @@ import type { Membership } from '../storage/room-users.ts'
 import { clientEvent, clientEventText, type EventView } from './client-event.ts'
 import { type ViewerHistory, valueAt } from './history-visibility.ts'
 import type { Bundles } from './relations.ts'
+import { isOwnMembership } from './room-access.ts'
+import { visibleEvents } from './visible-events.ts'
 
 /** Who reads, and where. */
 export type Reader = {
@@ -34,7 +36,7 @@ export type Known = {
  * number of events, and none for events that are fresh in memory.
  */
 export async function describeEvents(
-  ctx: Pick<Context, 'events' | 'clock' | 'dictionaries' | 'relations' | 'sentTransactions' | 'sessions'>,
+  ctx: Pick<Context, 'database' | 'events' | 'clock' | 'dictionaries' | 'relations' | 'sentTransactions' | 'sessions'>,
   reader: Reader,
   events: readonly StoredEvent[],
   known: Known = {},
@@ -48,6 +50,7 @@ export async function describeEvents(
     ctx.events.byNids(redacted),
     bundlesOf(ctx, reader, related, known, sent.unknown),
   ])
+  const shownReplaced = await visibleReplaced(ctx, reader, events, replaced, known)
   const redactionOf = new Map(redactions.map((redaction) => [redaction.nid, redaction]))
   const now = ctx.clock.now()
   return events.map((event) => {
@@ -57,12 +60,57 @@ export async function describeEvents(
       ...(known.roomIds && { roomId: event.event.roomId }),
       transactionId: sent.found.get(event.nid) ?? bundles.transactions.get(event.nid),
       membership: membershipAt(known.views?.get(event.room), event),
-      replaced: replaced.get(event.nid) ?? known.replaced?.get(event.nid),
+      replaced: shownReplaced.get(event.nid),
       redactedBecause: because && clientEvent(because, { now, roomId: event.event.roomId }),
       relations: bundles.relations.get(event.nid),
     }
     return clientEventText(event, view)
   })
+}
+
+/**
+ * What events replaced, where the reader may see it: by itself, as the state of the room when it was replaced, or because it is
+ * their own membership. Without the reader's history in a room they are there now, and have been since the events.
+ *
+ * Spec: Client-Server API, "Room event format", `prev_content`: "the client has permission to see the previous content".
+ */
+async function visibleReplaced(
+  ctx: Pick<Context, 'database' | 'dictionaries' | 'events'>,
+  { userId }: Reader,
+  events: readonly StoredEvent[],
+  loaded: ReadonlyMap<number, StoredEvent>,
+  { replaced: remembered, views }: Known,
+): Promise<Map<number, StoredEvent>> {
+  const shown = new Map<number, StoredEvent>()
+  const unsure = new Map<number, { event: StoredEvent; replaced: StoredEvent }[]>()
+  for (const event of events) {
+    const replaced = loaded.get(event.nid) ?? remembered?.get(event.nid)
+    if (!replaced) continue
+    const view = views?.get(event.room)
+    if (typeof view !== 'object' || seesState(view, event) || isOwnMembership(replaced, userId)) {
+      shown.set(event.nid, replaced)
+      continue
+    }
+    const list = unsure.get(event.room)
+    if (list) list.push({ event, replaced })
+    else unsure.set(event.room, [{ event, replaced }])
+  }
+  await Promise.all(
+    [...unsure].map(async ([room, list]) => {
+      // Memory does not hold where in the timeline they are.
+      const all = await ctx.events.byNids(list.map(({ replaced }) => replaced.nid))
+      const visible = await visibleEvents(ctx, views!.get(room) as ViewerHistory, userId, all)
+      const nids = new Set(visible.map(({ nid }) => nid))
+      for (const { event, replaced } of list) if (nids.has(replaced.nid)) shown.set(event.nid, replaced)
+    }),
+  )
+  return shown
+}
+
+/** Whether the reader could see the room's state just before an event. */
+function seesState({ memberships, visibilities }: ViewerHistory, event: StoredEvent): boolean {
+  const before = (event.timeline ?? event.nid) - 1
+  return valueAt(memberships, before) === 'join' || valueAt(visibilities, before) === 'world_readable'
 }
 
 /**

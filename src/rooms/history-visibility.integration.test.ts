@@ -40,7 +40,12 @@ const histories: { readonly [name: string]: readonly Step[] } = {
 }
 
 type Sent = { readonly eventId: string; readonly visibility: Visibility; readonly membership: Membership; at: number }
-type Story = { readonly room: RoomId; readonly sent: Sent[]; readonly memberships: { at: number; to: Membership }[] }
+type Story = {
+  readonly room: RoomId
+  readonly sent: Sent[]
+  readonly topics: Sent[]
+  readonly memberships: { at: number; to: Membership }[]
+}
 
 const path = encodeURIComponent
 
@@ -53,7 +58,7 @@ async function tell(owner: TestClient, reader: TestClient, first: Visibility, st
     preset: 'public_chat',
     initial_state: [{ type: 'm.room.history_visibility', state_key: '', content: { history_visibility: first } }],
   })
-  const story: Story = { room, sent: [], memberships: [] }
+  const story: Story = { room, sent: [], topics: [], memberships: [] }
   let visibility = first
   let membership: Membership = 'leave'
   let at = 0
@@ -61,6 +66,9 @@ async function tell(owner: TestClient, reader: TestClient, first: Visibility, st
     const root = story.sent[0]?.eventId
     const relates = root === undefined ? {} : { 'm.relates_to': { rel_type: 'm.thread', event_id: root } }
     const { event_id: eventId } = await owner.send(room, 'm.room.message', { body: `message ${at}`, ...relates })
+    await owner.post(`/rooms/${path(room)}/receipt/m.read/${path(eventId)}`, {})
+    const { event_id: topic } = await owner.sendState(room, 'm.room.topic', { topic: `topic ${at}` })
+    story.topics.push({ eventId: topic, visibility, membership, at })
     story.sent.push({ eventId, visibility, membership, at: at++ })
   }
   await send()
@@ -78,6 +86,22 @@ async function tell(owner: TestClient, reader: TestClient, first: Visibility, st
     await send()
   }
   return story
+}
+
+/** What the reader is told of as replaced. Spec: `prev_content`, "the client has permission to see the previous content". */
+function checkReplaced(answer: Answer, story: Story): void {
+  JSON.stringify(answer, (_key, value: Answer) => {
+    const index = story.topics.findIndex(({ eventId }) => eventId === value?.event_id)
+    const [before, topic] = [story.topics[index - 1], story.topics[index]]
+    if (!before || !topic || value.unsigned?.['m.relations']) return value
+    // Who was in the room when it was replaced, or anybody where all may look in, could see it as the room's state.
+    const wasState = topic.membership === 'join' || topic.visibility === 'world_readable'
+    const { prev_content: replaced, replaces_state: eventId } = value.unsigned ?? {}
+    const told = { replaced, eventId }
+    if (maySee(story, before) || wasState) expect(told).toMatchObject({ eventId: before.eventId })
+    else expect(told).toEqual({ replaced: undefined, eventId: undefined })
+    return value
+  })
 }
 
 /** The five rules. */
@@ -125,13 +149,27 @@ async function check(server: TestServer, reader: TestClient, story: Story): Prom
   ] as const) {
     const answer = await ask(where, query)
     expect([where, answer.status]).toEqual([where, looksIn ? 200 : 403])
-    if (looksIn && where.endsWith('messages')) expect(idsIn(answer.body, sent)).toEqual(visible)
+    if (looksIn && where.endsWith('messages')) {
+      expect(idsIn(answer.body, sent)).toEqual(visible)
+      checkReplaced(answer.body.chunk, story)
+    }
     expect(idsIn(answer.body, hidden)).toEqual([])
   }
   for (const where of ['/state', '/members']) expect((await ask(at + where)).status).toBe(looksIn ? 200 : 403)
   const { next_batch: token } = await reader.sync()
   expect((await ask(`${at}/members`, { at: token })).status).toBe(looksIn ? 200 : 403)
   expect((await ask(`${at}/joined_members`)).status).toBe(now === 'join' ? 200 : 403)
+
+  const room_events = { search_term: 'message', filter: { rooms: [room], limit: 100 }, event_context: {} }
+  const { body: found } = await reader.attempt('post', '/search', { body: { search_categories: { room_events } } })
+  const results = found.search_categories.room_events.results.map(({ result }: Answer) => result)
+  if (now === 'join') expect(idsIn(results, sent)).toEqual(visible)
+  expect(idsIn(found, hidden)).toEqual([])
+  for (const { eventId } of sent) {
+    const receipt = await reader.attempt('post', `${at}/receipt/m.read/${path(eventId)}`, { body: {} })
+    const answer = now === 'join' ? (visible.includes(eventId) ? 200 : 404) : 403
+    expect(['receipt', receipt.status]).toEqual(['receipt', answer])
+  }
 
   const timeline = { timeline: { limit: 100 }, include_leave: true }
   const filter = JSON.stringify({ room: timeline })
@@ -147,13 +185,15 @@ async function check(server: TestServer, reader: TestClient, story: Story): Prom
     const told = join?.[room] ?? leave?.[room]
     expect(idsIn(told ?? {}, hidden)).toEqual([])
     if (now === 'join') expect(idsIn(told, sent)).toEqual(visible)
+    for (const { eventId } of hidden) expect(JSON.stringify(told?.ephemeral ?? {})).not.toContain(eventId)
+    checkReplaced(told?.timeline, story)
     if (!wasJoined && told) expect(JSON.stringify(told)).not.toContain('m.room.create')
   }
 }
 
 for (const visibility of visibilities) {
   test(`history that is ${visibility}, for every membership and through every endpoint`, async () => {
-    await using server = await startTestServer()
+    await using server = await startTestServer({ config: { search: { enabled: true } } })
     await using other = await startTestServer({ sharing: server })
     const owner = await server.register('owner')
     for (const [index, [name, steps]] of Object.entries(histories).entries()) {

@@ -52,6 +52,8 @@ export type ReceiptFact = {
   readonly receiptType: string
   readonly threadId: string
   readonly eventId: string
+  /** The event's place; null where it is not shown. */
+  readonly timeline: number | null
   readonly ts: number
 }
 

@@ -136,6 +136,7 @@ function receiptFacts(row: PlacedReceipt): Fact[] {
     receiptType: row.receipt_type,
     threadId,
     eventId: eventIdText(row.event_id, row.event_format),
+    timeline: row.timeline,
     ts: row.ts,
   }
   if (row.timeline === null) return [receipt]

@@ -113,6 +113,7 @@ export type RoomReceiptRow = {
   ts: number
   event_id: Buffer
   event_format: EventIdFormat
+  timeline: number | null
 }
 
 /**
@@ -124,7 +125,8 @@ export type RoomReceiptRow = {
 export const receiptsOfRooms = statement<RoomReceiptRow>(
   'receipts of rooms',
   `select c.room, c.user_nid, c.receipt_type, c.thread_id, c.ts, e.event_id,
-     case when r.room_version in ('1', '2') then 'v1' when r.room_version = '3' then 'v3' else 'v4' end as event_format
+     case when r.room_version in ('1', '2') then 'v1' when r.room_version = '3' then 'v3' else 'v4' end as event_format,
+     e.timeline
    from (
      select c.* from unnest($2::int[], $3::int8[], $4::bool[]) as w(room, after, is_new)
      join receipts c on c.room = w.room and c.position > w.after and c.position <= $5

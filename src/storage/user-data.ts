@@ -103,6 +103,8 @@ export type NewsRow = {
   ts: number | null
   event_id: Buffer | null
   event_format: EventIdFormat | null
+  /** The place of a receipt's event. */
+  timeline: number | null
 }
 
 /**
@@ -115,15 +117,15 @@ export type NewsRow = {
 export const newsOfUser = statement<NewsRow>(
   'news of a user',
   `select 'account' as part, position, room, null::int as user_nid, type, content as text, null::int8 as ts,
-     null::bytea as event_id, null as event_format
+     null::bytea as event_id, null as event_format, null::int8 as timeline
    from account_data where user_nid = $1 and position > $4 and position <= $3
    union all
-   (select 'device', position, null, null, null, content, null, null, null
+   (select 'device', position, null, null, null, content, null, null, null, null
    from to_device where user_nid = $1 and device_id = $2 and position > $5 and position <= $3
    order by position limit $6)
    union all
    select 'receipt', c.position, c.room, c.user_nid, c.receipt_type, c.thread_id, c.ts, e.event_id,
-     case when r.room_version in ('1', '2') then 'v1' when r.room_version = '3' then 'v3' else 'v4' end
+     case when r.room_version in ('1', '2') then 'v1' when r.room_version = '3' then 'v3' else 'v4' end, e.timeline
    from unnest($7::int[], $8::int8[]) as w(room, after)
    join receipts c on c.room = w.room and c.position > w.after and c.position <= $3
      and (c.receipt_type <> 'm.read.private' or c.user_nid = $1)

@@ -7,6 +7,7 @@ import type { RoomTimeline } from './room-timelines.ts'
 import type { Session } from './sessions.ts'
 import type { SyncRequest } from './sync.ts'
 import { advanceTally, splitByThread, threadTally } from './thread-counts.ts'
+import { visibleReceipts } from './visible-receipts.ts'
 
 /** What a joined room's part of a sync holds beside events: counts, summary, ephemeral events; as JSON text. */
 export type RoomExtras = { readonly text: string; readonly isEmpty: boolean }
@@ -19,9 +20,17 @@ export type Counts = {
   readonly heroes: readonly number[] | undefined
 }
 
-export type Receipt = { eventId: string; receiptType: string; userNid: number; ts: number; threadId: string }
+export type Receipt = {
+  readonly eventId: string
+  /** The event's place; null where it is not shown. */
+  readonly timeline: number | null
+  readonly receiptType: string
+  readonly userNid: number
+  readonly ts: number
+  readonly threadId: string
+}
 
-type Engine = Pick<Context, 'database' | 'dictionaries' | 'typing'>
+type Engine = Pick<Context, 'database' | 'dictionaries' | 'events' | 'typing'>
 
 export async function loadRoomExtras(
   ctx: Engine,
@@ -33,7 +42,11 @@ export async function loadRoomExtras(
 ): Promise<Map<number, RoomExtras>> {
   const joined = timelines.filter(({ plan }) => plan.section === 'join')
   if (joined.length === 0) return new Map()
-  const [counts, receipts] = await Promise.all([loadCounts(ctx, session, joined), loadReceipts(joined, request, news)])
+  const views = new Map(joined.flatMap(({ plan, view }) => (view ? [[plan.userRoom.room, view] as const] : [])))
+  const [counts, receipts] = await Promise.all([
+    loadCounts(ctx, session, joined),
+    loadReceipts(joined, request, news).then((found) => visibleReceipts(ctx, session, found, views)),
+  ])
   const wanted = new Set<number>()
   for (const { heroes } of counts.values()) for (const nid of heroes ?? []) wanted.add(nid)
   for (const list of receipts.values()) for (const { userNid } of list) wanted.add(userNid)
@@ -151,6 +164,7 @@ async function loadReceipts(
       eventId: eventIdText(row.event_id!, row.event_format!),
       receiptType: row.type!,
       userNid: row.user_nid!,
+      timeline: row.timeline,
       ts: row.ts!,
       threadId: row.text,
     })

@@ -2,6 +2,7 @@ import type { Context } from '../../../context.ts'
 import { eventIdText } from '../../../storage/event-codec.ts'
 import { receiptsOfRooms } from '../../../storage/sliding-sync.ts'
 import { type Receipt, receiptText } from '../../room-extras.ts'
+import { visibleReceipts } from '../../visible-receipts.ts'
 import type { Extension, ExtensionCall } from './extension.ts'
 
 /**
@@ -12,7 +13,7 @@ export const receipts: Extension = {
   name: 'receipts',
   ofRooms: true,
   async answer(ctx, call) {
-    const found = await load(ctx, call)
+    const found = await visibleReceipts(ctx, call.session, await load(ctx, call), new Map())
     const userIds = await ctx.dictionaries.userIds(
       [...found.values()].flatMap((list) => list.map((one) => one.userNid)),
     )
@@ -62,6 +63,7 @@ async function load(ctx: Pick<Context, 'database' | 'feeds'>, call: ExtensionCal
       eventId: eventIdText(row.event_id, row.event_format),
       receiptType: row.receipt_type,
       userNid: row.user_nid,
+      timeline: row.timeline,
       ts: row.ts,
       threadId: row.thread_id,
     })
