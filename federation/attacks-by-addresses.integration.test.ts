@@ -56,7 +56,14 @@ function clientWith(names: Names, allowed: readonly string[]) {
   return (server: Awaited<ReturnType<typeof startFederatedServer>>) => {
     const config = { ...server.ctx.config, federation: { ...server.ctx.config.federation, ...federation } }
     const ctx = { ...server.ctx, config }
-    return createRemoteClient(ctx, createAllowList(ctx, { barred: () => {} }, federation), { asked: () => {} }, names)
+    const silent = { add() {}, heardOf() {} }
+    return createRemoteClient(
+      ctx,
+      createAllowList(ctx, { barred: () => {} }, federation),
+      { asked: () => {} },
+      silent,
+      names,
+    )
   }
 }
 

@@ -169,3 +169,21 @@ test('F52: more rejected events than are told at once do not hide what was befor
   }
   expect(bodies).toEqual(['last', 'first'])
 })
+
+test('what could not be had from a server is asked for again as soon as that shows itself', async () => {
+  await using home = await startFederatedServer()
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const room = hostRoom(hostile)
+  room.add({ content: { msgtype: 'm.text', body: 'before' } })
+  let isCut = true
+  hostile.answer = (asked) => {
+    if (!asked.path.includes('/backfill/')) return room.answerTo(asked)
+    return isCut ? { text: 'the line is cut' } : { body: { pdus: room.events.map(({ pdu }) => pdu) } }
+  }
+  await alice.post(`/join/${encodeURIComponent(room.roomId)}?via=${encodeURIComponent(hostile.name)}`)
+  expect((await history(alice, room.roomId, 100)).bodies).toEqual([])
+  isCut = false
+  await hostile.request(home, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+  expect((await history(alice, room.roomId, 100)).bodies).toEqual(['before'])
+})

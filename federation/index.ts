@@ -31,6 +31,7 @@ import { publicRoomsOperations } from './server/public-rooms.ts'
 import { queries } from './server/queries.ts'
 import { roomHistory } from './server/room-history.ts'
 import { sendTransaction } from './server/send-transaction.ts'
+import { createSilentServers } from './silent-servers.ts'
 
 /** The server-server API of a deployment: what it serves to others, and what it does by itself. */
 export type RunningFederation = {
@@ -47,7 +48,8 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
   if (ctx.config.federation.allow.length === 0) return undefined
   const metrics = createFederationMetrics(ctx.metrics.registry)
   const allowList = createAllowList(ctx, metrics, ctx.config.federation)
-  const client = createRemoteClient(ctx, allowList, metrics)
+  const silentServers = createSilentServers(ctx)
+  const client = createRemoteClient(ctx, allowList, metrics, silentServers)
   const keys = createServerKeys(ctx, client, allowList)
   const federation: Federation = {
     ctx,
@@ -61,7 +63,7 @@ export function createFederation(ctx: Context): RunningFederation | undefined {
     earlyReceipts: createEarlyReceipts(ctx),
     relayed: new LRUCache(upTo(relayedMax)),
     passedOn: new LRUCache(upTo(relayedMax)),
-    heardOf: [],
+    heardOf: [(server) => silentServers.heardOf(server)],
   }
   ctx.remoteServers.use(createRemoteServers(federation))
   ctx.deviceKeys.useRemote(createRemoteKeys(federation))

@@ -15,6 +15,9 @@ export type InvalidationKind =
   | 'staged-events'
   | 'admin-jobs'
   | 'blocked-rooms'
+  /** Another server that could not be reached. */
+  | 'silent-servers'
+  /** Another server that is not to be waited for any longer. */
   | 'destinations'
   /** The file or the environment that every process is configured by. */
   | 'configuration'

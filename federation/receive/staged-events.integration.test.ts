@@ -92,3 +92,25 @@ test('of what is never told no more than a bounded number is kept', async () => 
   expect(await waitingIn(home)).toHaveLength(1000)
   await scene.stillWorks()
 })
+
+test('an event waits no longer for a server that could not be reached once that shows itself, to whichever process', async () => {
+  await using home = await startFederatedServer({}, { redis: true })
+  await using second = await startFederatedServer({}, { like: home })
+  await using hostile = await startHostileServer()
+  const alice = await home.register('alice')
+  const roomId = await alice.createRoom({ preset: 'public_chat' })
+  const room = await joinHostile(hostile, home, roomId)
+  const lost = room.build(say('lost'))
+  const later = room.build({ ...say('later'), prev: [lost] })
+  hostile.answer = ({ path }) => (path.includes('/get_missing_events/') ? { text: 'the line is cut' } : undefined)
+  await hostile.send(home, [later.pdu])
+  await expect.poll(() => waitingIn(home)).toEqual([{ origin: hostile.name, tries: 1 }])
+  // As it is when that has gone on for a while.
+  await home.ctx.database.db
+    .updateTable('staged_events')
+    .set({ tries: 12, try_at: Date.now() + 600_000 })
+    .execute()
+  hostile.answer = ({ path }) => (path.includes('/get_missing_events/') ? { body: { events: [lost.pdu] } } : undefined)
+  await hostile.request(second, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+  for (const body of ['lost', 'later']) await sees(alice, roomId, body)
+})

@@ -13,6 +13,7 @@ import { eventIdBytes } from '../../src/storage/event-codec.ts'
 import {
   deleteStagedEvents,
   deleteStagedEventsIn,
+  hurryStagedEvents,
   putOffStagedEvents,
   roomsWithStagedEvents,
   type StagedEvent,
@@ -63,6 +64,15 @@ export function createStagedEvents(federation: Federation): StagedEvents {
     moved.add(key as RoomId)
     waitedLately.set(key as RoomId, true)
   })
+  // What could not be had from a server that was silent may be had now: since it came back, or we did.
+  const hurry = async (server: string | undefined): Promise<void> => {
+    const rows = await ctx.database.read(hurryStagedEvents, [ctx.clock.now(), server ?? null])
+    for (const row of rows) ctx.invalidations.publish('staged-events', row.room_id)
+  }
+  const hurrySafely = (server: string | undefined): void => {
+    hurry(server).catch((error: unknown) => ctx.log.warn({ err: error, server }, 'Events that wait are not hurried'))
+  }
+  ctx.invalidations.subscribe('destinations', hurrySafely)
   const work = createDurableWork<{ room: number; room_id: RoomId }>(ctx, {
     name: 'staged events',
     heard: 'staged-events',
@@ -80,6 +90,7 @@ export function createStagedEvents(federation: Federation): StagedEvents {
       while (await takeStaged(federation, roomId)) {}
     },
   })
+  hurrySafely(undefined)
   return {
     async stage({ room, roomId }, origin, events) {
       const ids = events.map(({ eventId }) => eventIdBytes(eventId))

@@ -17,6 +17,7 @@ import { type AnswerBody, readLimited } from '../../src/net/read-limited.ts'
 import type { Span } from '../../src/tracing/tracing.ts'
 import type { AllowList } from '../allow-list.ts'
 import type { FederationMetrics } from '../federation-metrics.ts'
+import type { SilentServers } from '../silent-servers.ts'
 import { createDiscovery, type Endpoint } from './discovery.ts'
 import { fetchWellKnown } from './well-known.ts'
 
@@ -100,6 +101,7 @@ export function createRemoteClient(
   ctx: Pick<Context, 'config' | 'caches' | 'domains' | 'clock' | 'log' | 'tracing'>,
   allowList: AllowList,
   metrics: Pick<FederationMetrics, 'asked'>,
+  silentServers: SilentServers,
   names: Names = namesOfTheSystem,
 ): RemoteClient {
   const config = ctx.config.federation
@@ -184,10 +186,12 @@ export function createRemoteClient(
     try {
       const answer = await run(await discover(server))
       note('answered')
+      silentServers.heardOf(server)
       return answer
     } catch (error) {
       note(error instanceof RemoteRefusal ? 'refused' : 'unreachable')
       if (error instanceof RemoteRefusal) throw error
+      silentServers.add(server)
       ctx.log.debug({ server, error: (error as Error).message }, 'A server cannot be reached')
       throw unreachable()
     }

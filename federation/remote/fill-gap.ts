@@ -17,7 +17,7 @@ import { serversToAsk } from './servers-to-ask.ts'
 
 /** Servers that are asked for one gap. */
 const mostServers = 5
-/** Milliseconds for which nobody is asked again about a gap that could not be filled. */
+/** Milliseconds for which nobody is asked again about a gap that could not be filled, unless a server comes back. */
 const patience = 60_000
 const mostRemembered = 10_000
 
@@ -32,6 +32,7 @@ export type FillGap = (room: HotRoom, after: StoredEvent) => Promise<boolean>
 export function createFillGap(federation: Federation): FillGap {
   const underWay = new Map<number, Promise<boolean>>()
   const inVain = new LRUCache<number, true>({ ...upTo(mostRemembered), ttl: patience })
+  federation.ctx.invalidations.subscribe('destinations', () => inVain.clear())
   const fill = async (room: HotRoom, after: StoredEvent): Promise<boolean> => {
     let isFilled = false
     try {

@@ -71,7 +71,8 @@ export const passDestinations = statement<never>(
    where d.origin = idle.origin and d.server_name = idle.server_name and d.acked_position < $3 and d.owner is null`,
 )
 
-const domainOf = (column: string): string => `substr(${column}, position(':' in ${column}) + 1)`
+/** The server in a column of user ids. */
+export const domainOf = (column: string): string => `substr(${column}, position(':' in ${column}) + 1)`
 
 /** The rooms of the server `$3`, each with the position since when it is in it. */
 const serverRooms = `server_rooms as materialized (

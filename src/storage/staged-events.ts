@@ -1,5 +1,7 @@
 import type { RoomId, ServerName } from '../matrix/ids.ts'
 import { statement } from './database.ts'
+import { domainOf } from './destinations.ts'
+import { membershipCodes } from './room-users.ts'
 
 /** Events of other servers that wait for what they build on. */
 
@@ -55,4 +57,18 @@ export const putOffStagedEvents = statement<never>(
   'put off staged events',
   `update staged_events s set tries = tries + 1, try_at = later.at
    from unnest($1::bigint[], $2::bigint[]) as later(position, at) where s.position = later.position`,
+)
+
+/**
+ * Nothing is put off any longer in the rooms that a server is in, or of what it sent. Parameters: the time, the server; null
+ * for every one.
+ */
+export const hurryStagedEvents = statement<{ room_id: RoomId }>(
+  'hurry staged events',
+  `with hurried as (
+     update staged_events s set tries = 0, try_at = $1 where try_at > $1 and ($2::text is null or origin = $2 or exists (
+       select from room_users ru join users u using (user_nid)
+       where ru.room = s.room and ru.membership = ${membershipCodes.join} and ${domainOf('u.user_id')} = $2))
+     returning room)
+   select room_id from rooms where room in (select room from hurried)`,
 )
