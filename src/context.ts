@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import release from '../package.json' with { type: 'json' }
+import { type AccountDataChanges, createAccountDataChanges } from './account-data/account-data-changes.ts'
 import { createMissingAccounts } from './accounts/create-account.ts'
 import { createRequesters, type Requesters } from './accounts/requesters.ts'
 import { createJobs, type Jobs } from './admin/jobs.ts'
@@ -107,6 +108,7 @@ export type Context = {
   readonly threadAudiences: ThreadAudiences
   /** Undefined: there are none. */
   readonly stickyEvents: StickyEvents | undefined
+  readonly accountDataChanges: AccountDataChanges
   readonly pushRules: PushRules
   readonly pushing: Pushing
   readonly deviceKeys: DeviceKeys
@@ -201,7 +203,8 @@ export async function createContext(
   // After the feeds, which must know what those it wakes will ask for.
   const sessions = createSessions({ ...base, ...storage })
   const ownership = createOwnership(database, log)
-  const pushRules = createPushRules({ ...base, ...storage })
+  const accountDataChanges = createAccountDataChanges({ ...base, ...storage })
+  const pushRules = createPushRules({ ...base, ...storage, accountDataChanges })
   const typing = createTyping(base, redis, (room) => {
     sessions.wakeRoom(room)
     applicationServices.typing(room)
@@ -236,6 +239,7 @@ export async function createContext(
     audiences: createAudiences({ ...base, ...storage, hotRooms }),
     stickyEvents: config.experimental.msc4354 ? await createStickyEvents({ ...base, ...storage }) : undefined,
     threadAudiences: createThreadAudiences({ ...base, ...storage, hotRooms }),
+    accountDataChanges,
     pushRules,
     pushing,
     deviceKeys: createDeviceKeys({ ...base, ...storage }),

@@ -88,16 +88,18 @@ const mostTags = 100
  * @param change Gets the tags as they are, gives them as they shall be.
  */
 export async function changeTags(
-  ctx: Pick<Context, 'config' | 'writer' | 'database' | 'hotRooms'>,
+  ctx: Pick<Context, 'accountDataChanges' | 'hotRooms'>,
   userNid: number,
   roomId: RoomId,
   change: (tags: Map<string, Json>) => void,
 ): Promise<void> {
   const key = { userNid, room: await roomNumber(ctx, roomId), type: tags }
-  const current = await getTags(ctx, userNid, roomId)
-  change(current)
-  if (current.size > mostTags) throw new MatrixError('M_INVALID_PARAM', 'Too many tags')
-  await setAccountData(ctx, key, { tags: Object.fromEntries(current) as JsonObject })
+  await ctx.accountDataChanges.change(key, (stored) => {
+    const current = tagsIn(stored === undefined ? undefined : (JSON.parse(stored) as JsonObject))
+    change(current)
+    if (current.size > mostTags) throw new MatrixError('M_INVALID_PARAM', 'Too many tags')
+    return JSON.stringify({ tags: Object.fromEntries(current) })
+  })
 }
 
 export async function getTags(
@@ -105,6 +107,9 @@ export async function getTags(
   userNid: number,
   roomId: RoomId,
 ): Promise<Map<string, Json>> {
-  const content = await getAccountData(ctx, { userNid, room: await roomNumber(ctx, roomId), type: tags })
+  return tagsIn(await getAccountData(ctx, { userNid, room: await roomNumber(ctx, roomId), type: tags }))
+}
+
+function tagsIn(content: JsonObject | undefined): Map<string, Json> {
   return new Map(Object.entries((content?.tags ?? {}) as JsonObject))
 }

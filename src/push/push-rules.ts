@@ -1,4 +1,3 @@
-import { accountDataUnit } from '../account-data/account-data.ts'
 import type { Context } from '../context.ts'
 import type { UserId } from '../matrix/ids.ts'
 import type { Json } from '../matrix/json.ts'
@@ -29,7 +28,9 @@ export type PushRules = {
 const compiledMax = 20_000
 const type = 'm.push_rules'
 
-export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'caches' | 'writer' | 'stream'>): PushRules {
+export function createPushRules(
+  ctx: Pick<Context, 'accountDataChanges' | 'config' | 'database' | 'caches' | 'stream'>,
+): PushRules {
   const features = ctx.config.experimental
   const compiled = ctx.caches.lru<number, CompiledRules>('push rules', upTo(compiledMax))
   ctx.stream.follow((facts) => {
@@ -41,8 +42,6 @@ export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'cach
     return row ? (JSON.parse(row.content) as StoredPushRules) : {}
   }
   const ruleset = async (user: User): Promise<PushRuleset> => rulesetOf(user.userId, await load(user), features)
-  /** Changes of one user one after the other, so that none is lost. */
-  const changing = new Map<number, Promise<void>>()
 
   return {
     ruleset,
@@ -59,23 +58,11 @@ export function createPushRules(ctx: Pick<Context, 'config' | 'database' | 'cach
       const changes = stored === undefined ? {} : (JSON.parse(stored) as StoredPushRules)
       return JSON.stringify({ global: rulesetOf(userId, changes, features) })
     },
-    async change(user, edit) {
-      const before = changing.get(user.userNid) ?? Promise.resolve()
-      const mine = before
-        .catch(() => {})
-        .then(async () => {
-          const before = await load(user)
-          const after = edit(before)
-          if (after === before) return
-          const content = JSON.stringify(after)
-          await ctx.writer.write(accountDataUnit({ userNid: user.userNid, room: 0, type }, content))
-        })
-      changing.set(user.userNid, mine)
-      try {
-        await mine
-      } finally {
-        if (changing.get(user.userNid) === mine) changing.delete(user.userNid)
-      }
-    },
+    change: ({ userNid }, edit) =>
+      ctx.accountDataChanges.change({ userNid, room: 0, type }, (stored) => {
+        const before = stored === undefined ? {} : (JSON.parse(stored) as StoredPushRules)
+        const after = edit(before)
+        return after === before ? undefined : JSON.stringify(after)
+      }),
   }
 }
