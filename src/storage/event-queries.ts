@@ -4,11 +4,13 @@ import type { EventRow } from './event-rows.ts'
 
 /** What the store of events asks the database, a statement each. */
 
-/** A row of `events` with its room. */
-export type LoadedRow = EventRow & { redacted_by: number | null; room_id: RoomId; room_version: string }
+/** A row of `events` with its room. `edges` and `proof` are only there where somebody else is to check the event. */
+export type LoadedRow = Omit<EventRow, 'edges' | 'proof'> &
+  Partial<Pick<EventRow, 'edges' | 'proof'>> & { redacted_by: number | null; room_id: RoomId; room_version: string }
 
 const columns = `e.event_nid, e.room, e.timeline, e.event_id, e.kind, e.sender, e.depth, e.origin_server_ts, e.flags,
-  e.notify_index, e.highlight_index, e.state_delta, e.edges, e.proof, e.content, e.rest, e.redacted_by, r.room_id, r.room_version`
+  e.notify_index, e.highlight_index, e.state_delta, e.content, e.rest, e.redacted_by, r.room_id, r.room_version`
+const wholeColumns = `${columns}, e.edges, e.proof`
 
 export const selectByNid = statement<LoadedRow>(
   'events by nid',
@@ -17,6 +19,14 @@ export const selectByNid = statement<LoadedRow>(
 export const selectById = statement<LoadedRow>(
   'events by id',
   `select ${columns} from events e join rooms r using (room) where e.event_id = any($1::bytea[])`,
+)
+export const selectWholeByNid = statement<LoadedRow>(
+  'whole events by nid',
+  `select ${wholeColumns} from events e join rooms r using (room) where e.event_nid = any($1::int8[])`,
+)
+export const selectWholeById = statement<LoadedRow>(
+  'whole events by id',
+  `select ${wholeColumns} from events e join rooms r using (room) where e.event_id = any($1::bytea[])`,
 )
 export const selectState = statement<LoadedRow & { from_position: number }>(
   'current state by kind',

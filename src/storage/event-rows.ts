@@ -114,7 +114,7 @@ export function eventRow(
 
 /** The event of a row. `ids` has those of the events that it names; without them it is read without its edges. */
 export function decodeEvent(
-  row: EventRow & { room_id: RoomId },
+  row: Omit<EventRow, 'edges' | 'proof'> & Partial<Pick<EventRow, 'edges' | 'proof'>> & { room_id: RoomId },
   rules: RoomRules,
   kind: { type: string; stateKey: string | undefined },
   sender: UserId,

@@ -24,6 +24,8 @@ import {
   selectStatesAt,
   selectTimelines,
   selectWanted,
+  selectWholeById,
+  selectWholeByNid,
 } from './event-queries.ts'
 import { decodeEvent } from './event-rows.ts'
 
@@ -54,7 +56,7 @@ export type StoredEvent = {
   readonly redactedBy: number | null
   /** Which parts of the PDU the binary columns hold; the others are in `rest`. */
   readonly inColumns: { readonly edges: boolean; readonly proof: boolean }
-  /** Complete only when loaded with edges; otherwise prev_events and auth_events are empty. */
+  /** Complete only when loaded with edges; otherwise prev_events and auth_events are empty, and nothing proves it. */
   readonly event: RoomEvent
 }
 
@@ -192,7 +194,7 @@ export function createEventStore(
         kind: row.kind,
         senderNid: row.sender,
         redactedBy: row.redacted_by,
-        inColumns: { edges: !row.rest?.includes('"prev_events"'), proof: row.proof !== null },
+        inColumns: { edges: !row.rest?.includes('"prev_events"'), proof: !row.rest?.includes('"hashes"') },
         event: decodeEvent(row, rules, kinds.get(row.kind)!, users.get(row.sender)!, ids),
       }
     })
@@ -204,10 +206,12 @@ export function createEventStore(
   }
 
   return {
-    byNids: async (nids, options) =>
-      nids.length === 0 ? [] : stored(await database.read(selectByNid, [nids]), options?.edges ?? false),
-    byIds: async (ids, options) =>
-      ids.length === 0 ? [] : stored(await database.read(selectById, [ids.map(eventIdBytes)]), options?.edges ?? false),
+    byNids: async (nids, { edges = false } = {}) =>
+      nids.length === 0 ? [] : stored(await database.read(edges ? selectWholeByNid : selectByNid, [nids]), edges),
+    byIds: async (ids, { edges = false } = {}) =>
+      ids.length === 0
+        ? []
+        : stored(await database.read(edges ? selectWholeById : selectById, [ids.map(eventIdBytes)]), edges),
     currentState: async (room, kinds) =>
       stateEntries(
         kinds ? await database.read(selectState, [room, kinds]) : await database.read(selectAllState, [room]),
