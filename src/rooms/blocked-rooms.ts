@@ -8,6 +8,8 @@ export type BlockedRooms = {
   /** @throws MatrixError M_FORBIDDEN for a room that is blocked. */
   refuse(roomId: RoomId): void
   has(roomId: RoomId): boolean
+  /** Tells every process that a room was blocked or is no longer. Resolves when this one goes by it. */
+  changed(roomId: RoomId): Promise<void>
 }
 
 const all = statement<{ room_id: RoomId }>('blocked rooms', 'select room_id from blocked_rooms')
@@ -27,13 +29,20 @@ export async function createBlockedRooms(
     if (row) rooms.add(roomId)
     else rooms.delete(roomId)
   }
+  // One after the other: of two looks at once the earlier might be answered last.
+  let looked = loadAll()
+  await looked
   ctx.invalidations.subscribe('blocked-rooms', (roomId) => {
-    const looked = roomId === undefined ? loadAll() : look(roomId as RoomId)
-    looked.catch((error: Error) => ctx.log.error({ error: error.message }, 'Which rooms are blocked is not known'))
+    looked = looked
+      .then(() => (roomId === undefined ? loadAll() : look(roomId as RoomId)))
+      .catch((error: Error) => ctx.log.error({ error: error.message }, 'Which rooms are blocked is not known'))
   })
-  await loadAll()
   return {
     has: (roomId) => rooms.has(roomId),
+    changed(roomId) {
+      ctx.invalidations.publish('blocked-rooms', roomId)
+      return looked
+    },
     refuse(roomId) {
       if (rooms.has(roomId)) throw new MatrixError('M_FORBIDDEN', 'This room has been blocked on this server')
     },

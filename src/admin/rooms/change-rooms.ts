@@ -42,7 +42,7 @@ export const setBlock = endpoint({
     const { db } = ctx.database
     const row = { room_id: params.roomId, blocked_by: requester.userId, blocked_at: ctx.clock.now() }
     await (body.block ? block(db, row) : unblockRoom(db, params.roomId))
-    ctx.invalidations.publish('blocked-rooms', params.roomId)
+    await ctx.blockedRooms.changed(params.roomId)
     return { block: body.block }
   },
 })

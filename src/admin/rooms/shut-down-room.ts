@@ -62,7 +62,7 @@ export async function shutDownRoom(
   let result: ShutDownResult = { ...nothing, ...before, failed_to_kick_users: [] }
   if (wish.block) {
     await blockRoom(ctx.database.db, { room_id: roomId, blocked_by: requestedBy, blocked_at: ctx.clock.now() })
-    ctx.invalidations.publish('blocked-rooms', roomId)
+    await ctx.blockedRooms.changed(roomId)
   }
   const room = await ctx.hotRooms.get(roomId)
   if (room) result = await empty(ctx, room, wish, result, note, stop)
@@ -152,7 +152,7 @@ async function purge(ctx: Context, wish: ShutDown, stop: AbortSignal | undefined
     }
     const block = { room_id: roomId, blocked_by: wish.requestedBy, blocked_at: ctx.clock.now() }
     await blockUntilPurged(ctx.database.db, block)
-    ctx.invalidations.publish('blocked-rooms', roomId)
+    await ctx.blockedRooms.changed(roomId)
     await tellOthers(ctx, room.room, stop)
     const users = await ctx.database.transaction((query) => retireRoom(query, room.room))
     ctx.invalidations.publish('room', roomId)
@@ -166,7 +166,7 @@ async function purge(ctx: Context, wish: ShutDown, stop: AbortSignal | undefined
   }
   if (stop?.aborted) return
   await unblockPurged(ctx.database.db, roomId)
-  ctx.invalidations.publish('blocked-rooms', roomId)
+  await ctx.blockedRooms.changed(roomId)
 }
 
 /** Milliseconds between two looks at whether the other servers know, and looks. */
