@@ -19,7 +19,7 @@ test('users of two domains meet in one room, each under their own name and key',
   const { rooms } = await alice.get('/sync', { since, timeout: 5000 })
   expect(rooms.join[room].timeline.events).toMatchObject([{ event_id: eventId, sender: bob.userId }])
 
-  const [stored] = await server.ctx.events.byIds([eventId])
+  const [stored] = await server.ctx.events.byIds([eventId], { edges: true })
   expect(Object.keys(stored!.event.pdu.signatures)).toEqual(['finance.test'])
   const keyId = server.ctx.domains.keyOf('finance.test').keyId
   expect(Object.keys(stored!.event.pdu.signatures['finance.test']!)).toEqual([keyId])
