@@ -36,27 +36,23 @@ export async function settle(chaos: Chaos, milliseconds: number): Promise<number
   for (let isSame = false; !isSame && performance.now() < end; ) {
     await meetAgain(oneOfEach.map(({ client }) => client))
     await Promise.all(chaos.people.map((person) => person.insist()))
-    const rooms = await Promise.all(chaos.rooms.map((room) => speakInTurn(chaos, room)))
+    const rooms = await Promise.all(chaos.rooms.map((room) => speakAtOnce(chaos, room)))
     isSame = rooms.every((one) => one)
   }
   return Math.round(performance.now() - begun)
 }
 
 /** Whether everybody hears the last words of everybody before long, and sees the same state then. */
-async function speakInTurn(chaos: Chaos, room: Room): Promise<boolean> {
-  const { views } = await viewsOf(chaos, room)
-  let last: string | undefined
-  for (const speaker of views.values()) {
-    last = await speaker.say(room, true)
-    if (last === undefined) return false
-    const isHeard = await Promise.all([...views.values()].map((listener) => hears(listener, room, last!)))
-    if (isHeard.includes(false)) return false
-  }
-  const states = await Promise.all([...views.values()].map(({ client }) => stateSeen(client, room.roomId)))
+async function speakAtOnce(chaos: Chaos, room: Room): Promise<boolean> {
+  const people = [...(await viewsOf(chaos, room)).views.values()]
+  const words = await Promise.all(people.map((speaker) => speaker.say(room, true)))
+  const heard = people.flatMap((listener) => words.map((word) => word !== undefined && hears(listener, room, word)))
+  if ((await Promise.all(heard)).includes(false)) return false
+  const states = await Promise.all(people.map(({ client }) => stateSeen(client, room.roomId)))
   return new Set(states.map((state) => JSON.stringify([...state]))).size <= 1
 }
 
-const hearsWithin = 3_000
+const hearsWithin = 5_000
 /** Milliseconds: a server that could not fill a gap does not try for a minute. */
 const fetchesWithin = 70_000
 
@@ -65,7 +61,7 @@ async function hears({ client }: Person, room: Room, eventId: string): Promise<b
   const end = performance.now() + hearsWithin
   while (performance.now() < end) {
     if ((await client.attempt('get', path)).status === 200) return true
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, 100))
   }
   return false
 }

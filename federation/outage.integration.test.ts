@@ -169,3 +169,35 @@ test('a server that was away is told everything once it is back, in order, wheth
     (sync.rooms?.join?.[room]?.timeline?.events ?? []).find(({ content }: Answer) => content.body === 'back'),
   )
 }, 60_000)
+
+test('a server that missed too much is told all ends of a room that has more than an event can follow', async () => {
+  await using hostile = await startHostileServer()
+  await using other = await startHostileServer()
+  await using home = await startFederatedServer()
+  const alice = await home.register('alice')
+  const roomId = await alice.createRoom({ preset: 'public_chat' })
+  await joinHostile(hostile, home, roomId)
+  const theirs = await joinHostile(other, home, roomId)
+  hostile.answer = ({ path }) => (path.includes('/send/') ? { status: 503, body: { errcode: 'M_UNKNOWN' } } : undefined)
+  const say = (body: string) => alice.send(roomId, 'm.room.message', { msgtype: 'm.text', body }, body)
+  for (let lot = 0; lot < 21; lot++) await Promise.all(Array.from({ length: 50 }, (_, index) => say(`${lot} ${index}`)))
+  // What another server says on forks of its own, and does not come to tell.
+  const forks = Array.from({ length: 45 }, (_, index) =>
+    theirs.build({ content: { msgtype: 'm.text', body: `fork ${index}` } }),
+  )
+  for (const some of [forks.slice(0, 25), forks.slice(25)])
+    await other.send(
+      home,
+      some.map(({ pdu }) => pdu),
+    )
+  hostile.answer = () => undefined
+  // What it is told of, and what it will ask for since that follows it.
+  const known = () =>
+    new Set(
+      hostile.heard.map((pdu) => theirs.eventOf(pdu)).flatMap(({ eventId, prevEvents }) => [eventId, ...prevEvents]),
+    )
+  await hostile.request(home, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+  await say('now')
+  await expect.poll(() => forks.filter(({ eventId }) => !known().has(eventId)).length).toBe(0)
+  expect(hostile.heard.length).toBeLessThan(80)
+}, 60_000)

@@ -138,22 +138,31 @@ export const moreEventsForServer = statement<{ event_nid: number }>(
  * The events by which a server gets to know how each room stands that something for it happened in after a position, the room
  * with the latest first: its forward extremities, or where not all members are known the last event of our own. Events about
  * its users in rooms that it is not in stand for themselves. `position` is that of the last event for the server; rooms where
- * that lies above a position are left out, since they have been told. Parameters: after, that position, the server, the
- * domain, how many.
+ * that lies above a position are left out, since they have been told. Where there are more extremities than one event can
+ * follow, each has a row and its own position: the next event in the room does not speak for all of them. Parameters: after,
+ * that position, the server, the domain, how many.
  */
 export const missedByServer = statement<{ position: number; events: number[] }>(
   'how rooms stand that a server missed',
-  `with ${serverRooms}
-   select newest.position, case when rooms.partial_state then array[newest.event_nid] else array(
+  `with ${serverRooms},
+   rooms_in as (
+     select rooms.room, min(since) as since, partial_state, extremities,
+       not partial_state and cardinality(extremities) > ${MAX_PREV_EVENTS} as is_crowded
+     from server_rooms join rooms using (room) group by rooms.room)
+   select newest.position, case when r.partial_state then array[newest.event_nid] else array(
        select e.event_nid from events e join users s on s.user_nid = e.sender
-       where e.event_nid = any(rooms.extremities) and ${domainOf('s.user_id')} <> $3
-       order by e.event_nid desc limit ${MAX_PREV_EVENTS}) end as events
-   from (select room, min(since) as since from server_rooms group by room) r join rooms using (room)
+       where e.event_nid = any(r.extremities) and ${domainOf('s.user_id')} <> $3
+       order by e.event_nid desc) end as events
+   from rooms_in r
    cross join lateral (
      select e.event_nid, e.timeline as position from events e join users s on s.user_nid = e.sender
      where e.room = r.room and e.timeline > greatest($1, r.since - 1) and ${isTold}
      order by e.timeline desc limit 1) newest
-   where newest.position <= $2
+   where newest.position <= $2 and not r.is_crowded
+   union all
+   select e.timeline, array[e.event_nid]
+   from rooms_in r join events e on e.event_nid = any(r.extremities) join users s on s.user_nid = e.sender
+   where r.is_crowded and e.timeline > greatest($1, r.since - 1) and e.timeline <= $2 and ${domainOf('s.user_id')} <> $3
    union all
    select e.event_nid, array[e.event_nid]
    from users u join room_users m using (user_nid) join events e using (event_nid) join users s on s.user_nid = e.sender
