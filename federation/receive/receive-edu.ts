@@ -1,4 +1,5 @@
 import { sendToDevice } from '../../src/keys/send-to-device.ts'
+import { MatrixError } from '../../src/matrix/errors.ts'
 import {
   fitsAnId,
   parseEventId,
@@ -105,6 +106,17 @@ async function receivePresence({ ctx }: Federation, origin: ServerName, content:
   await ctx.presence.receive(said)
 }
 
+/** Requests beyond the limit are passed over: their devices ask again. */
+async function mayAskForKeys(ctx: Federation['ctx'], origin: ServerName): Promise<boolean> {
+  try {
+    await ctx.rateLimits.take('key_requests', origin)
+    return true
+  } catch (error) {
+    if (error instanceof MatrixError) return false
+    throw error
+  }
+}
+
 async function receiveToDevice({ ctx }: Federation, origin: ServerName, content: JsonObject): Promise<void> {
   const sender = userOf(content.sender, origin)
   const { type, message_id: messageId } = content
@@ -126,6 +138,7 @@ async function receiveToDevice({ ctx }: Federation, origin: ServerName, content:
   if (recipients.length === 0) return
   const isKnown = (await ctx.dictionaries.findUsers([sender])).size > 0
   if (!isKnown && (await ctx.database.read(anyDeviceOf, [recipients])).length === 0) return
+  if (type === 'm.room_key_request' && !(await mayAskForKeys(ctx, origin))) return
   const users = await ctx.dictionaries.internUsers([sender])
   const transaction = { userNid: users.get(sender)!, deviceId: '', txnId: messageId }
   await sendToDevice(ctx, sender, type, messages, transaction)

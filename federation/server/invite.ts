@@ -81,6 +81,8 @@ async function takeInvite(federation: Federation, call: FederationCall, invite: 
   if (!account || account.deactivated_at !== null)
     throw new MatrixError('M_FORBIDDEN', 'There is no such user to invite')
   ctx.blockedRooms.refuse(roomId)
+  await ctx.rateLimits.take('invite_room', roomId)
+  await ctx.rateLimits.take('invite_user', userId)
   const verdict = await refuseBlockedInvite(ctx, userId, event.pdu.sender)
   const known = await ctx.hotRooms.get(roomId)
   if (known) refuseByAcl(known, call.origin)

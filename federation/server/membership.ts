@@ -198,7 +198,11 @@ async function vouchedFor({ ctx }: Federation, room: HotRoom, pdu: Pdu): Promise
 
 /** @param options.inPair As the oldest form of the operation has it: `[200, answer]`. */
 async function takeJoin(federation: Federation, call: FederationCall, { inPair = false } = {}): Promise<unknown> {
+  const { rateLimits } = federation.ctx
+  const roomId = call.params.roomId!
+  await rateLimits.check('join_room', roomId)
   const { room, event } = await takeOwn(federation, 'join', call)
+  await rateLimits.charge('join_room', roomId, 1)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
   const common = { origin: call.destination, event: event.pdu }
   if (!inPair && call.query.omit_members === true && room.joinedMembers > fewMembers)

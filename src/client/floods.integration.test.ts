@@ -34,6 +34,53 @@ test('D02: floods of rooms, joins, knocks, invites and reports are told when to 
   expect((await carol.attempt('post', '/createRoom', { body: {} })).status).toBe(200)
 })
 
+test('joins and invites are limited by the room too, invites by who is invited, and requests for keys by the device', async () => {
+  const few = { per_second: 0.01, burst_count: 2 }
+  const kinds = { join_room: few, invite_room: few, invite_user: few, key_requests: few }
+  const many = { per_second: 1000, burst_count: 1000 }
+  const freely = { registration: many, login_address: many, login_account: many, room_creation: many, message: many }
+  await using server = await startTestServer({ config: { rate_limits: { enabled: true, ...freely, ...kinds } } })
+  const [alice, bob, carol, dan] = (await Promise.all(
+    ['alice', 'bob', 'carol', 'dan'].map((name) => server.register(name)),
+  )) as [TestClient, TestClient, TestClient, TestClient]
+  const statusOf = async (asked: Promise<{ status: number }>): Promise<number> => (await asked).status
+  const join = (client: TestClient, room: string) =>
+    statusOf(client.attempt('post', `/join/${encodeURIComponent(room)}`, { body: {} }))
+  const invite = (room: string, userId: string) =>
+    statusOf(alice.attempt('post', `/rooms/${encodeURIComponent(room)}/invite`, { body: { user_id: userId } }))
+
+  const closed = await alice.createRoom()
+  const open = await alice.createRoom({ preset: 'public_chat' })
+  // Who may not join uses nothing up, nor who is in the room already.
+  for (let time = 0; time < 3; time++) expect(await join(bob, closed)).toBe(403)
+  expect([await join(bob, open), await join(bob, open), await join(carol, open)]).toEqual([200, 200, 200])
+  expect(await join(dan, open)).toBe(429)
+  const member = `/rooms/${encodeURIComponent(open)}/state/m.room.member/`
+  const asState = { body: { membership: 'join' } }
+  expect((await dan.attempt('put', member + encodeURIComponent(dan.userId), asState)).status).toBe(429)
+  expect((await bob.attempt('put', member + encodeURIComponent(bob.userId), asState)).status).toBe(200)
+
+  expect([await invite(closed, bob.userId), await invite(closed, carol.userId)]).toEqual([200, 200])
+  expect(await invite(closed, dan.userId)).toBe(429)
+  const another = await alice.createRoom({ invite: [bob.userId] })
+  expect(await invite(another, bob.userId)).toBe(429)
+  expect((await alice.attempt('post', '/createRoom', { body: { invite: [bob.userId] } })).status).toBe(429)
+  const invited = { body: { membership: 'invite' } }
+  const place = `/rooms/${encodeURIComponent(another)}/state/m.room.member/${encodeURIComponent(bob.userId)}`
+  expect((await alice.attempt('put', place, invited)).status).toBe(429)
+
+  const askFor = (userId: string, txn: string) =>
+    statusOf(
+      alice.attempt('put', `/sendToDevice/m.room_key_request/${txn}`, {
+        body: { messages: { [userId]: { '*': {} } } },
+      }),
+    )
+  expect([await askFor(bob.userId, '1'), await askFor(bob.userId, '2'), await askFor(bob.userId, '3')]).toEqual([
+    200, 200, 429,
+  ])
+  expect(await askFor(alice.userId, '4')).toBe(200)
+})
+
 test('D05: answers are not packed, so their length tells nothing of what is in them', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')

@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
 import { checkConfig } from '../config.ts'
@@ -53,4 +55,17 @@ test('what something has cost is taken afterwards, also where that is more than 
   expect(await waitOf(rates.check('message', 'x'))).toBe(5000)
   clock.advance(5000)
   expect(await waitOf(rates.take('message', 'x'))).toBe(0)
+})
+
+test('every kind that can be configured limits something', () => {
+  const root = join(import.meta.dirname, '../..')
+  const files = ['src', 'federation'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(root, folder, file)),
+  )
+  const taken = files
+    .filter((file) => file.endsWith('.ts') && !/\.test\.ts$|config-schema\.ts$|http\/rate-limit\.ts$/.test(file))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n')
+  const kinds = Object.keys(checkConfig({}).rate_limits).filter((key) => key !== 'enabled')
+  expect(kinds.filter((kind) => !taken.includes(`'${kind}'`))).toEqual([])
 })

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
+import type { Requester } from '../accounts/requesters.ts'
 import type { Clock } from '../clock.ts'
 import type { Config, RateLimitKind } from '../config.ts'
 import { MatrixError } from '../matrix/errors.ts'
@@ -49,6 +50,12 @@ const guardsSecrets: ReadonlySet<RateLimitKind> = new Set<RateLimitKind>([
   'mail_requests',
   'mail_wrong_tokens',
 ])
+
+/** Spec: Application Service API, "Registration", `rate_limited` (v1.19). */
+export function isUnlimited(requester: Requester | undefined): boolean {
+  const service = requester?.service
+  return service !== undefined && (!service.isRateLimited || requester!.userId === service.sender)
+}
 
 const maxBuckets = 100_000
 

@@ -11,6 +11,7 @@ import { createOrigins } from './client-address.ts'
 import type { AnyCall, Endpoint } from './endpoint.ts'
 import { type Observed, observeRequest } from './observe-request.ts'
 import { parseQueryString } from './query-string.ts'
+import { isUnlimited } from './rate-limit.ts'
 import { createRequestIds } from './request-id.ts'
 import { answer, sendError, sendPreflight } from './response.ts'
 
@@ -100,12 +101,6 @@ export function createRouter(
 
 function onlyText(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : undefined
-}
-
-/** Spec: Application Service API, "Registration", `rate_limited` (v1.19). */
-function isUnlimited(requester: Requester | undefined): boolean {
-  const service = requester?.service
-  return service !== undefined && (!service.isRateLimited || requester!.userId === service.sender)
 }
 
 type Found = { endpoint: Endpoint; params: Record<string, string>; queryString: string }

@@ -7,6 +7,9 @@ import type { HotRoom } from './hot-room.ts'
 import { changeMembership, type MembershipEngine, membershipContent } from './membership.ts'
 import { localMember, serversKnowing } from './remote-memberships.ts'
 
+/** Asked before a join that changes something, made here or by way of another server. @throws where it may not be now. */
+export type PermitJoin = (where: 'here' | 'elsewhere') => Promise<void>
+
 /**
  * Joins a user to a room. Joining again changes nothing.
  *
@@ -20,6 +23,7 @@ export async function joinRoom(
   userId: UserId,
   body: JsonObject = {},
   via: readonly ServerName[] = [],
+  permit: PermitJoin = async () => {},
 ): Promise<RoomId> {
   ctx.blockedRooms.refuse(roomId)
   const room = await ctx.hotRooms.get(roomId)
@@ -39,6 +43,7 @@ export async function joinRoom(
   // Who is not known as a member may be banned.
   const isUnknown = before === undefined && room?.partialState === true
   if (room && !isUnknown && (await isForUs(ctx, room, userId, via))) {
+    await permit('here')
     try {
       await changeMembership(ctx, roomId, change)
       if (isNew) await followReplacement(ctx, roomId, userId)
@@ -49,6 +54,7 @@ export async function joinRoom(
     }
   }
   const servers = await serversKnowing(ctx, roomId, userId, via)
+  await permit('elsewhere')
   try {
     await remote.join(roomId, userId, servers, await membershipContent(ctx, change))
   } catch (error) {

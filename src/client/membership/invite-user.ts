@@ -7,6 +7,7 @@ import { parseRoomId, type UserId } from '../../matrix/ids.ts'
 import { inviteUser as invite } from '../../rooms/invite-user.ts'
 import { reason, userIdText } from '../rooms/schemas.ts'
 import { addressInvite, addressInviteOf } from './address-invite.ts'
+import { countInvite } from './within-limits.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/rooms/{roomId}/invite`, by user id and by third-party id (v1.19). */
 export const inviteUser = endpoint({
@@ -27,6 +28,7 @@ export const inviteUser = endpoint({
       await inviteByAddress(ctx, params.roomId, addressInviteOf(body, requester.userId))
       return {}
     }
+    await countInvite(ctx, requester, params.roomId, body.user_id)
     await askForUser(ctx, body.user_id as UserId)
     await invite(ctx, params.roomId, {
       sender: requester.userId,

@@ -2,8 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
-import { joinRoom } from '../../rooms/join-room.ts'
 import { reason } from '../rooms/schemas.ts'
+import { joinWithinLimits } from './within-limits.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/rooms/{roomId}/join` (v1.19). */
 export const joinRoomById = endpoint({
@@ -14,6 +14,6 @@ export const joinRoomById = endpoint({
   rateLimit: { kind: 'join_local', by: 'user' },
   body: Type.Object({ reason }),
   async handle(ctx, { params, body, requester }) {
-    return { room_id: await joinRoom(ctx, params.roomId, requester.userId, body as JsonObject) }
+    return { room_id: await joinWithinLimits(ctx, requester, params.roomId, body as JsonObject) }
   },
 })

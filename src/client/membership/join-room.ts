@@ -2,9 +2,9 @@ import { Type } from '@sinclair/typebox'
 import { resolveOrAsk } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import type { JsonObject } from '../../matrix/json.ts'
-import { joinRoom as join } from '../../rooms/join-room.ts'
 import { parseRoomIdOrAlias, reason } from '../rooms/schemas.ts'
 import { serversIn } from './via.ts'
+import { joinWithinLimits } from './within-limits.ts'
 
 /** Spec: Client-Server API, `POST /_matrix/client/v3/join/{roomIdOrAlias}` (v1.19). */
 export const joinRoom = endpoint({
@@ -20,6 +20,7 @@ export const joinRoom = endpoint({
   body: Type.Object({ reason }),
   async handle(ctx, { params, query, body, requester }) {
     const { roomId, servers } = await resolveOrAsk(ctx, params.roomIdOrAlias, requester.domain)
-    return { room_id: await join(ctx, roomId, requester.userId, body as JsonObject, [...serversIn(query), ...servers]) }
+    const via = [...serversIn(query), ...servers]
+    return { room_id: await joinWithinLimits(ctx, requester, roomId, body as JsonObject, via) }
   },
 })

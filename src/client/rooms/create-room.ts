@@ -6,6 +6,7 @@ import type { RoomAlias } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { createRoomAsAsked } from '../../rooms/create-room-as-asked.ts'
 import { addressInvite, addressInviteOf } from '../membership/address-invite.ts'
+import { countInvitesOfNewRoom } from '../membership/within-limits.ts'
 import { text255 } from './schemas.ts'
 
 const json = Type.Unsafe<JsonObject>(Type.Object({}))
@@ -45,6 +46,7 @@ export const createRoom = endpoint({
       checkAddressInvite(ctx, invite)
       await ctx.rateLimits.take('third_party_invite', requester.userId)
     }
+    await countInvitesOfNewRoom(ctx, requester, body.invite ?? [])
     const roomId = await createRoomAsAsked(ctx, requester, body)
     for (const invite of invites) await inviteByAddress(ctx, roomId, invite)
     return { room_id: roomId }

@@ -5,6 +5,7 @@ import { anyObject } from '../../http/validation.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { setState } from '../../rooms/set-state.ts'
 import { refuseRejection } from '../../server-notices/refuse-rejection.ts'
+import { withinLimits } from '../membership/within-limits.ts'
 import { delayQuery, parseStateKey, parseType, stickinessOf, stickyQuery, timestampOf } from './schemas.ts'
 
 /** Spec: Client-Server API, `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` (v1.19). */
@@ -40,6 +41,8 @@ export const setRoomStateWithKey = endpoint({
     if (params.eventType === 'm.room.member' && params.stateKey === requester.userId && body.membership === 'leave') {
       await refuseRejection(ctx, params.roomId, requester)
     }
+    const membership = params.eventType === 'm.room.member' ? body.membership : undefined
+    const done = await withinLimits(ctx, requester, params.roomId, { membership, target: params.stateKey })
     const eventId = await setState(ctx, params.roomId, {
       type: params.eventType,
       sender: requester.userId,
@@ -48,6 +51,7 @@ export const setRoomStateWithKey = endpoint({
       ...timestampOf(requester, query),
       ...stickinessOf(ctx, query),
     })
+    await done()
     return { event_id: eventId }
   },
 })

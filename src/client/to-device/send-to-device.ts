@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { endpoint } from '../../http/endpoint.ts'
+import { isUnlimited } from '../../http/rate-limit.ts'
 import { isObject } from '../../keys/key-json.ts'
 import { MAX_TO_DEVICE_REQUEST_BYTES } from '../../keys/limits.ts'
 import { sendToDevice as send } from '../../keys/send-to-device.ts'
@@ -25,6 +26,12 @@ export const sendToDevice = endpoint({
       deviceMap((content) => (isObject(content) ? content : undefined)),
     )
     const { userNid, deviceId = '' } = requester
+    const others = [...messages.keys()].filter((userId) => userId !== requester.userId).length
+    if (params.eventType === 'm.room_key_request' && others > 0 && !isUnlimited(requester)) {
+      const device = `${requester.userId} ${deviceId}`
+      await ctx.rateLimits.check('key_requests', device)
+      await ctx.rateLimits.charge('key_requests', device, others)
+    }
     await send(ctx, requester.userId, params.eventType, messages, { userNid, deviceId, txnId: params.txnId })
     return {}
   },

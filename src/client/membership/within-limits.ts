@@ -1,0 +1,91 @@
+import type { Requester } from '../../accounts/requesters.ts'
+import type { Context } from '../../context.ts'
+import { isUnlimited } from '../../http/rate-limit.ts'
+import type { RoomId, ServerName } from '../../matrix/ids.ts'
+import type { Json, JsonObject } from '../../matrix/json.ts'
+import { joinRoom } from '../../rooms/join-room.ts'
+import { isJoined } from '../../rooms/room-access.ts'
+
+/**
+ * Joins a room unless too many join it, or the requester too many rooms of other servers. Only joins that come about count for
+ * the room, so nobody keeps others out by trying.
+ *
+ * @throws MatrixError M_LIMIT_EXCEEDED; what `joinRoom` throws.
+ */
+export async function joinWithinLimits(
+  ctx: Context,
+  requester: Requester,
+  roomId: RoomId,
+  body: JsonObject,
+  via: readonly ServerName[] = [],
+): Promise<RoomId> {
+  if (isUnlimited(requester)) return joinRoom(ctx, roomId, requester.userId, body, via)
+  let isNew = false
+  const joined = await joinRoom(ctx, roomId, requester.userId, body, via, async (where) => {
+    isNew = true
+    await ctx.rateLimits.check('join_room', roomId)
+    if (where === 'elsewhere') await ctx.rateLimits.take('join_remote', requester.userId)
+  })
+  if (isNew) await ctx.rateLimits.charge('join_room', roomId, 1)
+  return joined
+}
+
+/**
+ * Counts an invite for its room and for who is invited; endpoints that do nothing but invite count it for who invites.
+ *
+ * @throws MatrixError M_LIMIT_EXCEEDED
+ */
+export async function countInvite(
+  ctx: Pick<Context, 'rateLimits'>,
+  requester: Requester,
+  roomId: RoomId,
+  target: string,
+): Promise<void> {
+  if (isUnlimited(requester)) return
+  await ctx.rateLimits.take('invite_room', roomId)
+  await ctx.rateLimits.take('invite_user', target)
+}
+
+/**
+ * Counts the invites that come with a new room. More than a burst of them may begin, and who invites then waits the longer.
+ *
+ * @throws MatrixError M_LIMIT_EXCEEDED
+ */
+export async function countInvitesOfNewRoom(
+  ctx: Pick<Context, 'rateLimits'>,
+  requester: Requester,
+  targets: readonly string[],
+): Promise<void> {
+  if (targets.length === 0 || isUnlimited(requester)) return
+  await ctx.rateLimits.check('invite_issuer', requester.userId)
+  for (const target of new Set(targets)) await ctx.rateLimits.take('invite_user', target)
+  await ctx.rateLimits.charge('invite_issuer', requester.userId, targets.length)
+}
+
+/**
+ * The same for a membership that is set as any state is.
+ *
+ * @returns what is to be called once it is set.
+ * @throws MatrixError M_LIMIT_EXCEEDED
+ */
+export async function withinLimits(
+  ctx: Pick<Context, 'hotRooms' | 'rateLimits'>,
+  requester: Requester,
+  roomId: RoomId,
+  { membership, target }: { readonly membership: Json | undefined; readonly target: string },
+): Promise<() => Promise<void>> {
+  const nothing = async (): Promise<void> => {}
+  if (isUnlimited(requester)) return nothing
+  const { userId } = requester
+  if (membership === 'invite') {
+    await ctx.rateLimits.take('invite_issuer', userId)
+    await countInvite(ctx, requester, roomId, target)
+  }
+  if (membership !== 'join' || target !== userId) return nothing
+  const room = await ctx.hotRooms.get(roomId)
+  // A new name in the room, or a new picture.
+  if (!room || (await isJoined(ctx, room, userId))) return nothing
+  await ctx.rateLimits.take('join_local', userId)
+  await ctx.rateLimits.check('join_room', roomId)
+  return () => ctx.rateLimits.charge('join_room', roomId, 1)
+}
