@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -45,6 +45,19 @@ test('a section in which everything is a comment is as good as not there', () =>
   const file = join(folder, 'config.yaml')
   writeFileSync(file, 'retention:\n  limits:\n    # max_lifetime:\nlog:\n')
   expect(loadConfig({ file, env: {} })).toEqual(loadConfig({ env: {} }))
+})
+
+test('every key is looked at by something', () => {
+  const root = join(import.meta.dirname, '..')
+  const text = ['src', 'federation']
+    .flatMap((part) =>
+      readdirSync(join(root, part), { recursive: true, encoding: 'utf8' }).map((name) => join(root, part, name)),
+    )
+    .filter((file) => file.endsWith('.ts') && !/\.test\.ts$|\/config-schema\.ts$|\/testing\//.test(file))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n')
+  const words = new Set(text.match(/\w+/g))
+  expect(configLeaves().filter(({ path }) => !words.has(path.at(-1)!))).toEqual([])
 })
 
 describe('what is refused', () => {

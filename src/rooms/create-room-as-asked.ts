@@ -51,7 +51,8 @@ export async function createRoomAsAsked(ctx: Context, requester: Requester, wish
   const alias = aliasOf(requester, wish)
   if (alias && (await isAliasTaken(ctx, alias))) throw new MatrixError('M_ROOM_IN_USE', `${alias} is taken`)
 
-  const events = initialEvents(requester.userId, wish, rules, invitees, alias)
+  const isEncrypted = ctx.config.rooms.encrypt_by_default && presetOf(wish) !== 'public_chat'
+  const events = initialEvents(requester.userId, wish, { rules, invitees, alias, isEncrypted })
   const profile = await ctx.profiles.of(requester.userNid)
   const roomId = await createRoom(ctx, {
     creator: requester.userId,
@@ -134,9 +135,17 @@ function presetOf(wish: RoomWish): Preset {
 function initialEvents(
   creator: UserId,
   wish: RoomWish,
-  rules: RoomRules,
-  invitees: readonly UserId[],
-  alias: RoomAlias | undefined,
+  {
+    rules,
+    invitees,
+    alias,
+    isEncrypted,
+  }: {
+    readonly rules: RoomRules
+    readonly invitees: readonly UserId[]
+    readonly alias: RoomAlias | undefined
+    readonly isEncrypted: boolean
+  },
 ): EventDraft[] {
   const preset = presetOf(wish)
   const { joinRule, guests, history } = presetRules[preset]
@@ -152,6 +161,7 @@ function initialEvents(
   set('m.room.join_rules', { join_rule: joinRule })
   set('m.room.history_visibility', { history_visibility: history })
   if (guests === 'can_join') set('m.room.guest_access', { guest_access: guests })
+  if (isEncrypted) set('m.room.encryption', { algorithm: 'm.megolm.v1.aes-sha2' })
   for (const state of wish.initial_state ?? []) set(state.type, state.content, state.state_key ?? '')
   if (wish.name !== undefined) set('m.room.name', { name: wish.name })
   if (wish.topic !== undefined) {

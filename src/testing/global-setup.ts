@@ -20,11 +20,12 @@ declare module 'vitest' {
 /** One PostgreSQL with a migrated template database, and one Redis, for the whole run. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const log = pino({ level: 'silent' })
+  // Before anything runs that would be left behind.
+  const redisServer = process.env.REDIS_URL === undefined ? await findRedisServer() : undefined
   const folder = mkdtempSync(join(fastestFolder(), 'chappe-test-'))
   chmodSync(folder, 0o755)
   const postgres = await startEmbeddedPostgres({ folder: join(folder, 'pg'), log, exclusive: true, forTests: true })
-  const redis =
-    process.env.REDIS_URL === undefined ? await startRedisServer(await findRedisServer(), folder) : undefined
+  const redis = redisServer === undefined ? undefined : await startRedisServer(redisServer, folder)
   await queryOnce(postgres.urlOf('postgres'), `create database ${templateDatabase}`)
   await migrate({
     url: postgres.urlOf(templateDatabase),
