@@ -52,6 +52,10 @@ export function notFound(): MatrixError {
   return new MatrixError('M_NOT_FOUND', 'Event not found')
 }
 
+export function notInRoom(): MatrixError {
+  return new MatrixError('M_FORBIDDEN', 'Your server is not in this room')
+}
+
 /**
  * A room, for a server that is in it and not banned by its ACL.
  *
@@ -60,8 +64,7 @@ export function notFound(): MatrixError {
 export async function roomForServer({ ctx }: Federation, roomId: string, origin: ServerName): Promise<HotRoom> {
   const parsed = parseRoomId(roomId)
   const room = parsed && (await ctx.hotRooms.get(parsed))
-  if (!room || !(await isInRoom(ctx, room, origin)))
-    throw new MatrixError('M_FORBIDDEN', 'Your server is not in this room')
+  if (!room || !(await isInRoom(ctx, room, origin))) throw notInRoom()
   refuseByAcl(room, origin)
   return room
 }

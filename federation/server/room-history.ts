@@ -5,16 +5,16 @@ import { type EventId, parseEventId, parseRoomId } from '../../src/matrix/ids.ts
 import type { Json } from '../../src/matrix/json.ts'
 import { MAX_BACKFILL_EVENTS, MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
 import { eventsByTime } from '../../src/rooms/event-by-timestamp.ts'
-import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { eventIdText } from '../../src/storage/event-codec.ts'
 import { eventIdsByNumber } from '../../src/storage/event-graph.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { federationEndpoint } from './federation-endpoint.ts'
+import { type HistoryAccess, historyForServer } from './history-access.ts'
 import {
   answerWithEvents,
-  eventInRoom,
   notFound,
+  notInRoom,
   pdusOf,
   prunedForServer,
   roomForServer,
@@ -41,10 +41,10 @@ export function roomHistory(federation: Federation): Endpoint[] {
         const room = stored && (await ctx.hotRooms.getByNid(stored.room))
         if (!stored || !room || (stored.flags & EventFlags.rejected) !== 0 || isForgotten(stored)) throw notFound()
         // Whether there is such an event is not told to who may not see it.
-        await roomForServer(federation, room.roomId, origin).catch(() => {
+        const { among } = await historyForServer(federation, room.roomId, origin).catch(() => {
           throw notFound()
         })
-        const visible = await visibleToServer(federation, room, origin, [stored])
+        const visible = await visibleToServer(federation, room, origin, await among([stored]))
         if (visible.length === 0) throw notFound()
         return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(visible) }
       },
@@ -55,8 +55,9 @@ export function roomHistory(federation: Federation): Endpoint[] {
       params: { roomId: parseRoomId },
       query: eventIdQuery,
       async handle({ origin, params, query }) {
-        const room = await roomForServer(federation, params.roomId!, origin)
-        const stored = await eventInRoom(federation, room, query.event_id as string)
+        const access = await historyForServer(federation, params.roomId!, origin)
+        const { room } = access
+        const stored = await access.event(query.event_id as string)
         const { state, authChain } = await stateWithChain(federation, room, stored)
         return answerWithEvents(federation, {}, { pdus: state, auth_chain: authChain })
       },
@@ -67,8 +68,9 @@ export function roomHistory(federation: Federation): Endpoint[] {
       params: { roomId: parseRoomId },
       query: eventIdQuery,
       async handle({ origin, params, query }) {
-        const room = await roomForServer(federation, params.roomId!, origin)
-        const stored = await eventInRoom(federation, room, query.event_id as string)
+        const access = await historyForServer(federation, params.roomId!, origin)
+        const { room } = access
+        const stored = await access.event(query.event_id as string)
         const { state, authChain } = await stateWithChain(federation, room, stored)
         const ids = async (nids: readonly number[]): Promise<EventId[]> => {
           const rows = await ctx.database.read(eventIdsByNumber, [nids])
@@ -82,8 +84,9 @@ export function roomHistory(federation: Federation): Endpoint[] {
       path: '/_matrix/federation/v1/event_auth/{roomId}/{eventId}',
       params: { roomId: parseRoomId },
       async handle({ origin, params }) {
-        const room = await roomForServer(federation, params.roomId!, origin)
-        const stored = await eventInRoom(federation, room, params.eventId!)
+        const access = await historyForServer(federation, params.roomId!, origin)
+        const { room } = access
+        const stored = await access.event(params.eventId!)
         const cited = await ctx.events.byIds(stored.event.authEvents)
         const nids = await ctx.hotRooms.authGraphs.chainWith(
           room,
@@ -98,10 +101,11 @@ export function roomHistory(federation: Federation): Endpoint[] {
       params: { roomId: parseRoomId },
       query: Type.Object({ v: Type.Array(Type.String()), limit: Type.Integer() }),
       async handle({ origin, destination, params, query }) {
-        const room = await roomForServer(federation, params.roomId!, origin)
+        const access = await historyForServer(federation, params.roomId!, origin)
+        const { room } = access
         const limit = Math.min(Math.max(query.limit as number, 1), MAX_BACKFILL_EVENTS)
         const starts = (query.v as string[]).slice(0, MAX_MISSING_EVENTS)
-        const found = await walkBack(federation, room, starts, new Set(), limit)
+        const found = await walkBack(federation, access, starts, new Set(), limit)
         const told = found.filter((stored) => !isForgotten(stored))
         const events = await prunedForServer(federation, room, origin, told)
         return { origin: destination, origin_server_ts: ctx.clock.now(), pdus: pdusOf(events) }
@@ -125,12 +129,13 @@ export function roomHistory(federation: Federation): Endpoint[] {
       path: '/_matrix/federation/v1/get_missing_events/{roomId}',
       params: { roomId: parseRoomId },
       async handle({ origin, params, body }) {
-        const room = await roomForServer(federation, params.roomId!, origin)
+        const access = await historyForServer(federation, params.roomId!, origin)
+        const { room } = access
         const [latest, earliest] = [idsIn(body.latest_events), idsIn(body.earliest_events)]
         const asked = typeof body.limit === 'number' ? body.limit : 10
         const limit = Math.min(Math.max(asked, 1), MAX_MISSING_EVENTS)
         // Those that were named are known to the asker: only what is before them is wanted.
-        const found = await walkBack(federation, room, latest, new Set(earliest), limit + latest.length)
+        const found = await walkBack(federation, access, latest, new Set(earliest), limit + latest.length)
         const between = found.filter(({ event }) => !latest.includes(event.eventId)).slice(0, limit)
         return { events: pdusOf((await prunedForServer(federation, room, origin, between)).reverse()) }
       },
@@ -148,10 +153,15 @@ function isForgotten({ timeline, flags }: StoredEvent): boolean {
   return timeline === null && (flags & (EventFlags.outlier | EventFlags.rejected | EventFlags.softFailed)) === 0
 }
 
-/** The events from some back along their prev_events, breadth first, without those of `stop` and what is not of the room. */
+/**
+ * The events from some back along their prev_events, breadth first, without those of `stop`, what is not of the room and what
+ * may not be asked about.
+ *
+ * @throws MatrixError M_FORBIDDEN when a server that is not in the room may ask about none of those it starts from.
+ */
 async function walkBack(
   { ctx }: Federation,
-  room: HotRoom,
+  { room, among, isIn }: HistoryAccess,
   from: readonly string[],
   stop: ReadonlySet<string>,
   limit: number,
@@ -163,9 +173,11 @@ async function walkBack(
     const wanted = [...new Set(open)].filter((id) => !seen.has(id))
     for (const id of wanted) seen.add(id)
     const events = await ctx.events.byIds(wanted, { edges: true })
-    const usable = events.filter(({ room: of, flags }) => of === room.room && (flags & EventFlags.rejected) === 0)
+    const inRoom = events.filter(({ room: of, flags }) => of === room.room && (flags & EventFlags.rejected) === 0)
+    const usable = await among(inRoom)
     found.push(...usable.filter(({ flags }) => (flags & EventFlags.outlier) === 0))
     open = usable.flatMap(({ event }) => event.prevEvents)
   }
+  if (!isIn && found.length === 0) throw notInRoom()
   return found.sort((one, other) => other.event.pdu.depth - one.event.pdu.depth).slice(0, limit)
 }
