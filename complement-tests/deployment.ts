@@ -1,4 +1,4 @@
-import { type Program, startProgram } from './program.ts'
+import { freePort, type Program, startProgram } from './program.ts'
 import { type Redis, startBalancer, startPostgres, startRedis } from './services.ts'
 
 /** Two processes with one database and one Redis behind one address, as an operator runs them who wants to lose none. */
@@ -15,10 +15,16 @@ export async function startDeployment(environment: Record<string, string> = {}):
   await using started = new AsyncDisposableStack()
   const postgres = started.use(await startPostgres())
   const redis = started.use(await startRedis())
-  const shared = { ...environment, CHAPPE_DATABASE_URL: postgres.url, CHAPPE_REDIS_URL: redis.url }
+  const port = await freePort()
+  const shared = {
+    ...environment,
+    CHAPPE_DATABASE_URL: postgres.url,
+    CHAPPE_REDIS_URL: redis.url,
+    CHAPPE_DOMAINS: `[{ name: localhost, public_baseurl: "http://127.0.0.1:${port}" }]`,
+  }
   const one = started.use(await startProgram(shared))
   const other = started.use(await startProgram({ ...shared, CHAPPE_DATA_DIR: one.dataDir }))
-  const balancer = started.use(await startBalancer([one.url, other.url]))
+  const balancer = started.use(await startBalancer([one.url, other.url], port))
   const owned = started.move()
   return {
     url: balancer.url,

@@ -72,7 +72,7 @@ export type Balancer = AsyncDisposable & {
 }
 
 /** One address before several: each connection goes to the next one that takes it. */
-export async function startBalancer(backends: readonly string[]): Promise<Balancer> {
+export async function startBalancer(backends: readonly string[], port: number): Promise<Balancer> {
   const ports = backends.map((url) => Number(new URL(url).port))
   let next = 0
   const open = new Set<Socket>()
@@ -101,10 +101,10 @@ export async function startBalancer(backends: readonly string[]): Promise<Balanc
       backend.once('error', () => attempt(tried + 1))
     }
     attempt(0)
-  }).listen(0, '127.0.0.1')
+  }).listen(port, '127.0.0.1')
   await once(server, 'listening')
   return {
-    url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
+    url: `http://127.0.0.1:${port}`,
     async forgotten(backend) {
       const gone = Number(new URL(backend).port)
       const left = [...leadsTo].filter(([, port]) => port === gone)
