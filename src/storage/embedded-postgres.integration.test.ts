@@ -6,6 +6,7 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startEmbeddedPostgres } from './embedded-postgres.ts'
+import { migrate } from './migrate.ts'
 
 const log = pino({ level: 'silent' })
 
@@ -54,6 +55,24 @@ test('what was written is there after a stop, and nothing runs in between', asyn
   const second = await start()
   expect(await query(second.urlOf(), 'select x from t')).toEqual([{ x: 1 }])
   await second.stop()
+})
+
+test('a database that acknowledges what is not on disk is refused, unless that is wanted', async () => {
+  const postgres = await start()
+  const options = { url: postgres.urlOf(), serverNames: ['a.test'], log, now: 0 }
+  await migrate({ ...options, allowUnsafeDurability: false })
+  for (const setting of ['synchronous_commit', 'full_page_writes']) {
+    // A setting of the whole PostgreSQL is read from its files when it is told to.
+    const isOfDatabase = setting === 'synchronous_commit'
+    const scope = isOfDatabase ? 'database chappe' : 'system'
+    await query(options.url, `alter ${scope} set ${setting} = off`)
+    if (!isOfDatabase) await query(options.url, 'select pg_reload_conf()')
+    const message = `PostgreSQL runs with ${setting} off`
+    await expect.poll(() => migrate({ ...options, allowUnsafeDurability: false }).catch(String)).toContain(message)
+    await migrate({ ...options, allowUnsafeDurability: true })
+    await query(options.url, `alter ${scope} reset ${setting}`)
+  }
+  await postgres.stop()
 })
 
 test('PostgreSQL that is killed comes back by itself with what was committed', { timeout: 200_000 }, async () => {
