@@ -7,6 +7,7 @@ import {
   VerificationRequestEvent,
   VerifierEvent,
 } from 'matrix-js-sdk/lib/crypto-api/index.js'
+import { MatrixEvent } from 'matrix-js-sdk/lib/models/event.js'
 import { expect } from 'vitest'
 import { bootstrap, type Device, eventIn, logIn, register, roomKnown, until, withBody } from './sdk-device.ts'
 
@@ -93,10 +94,21 @@ export async function encryptedConversation(
       return known.get(alice.userId)?.has(alice3.deviceId) === false
     })
     await bob.client.sendTextMessage(roomId, `${secret}, without the third`)
-    await eventIn(alice2, roomId, withBody(`${secret}, without the third`))
+    const later = await eventIn(alice2, roomId, withBody(`${secret}, without the third`))
+    // Whoever has the device still has its keys: they open what was said before, and nothing that is said now.
+    const before = await eventIn(alice2, roomId, withBody(secret))
+    expect(await opens(alice3, before)).toBe(true)
+    expect(await opens(alice3, later)).toBe(false)
   } finally {
     for (const device of devices) device.stop()
   }
+}
+
+/** Whether a device can read what another one received, as it was sent. */
+async function opens({ client }: Device, { event }: MatrixEvent): Promise<boolean> {
+  const copy = new MatrixEvent(event)
+  await client.decryptEventIfNeeded(copy)
+  return !copy.isDecryptionFailure()
 }
 
 /** Asked of the server, since the client remembers what it was. */
