@@ -32,8 +32,8 @@ export type Person = {
   shown: Shown
   /** The joined rooms; undefined until they are read. */
   rooms: Set<number> | undefined
-  /** Read at the moment; `again` when a membership changed meanwhile. */
-  reading: { again: boolean } | undefined
+  /** Read at the moment, until `done`; `again` when a membership changed meanwhile. */
+  reading: { again: boolean; done: Promise<void> } | undefined
   /** The counter at the last change. */
   counter: number
 }

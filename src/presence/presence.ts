@@ -23,8 +23,8 @@ export type Presence = {
   of(userNid: number): Person | undefined
   /** A user sets the own presence; `statusMsg` undefined: leaves what was said as it is, null: takes it away. */
   set(user: User, deviceId: string, state: PresenceState, statusMsg: string | null | undefined): Promise<void>
-  /** A device waits for news, until the answer is out. @returns what to call then. */
-  syncing(user: User, deviceId: string, state: PresenceState): () => void
+  /** A device waits for news as long as the work takes, which begins once it is known where the user is seen. */
+  whileSyncing<T>(user: User, deviceId: string, state: PresenceState, work: () => Promise<T>): Promise<T>
   /** A user does something. */
   active(user: User): void
   /** What another server says of its users. */
@@ -129,7 +129,8 @@ export function createPresence(
 
   /** Reads once where a person is seen; from then on the stream tells. */
   const place = async (person: Person, isOurs: boolean): Promise<void> => {
-    const reading = { again: false }
+    const done = Promise.withResolvers<void>()
+    const reading = { again: false, done: done.promise }
     person.reading = reading
     try {
       for (;;) {
@@ -147,6 +148,7 @@ export function createPresence(
       ctx.log.warn({ err: error }, 'The rooms of a user could not be read')
     } finally {
       person.reading = undefined
+      done.resolve()
     }
   }
 
@@ -295,8 +297,8 @@ export function createPresence(
         ...(statusMsg !== undefined && { statusMsg: statusMsg === '' ? null : statusMsg }),
       })
     },
-    syncing(user, deviceId, state) {
-      if (state === 'offline') return () => {}
+    async whileSyncing(user, deviceId, state, work) {
+      if (state === 'offline') return work()
       const key = `${user.userNid} ${deviceId}`
       const waits = waiting.get(key) ?? { user, deviceId, state, requests: 0 }
       waits.requests++
@@ -305,7 +307,11 @@ export function createPresence(
       const known = people.get(user.userNid)?.shown.state
       // Who comes back does something; who merely waits on does not.
       say(user, deviceId, state, { isActivity: state === 'online' && (known === undefined || known === 'offline') })
-      return () => {
+      try {
+        // The user's own coming is part of this answer: told later it would end the next wait at once.
+        await people.get(user.userNid)?.reading?.done
+        return await work()
+      } finally {
         waits.requests--
         if (waits.requests === 0) waiting.delete(key)
       }

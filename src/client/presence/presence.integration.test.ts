@@ -77,6 +77,43 @@ test('who stops syncing is offline after a while, and may be there without being
   await shown(bob, offline.since, alice.userId, 'unavailable')
 })
 
+test('a sync that is refused makes nobody present', async () => {
+  const clock = createFakeClock()
+  await using server = await startTestServer({ config, clock })
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  const { next_batch: start } = await bob.sync({ set_presence: 'offline' })
+  const { next_batch: since } = await alice.sync()
+  const online = await shown(bob, start, alice.userId, 'online')
+  for (const query of [{ since: 'nonsense' }, { since, filter: '{' }]) {
+    expect((await alice.attempt('get', '/sync', { query })).status).toBe(400)
+  }
+  clock.advance(31_000)
+  await shown(bob, online.since, alice.userId, 'offline')
+})
+
+test('the own coming is told at once, and does not end the wait for what comes next', async () => {
+  await using server = await startTestServer({ config })
+  const alice = await server.register('alice')
+  await alice.createRoom()
+  await using connection = await server.ctx.database.connect().then((client) => ({
+    client,
+    [Symbol.asyncDispose]: () => client.end(),
+  }))
+  const { client } = connection
+  await client.query('begin')
+  // Where the user is seen cannot be read yet.
+  await client.query('lock table presence_statuses in access exclusive mode')
+  const first = alice.sync()
+  const waiting = "select from pg_locks where not granted and relation = 'presence_statuses'::regclass"
+  while ((await client.query(waiting)).rowCount === 0) await new Promise((resolve) => setImmediate(resolve))
+  await client.query('commit')
+  const { presence, next_batch: since } = await first
+  expect(presence.events).toMatchObject([{ sender: alice.userId, content: { presence: 'online' } }])
+  expect((await alice.sync({ since, timeout: 300 })).presence).toBeUndefined()
+})
+
 test('processes tell one another', async () => {
   await using one = await startTestServer({ config, redis: true })
   await using other = await startTestServer({ sharing: one })

@@ -6,7 +6,7 @@ import { parseRoomId, type RoomId } from '../../matrix/ids.ts'
 import { MAX_ROOM_SUBSCRIPTIONS } from '../../matrix/limits.ts'
 import type { PresenceState } from '../../presence/person.ts'
 import { answerSliding, type SlidingAnswer } from '../../sync/sliding/answer.ts'
-import type { ListRequest, RoomRequest } from '../../sync/sliding/request.ts'
+import type { ListRequest, RoomRequest, SlidingRequest } from '../../sync/sliding/request.ts'
 
 /** Milliseconds. Longer waits are cut, so that nobody holds a connection for ever. */
 const longestTimeout = 300_000
@@ -36,30 +36,22 @@ export async function slidingAnswerTo(ctx: Context, call: Call, said: Said): Pro
   const gone = new AbortController()
   // The request itself is closed as soon as its body is read.
   response.once('close', () => gone.abort())
-  const { set_presence: presence = 'online' } = call.query
-  const stopSyncing = ctx.presence?.syncing(requester, requester.deviceId, presenceStateOf(presence))
   const rooms = said.subscriptions.flatMap(([roomId, room]): [RoomId, RoomRequest][] => {
     const parsed = parseRoomId(roomId)
     return parsed === undefined ? [] : [[parsed, room]]
   })
-  return answerSliding(
-    ctx,
-    {
-      reader: {
-        userId: requester.userId,
-        userNid: requester.userNid,
-        deviceId: requester.deviceId,
-        domain: requester.domain,
-      },
-      connId: body.conn_id ?? '',
-      pos: said.pos,
-      lists: new Map(said.lists),
-      subscriptions: new Map(rooms),
-      extensions: body.extensions ?? {},
-    },
-    Math.min(said.timeout ?? 0, longestTimeout),
-    gone.signal,
-  ).finally(stopSyncing)
+  const { userId, userNid, deviceId, domain } = requester
+  const wanted: SlidingRequest = {
+    reader: { userId, userNid, deviceId, domain },
+    connId: body.conn_id ?? '',
+    pos: said.pos,
+    lists: new Map(said.lists),
+    subscriptions: new Map(rooms),
+    extensions: body.extensions ?? {},
+  }
+  const wait = () => answerSliding(ctx, wanted, Math.min(said.timeout ?? 0, longestTimeout), gone.signal)
+  const presence = presenceStateOf(call.query.set_presence ?? 'online')
+  return ctx.presence?.whileSyncing(requester, deviceId, presence, wait) ?? wait()
 }
 
 /** What is no state at all counts as saying nothing. */

@@ -3,7 +3,7 @@ import { endpoint } from '../../http/endpoint.ts'
 import { rawJson } from '../../http/response.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { filterOf } from '../../sync/filters.ts'
-import type { StateStyle } from '../../sync/sync.ts'
+import type { StateStyle, SyncRequest } from '../../sync/sync.ts'
 import { parseSyncToken } from '../../sync/token.ts'
 import { waitForSync } from '../../sync/wait-for-sync.ts'
 
@@ -32,24 +32,17 @@ export const sync = endpoint({
     if (requester.deviceId === undefined) throw new MatrixError('M_FORBIDDEN', 'Only a device can sync')
     const gone = new AbortController()
     request.once('close', () => gone.abort())
-    const stopSyncing = ctx.presence?.syncing(requester, requester.deviceId, query.set_presence ?? 'online')
-    const fragments = await waitForSync(
-      ctx,
-      {
-        reader: {
-          userId: requester.userId,
-          userNid: requester.userNid,
-          deviceId: requester.deviceId,
-          domain: requester.domain,
-        },
-        since: query.since === undefined ? undefined : parseSyncToken(query.since),
-        filter: await filterOf(ctx, requester.userNid, query.filter),
-        fullState: query.full_state === 'true',
-        stateStyle: stateStyleOf(query),
-      },
-      Math.min(query.timeout ?? 0, longestTimeout),
-      gone.signal,
-    ).finally(stopSyncing)
+    const { userId, userNid, deviceId, domain } = requester
+    const wanted: SyncRequest = {
+      reader: { userId, userNid, deviceId, domain },
+      since: query.since === undefined ? undefined : parseSyncToken(query.since),
+      filter: await filterOf(ctx, userNid, query.filter),
+      fullState: query.full_state === 'true',
+      stateStyle: stateStyleOf(query),
+    }
+    const wait = () => waitForSync(ctx, wanted, Math.min(query.timeout ?? 0, longestTimeout), gone.signal)
+    const presence = query.set_presence ?? 'online'
+    const fragments = await (ctx.presence?.whileSyncing(requester, deviceId, presence, wait) ?? wait())
     return rawJson(fragments)
   },
 })
