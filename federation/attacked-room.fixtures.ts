@@ -7,9 +7,9 @@ import type { EventId, RoomId, UserId } from '../src/matrix/ids.ts'
 import type { JsonObject } from '../src/matrix/json.ts'
 import { type RoomRules, roomRules } from '../src/matrix/room-versions.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
-import type { TestServer } from '../src/testing/test-server.ts'
 import { type FederatedServerOptions, startFederatedServer } from './federated-server.fixtures.ts'
 import {
+  type Addressed,
   type AskedOfHostile,
   type HostileAnswer,
   type HostileServer,
@@ -98,7 +98,7 @@ export class HostileRoom {
   }
 
   /** Sends an event, and goes on from it. */
-  async push(to: TestServer, event: RoomEvent): Promise<Answer> {
+  async push(to: Addressed, event: RoomEvent): Promise<Answer> {
     const answer = await this.hostile.send(to, [event.pdu])
     this.take([event])
     this.ends = [event]
@@ -109,7 +109,7 @@ export class HostileRoom {
 /** Joins as a user of the hostile server. */
 export async function joinHostile(
   hostile: HostileServer,
-  to: TestServer,
+  to: Addressed,
   roomId: RoomId,
   localpart = 'mallory',
   version: 'v1' | 'v2' = 'v2',

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import type { EventId } from '../src/matrix/ids.ts'
+import { type EventId, serverNameOf, type UserId } from '../src/matrix/ids.ts'
 import { eventIdBytes } from '../src/storage/event-codec.ts'
 import { EventFlags } from '../src/storage/events.ts'
 import type { Answer } from '../src/testing/test-client.ts'
@@ -12,7 +12,7 @@ export type Outcome = {
   readonly different: string[]
   /** Events that were acknowledged and are not where they should be. */
   readonly lost: string[]
-  /** Events that a server did not let into its room, since it knew what their server did not. */
+  /** Events that a server, or every one but their own, did not let into its room, since it knew what their server did not. */
   readonly softFailed: number
   readonly twice: string[]
   /** Servers that do not agree with a room's creator whether they are in it. */
@@ -119,11 +119,10 @@ async function compareEvents(chaos: Chaos, room: Room, server: Deployment, perso
     const seen = await eventsSeen(person.client, room.roomId)
     const ids = new Set(seen)
     const missing = acknowledged.filter(([eventId]) => !ids.has(eventId))
-    const flags = await flagsOf(
-      server,
-      missing.map(([eventId]) => eventId as EventId),
-    )
-    const lost = missing.filter(([eventId]) => ((flags.get(eventId) ?? 0) & EventFlags.softFailed) === 0)
+    const flags = await flagsOf(server, missing.map(idOf))
+    const absent = missing.filter(([eventId]) => !isSoftFailed(flags.get(eventId)))
+    const refused = await refusedByAll(chaos, absent)
+    const lost = absent.filter(([eventId]) => !refused.has(eventId))
     // A server that did not answer in time is asked again, as somebody who pages back would.
     if (lost.length > 0 && performance.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, 1_000))
@@ -137,6 +136,30 @@ async function compareEvents(chaos: Chaos, room: Room, server: Deployment, perso
     if (twice > 0) found.twice.push(`${twice} events of ${room.roomId} at ${server.name}`)
     return
   }
+}
+
+type Said = readonly [eventId: string, { readonly by: UserId }]
+
+const idOf = ([eventId]: Said): EventId => eventId as EventId
+
+function isSoftFailed(flags: number | undefined): boolean {
+  return flags !== undefined && (flags & EventFlags.softFailed) !== 0
+}
+
+/**
+ * Which of some events no server let into its room but that of who said them, though one at least got to know them: nothing
+ * that the others let in follows them, so that nobody else would ever ask for them.
+ */
+async function refusedByAll(chaos: Chaos, said: readonly Said[]): Promise<ReadonlySet<string>> {
+  const known = await Promise.all(
+    chaos.servers.map(async (server) => ({ server, flags: await flagsOf(server, said.map(idOf)) })),
+  )
+  const isRefused = ([eventId, { by }]: Said): boolean => {
+    const elsewhere = known.filter(({ server }) => server.name !== serverNameOf(by))
+    const verdicts = elsewhere.flatMap(({ flags }) => flags.get(eventId) ?? [])
+    return verdicts.length > 0 && verdicts.every(isSoftFailed)
+  }
+  return new Set(said.filter(isRefused).map(([eventId]) => eventId))
 }
 
 async function flagsOf(server: Deployment, eventIds: readonly EventId[]): Promise<ReadonlyMap<string, number>> {

@@ -6,8 +6,9 @@ import { inject } from 'vitest'
 import type { RoomId, ServerName } from '../src/matrix/ids.ts'
 import { createTestDatabase, type TestDatabase } from '../src/testing/database.ts'
 import { Program } from '../src/testing/program.ts'
-import { TestClient } from '../src/testing/test-client.ts'
+import { sendRequest, TestClient } from '../src/testing/test-client.ts'
 import type { BadNetwork, Line } from './bad-network.fixtures.ts'
+import type { Addressed } from './hostile-server.fixtures.ts'
 
 export type DeploymentOptions = { readonly processes?: number; readonly domains?: 1 | 2 }
 
@@ -56,6 +57,12 @@ export class Deployment {
     this.#processes[index] = undefined
     this.#lead()
     await program.end('SIGKILL')
+  }
+
+  /** One of its processes, as another server asks it. */
+  process(index: number): Addressed {
+    const request: Addressed['request'] = (method, path, asked) => sendRequest(this.url(index), method, path, asked)
+    return { ctx: { domains: { default: this.name } }, request }
   }
 
   async register(name: string, { domain = this.name, at = 0 } = {}): Promise<TestClient> {

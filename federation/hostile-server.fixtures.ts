@@ -14,6 +14,11 @@ import type { TestServer } from '../src/testing/test-server.ts'
 
 export type AskedOfHostile = { readonly method: string; readonly path: string; readonly body: Answer }
 
+/** A server that can be asked, whatever it runs in. */
+export type Addressed = Pick<TestServer, 'request'> & {
+  readonly ctx: { readonly domains: { readonly default: ServerName } }
+}
+
 /** `text` is sent as it is, also when it is no JSON. */
 export type HostileAnswer = {
   readonly status?: number
@@ -58,7 +63,7 @@ export class HostileServer {
   }
 
   /** A request that is signed as told; a body is signed as JSON, and sent like that or as `sent`. */
-  request(to: TestServer, method: string, uri: string, request: HostileRequest = {}): Promise<TestResponse> {
+  request(to: Addressed, method: string, uri: string, request: HostileRequest = {}): Promise<TestResponse> {
     const { body, sent, destination = to.ctx.domains.default } = request
     const content = sent ?? body
     return to.request(method, uri, {
@@ -80,7 +85,7 @@ export class HostileServer {
   }
 
   /** Sends events in a transaction. Returns what is said of each, by its id. */
-  async send(to: TestServer, pdus: readonly unknown[], edus: readonly unknown[] = []): Promise<Answer> {
+  async send(to: Addressed, pdus: readonly unknown[], edus: readonly unknown[] = []): Promise<Answer> {
     const uri = `/_matrix/federation/v1/send/hostile${++this.#transaction}`
     const { status, body } = await this.request(to, 'PUT', uri, {
       body: { origin: this.name, origin_server_ts: Date.now(), pdus, edus },

@@ -135,9 +135,14 @@ export class Destination {
       })
   }
 
+  /** Whether it is only tried again after a while. */
+  get isPutOff(): boolean {
+    return this.failures > 0 && this.retryAt > 0
+  }
+
   /** The server has been heard of: no need to wait any longer. */
   startNow(federation: Federation, stop: AbortSignal): void {
-    if (this.failures === 0 || this.retryAt === 0) return
+    if (!this.isPutOff) return
     clearTimeout(this.timer)
     this.timer = undefined
     this.retryAt = 0
@@ -170,6 +175,10 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
     to.failures = row.failures
     to.retryAt = row.retry_at
   }
+  if (to.retryAt > federation.ctx.clock.now()) {
+    await save(federation, to, 0)
+    return true
+  }
   try {
     await setMissedAside(federation, to)
     while (!stop.aborted && to.hasWork) {
@@ -189,8 +198,11 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
       if (transaction.toDevice > 0) {
         await database.read(deleteOutgoingToDevice, [to.origin, to.server, transaction.toDevice])
       }
+      const wasPutOff = to.failures > 0
       to.failures = 0
       to.retryAt = 0
+      // Also by the other processes.
+      if (wasPutOff) federation.ctx.invalidations.publish('destinations', to.server)
       to.behindSince = federation.ctx.clock.monotonic()
       await save(federation, to, ownedFor)
     }

@@ -242,17 +242,20 @@ export function createSender(federation: Federation): Sender {
     if (!stop.signal.aborted) later(() => tellPresence(news))
   })
 
+  const to = (server: string): Destination[] => [...destinations.values()].filter((one) => one.server === server)
   const startNow = (server: string): void => {
-    for (const to of destinations.values()) if (to.server === server) to.startNow(federation, stop.signal)
+    for (const one of to(server)) one.startNow(federation, stop.signal)
   }
-  const heardOf = (server: string): void => {
+  ctx.invalidations.subscribe('destinations', (server) => {
+    if (server === undefined) return
     if (isLoaded) startNow(server)
     // Who comes before it is known what there is to tell is not to be kept waiting either.
     else later(async () => startNow(server))
-  }
-  ctx.invalidations.subscribe('destinations', (server) => {
-    if (server !== undefined) heardOf(server)
   })
+  // The other processes may wait for it too, and have to go on where this one ends.
+  const heardOf = (server: string): void => {
+    if (!isLoaded || to(server).some(({ isPutOff }) => isPutOff)) ctx.invalidations.publish('destinations', server)
+  }
 
   /** A server that there was nothing for must not be looked through all of it after a restart. */
   const pass = async (): Promise<void> => {
