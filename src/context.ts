@@ -37,6 +37,7 @@ import { createPushing, type Pushing } from './push/pushing.ts'
 import { type Random, randomFrom } from './random.ts'
 import { type Audiences, createAudiences } from './rooms/audience.ts'
 import { type BlockedRooms, createBlockedRooms } from './rooms/blocked-rooms.ts'
+import { createGuestRemoval, type GuestRemoval } from './rooms/guests.ts'
 import { createHotRooms, type HotRooms } from './rooms/hot-rooms.ts'
 import { createRemoteServersPlace, type RemoteServersPlace } from './rooms/ports.ts'
 import { createTransactionPruning, type TransactionPruning } from './rooms/prune-transactions.ts'
@@ -133,6 +134,7 @@ export type Context = {
   readonly mailDigests: MailDigests | undefined
   /** What administrators have done in the background. */
   readonly jobs: Jobs
+  readonly guestRemoval: GuestRemoval
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
@@ -258,6 +260,7 @@ export async function createContext(
     mail,
     mailDigests,
     identityServers: createIdentityServers(config),
+    guestRemoval: createGuestRemoval({ ...base, ...storage, ownership }),
     jobs: createJobs(
       { ...base, ownership },
       { 'delete room': runDeleteRoom, 'purge history': runPurgeHistory, 'redact user': runRedactUser },
@@ -322,6 +325,7 @@ export async function closeContext(context: Context): Promise<void> {
   await context.pushing.close()
   await context.applicationServices.close()
   await context.jobs.close()
+  await context.guestRemoval.close()
   await context.mailDigests?.close()
   await context.mail?.close()
   await context.identityServers.close()

@@ -67,6 +67,7 @@ export async function startServer(
   ctx.searchIndex.start()
   ctx.mailDigests?.start()
   ctx.jobs.start(ctx)
+  ctx.guestRemoval.start(ctx)
   return {
     port: (server.address() as AddressInfo).port,
     close: () => closeServer(ctx, server),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { insertRegistrationToken } from '../../storage/registration-tokens.ts'
-import { createFakeClock, startTestServer, type TestServer } from '../../testing/index.ts'
+import { type Answer, createFakeClock, startTestServer, TestClient, type TestServer } from '../../testing/index.ts'
 
 const path = '/_matrix/client/v3/register'
 const dummy = { type: 'm.login.dummy' }
@@ -208,6 +208,46 @@ describe('who may not register', () => {
       body: { errcode: 'M_GUEST_ACCESS_FORBIDDEN' },
     })
   })
+})
+
+test('guests are where guests may be, and nowhere else', async () => {
+  await using server = await startTestServer({ config: { registration: { allow_guests: true } } })
+  const alice = await server.register('alice')
+  const { body: session } = await register(server, {}, { kind: 'guest' })
+  const guest = new TestClient(server.url, session)
+  const closed = await alice.createRoom({ preset: 'public_chat' })
+  const open = await alice.createRoom({
+    preset: 'public_chat',
+    initial_state: [{ type: 'm.room.guest_access', content: { guest_access: 'can_join' } }],
+  })
+  const refused = { status: 403, body: { errcode: 'M_GUEST_ACCESS_FORBIDDEN' } }
+  const at = (room: string) => `/rooms/${encodeURIComponent(room)}`
+  const join = { body: { membership: 'join' } }
+  const own = `/state/m.room.member/${encodeURIComponent(guest.userId)}`
+  expect(await guest.attempt('post', `/join/${encodeURIComponent(closed)}`)).toMatchObject(refused)
+  expect(await guest.attempt('post', `${at(closed)}/join`)).toMatchObject(refused)
+  expect(await guest.attempt('put', at(closed) + own, join)).toMatchObject(refused)
+  expect(await guest.attempt('post', '/join/!unknown:b.test')).toMatchObject(refused)
+  await guest.join(open)
+  await guest.send(open, 'm.room.message', { body: 'hello' })
+
+  const profile = `/profile/${encodeURIComponent(guest.userId)}`
+  await guest.put(`${profile}/displayname`, { displayname: 'Guest' })
+  expect(await guest.attempt('put', `${profile}/avatar_url`, { body: { avatar_url: 'mxc://a.test/x' } })).toMatchObject(
+    refused,
+  )
+  expect(await guest.attempt('post', '/createRoom', { body: {} })).toMatchObject(refused)
+
+  const bob = await server.register('bob')
+  await bob.join(open)
+  const { next_batch: since } = await alice.sync()
+  await alice.sendState(open, 'm.room.guest_access', { guest_access: 'forbidden' })
+  const left = async () =>
+    (await alice.sync({ since })).rooms.join[open].timeline.events.filter(
+      ({ type }: Answer) => type === 'm.room.member',
+    )
+  await expect.poll(left).toMatchObject([{ state_key: guest.userId, content: { membership: 'leave' } }])
+  expect(await guest.attempt('post', `/join/${encodeURIComponent(open)}`)).toMatchObject(refused)
 })
 
 test('whether a name is free', async () => {

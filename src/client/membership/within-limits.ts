@@ -3,14 +3,15 @@ import type { Context } from '../../context.ts'
 import { isUnlimited } from '../../http/rate-limit.ts'
 import type { RoomId, ServerName } from '../../matrix/ids.ts'
 import type { Json, JsonObject } from '../../matrix/json.ts'
+import { refuseGuest } from '../../rooms/guests.ts'
 import { joinRoom } from '../../rooms/join-room.ts'
 import { isJoined } from '../../rooms/room-access.ts'
 
 /**
- * Joins a room unless too many join it, or the requester too many rooms of other servers. Only joins that come about count for
+ * Joins a room, unless too many join it, the requester too many rooms of other servers, or guests may not. Only joins that come about count for
  * the room, so nobody keeps others out by trying.
  *
- * @throws MatrixError M_LIMIT_EXCEEDED; what `joinRoom` throws.
+ * @throws MatrixError M_LIMIT_EXCEEDED, M_GUEST_ACCESS_FORBIDDEN; what `joinRoom` throws.
  */
 export async function joinWithinLimits(
   ctx: Context,
@@ -19,6 +20,7 @@ export async function joinWithinLimits(
   body: JsonObject,
   via: readonly ServerName[] = [],
 ): Promise<RoomId> {
+  if (requester.isGuest) await refuseGuest(ctx, roomId)
   if (isUnlimited(requester)) return joinRoom(ctx, roomId, requester.userId, body, via)
   let isNew = false
   const joined = await joinRoom(ctx, roomId, requester.userId, body, via, async (where) => {
@@ -85,6 +87,7 @@ export async function withinLimits(
   const room = await ctx.hotRooms.get(roomId)
   // A new name in the room, or a new picture.
   if (!room || (await isJoined(ctx, room, userId))) return nothing
+  if (requester.isGuest) await refuseGuest(ctx, roomId)
   await ctx.rateLimits.take('join_local', userId)
   await ctx.rateLimits.check('join_room', roomId)
   return () => ctx.rateLimits.charge('join_room', roomId, 1)

@@ -1,3 +1,4 @@
+import type { Requester } from '../../accounts/requesters.ts'
 import { askForUser } from '../../application-services/query-services.ts'
 import { endpoint } from '../../http/endpoint.ts'
 import { anyObject } from '../../http/validation.ts'
@@ -47,12 +48,13 @@ export const getProfileField = endpoint({
 export const setOneProfileField = endpoint({
   method: 'put',
   path: field,
-  auth: 'user',
+  auth: 'userOrGuest',
   params,
   body: anyObject,
   integers: 'any',
   async handle(ctx, { params, body, requester }) {
-    refuseOthers(params.userId, requester.userId)
+    refuseOthers(params.userId, requester)
+    refuseGuests(requester, params.keyName)
     const value = Object.hasOwn(body, params.keyName) ? body[params.keyName] : undefined
     if (value === undefined) throw new MatrixError('M_MISSING_PARAM', `Missing: ${params.keyName}`)
     const isCleared = value === null || (value === '' && params.keyName !== 'displayname')
@@ -65,15 +67,23 @@ export const setOneProfileField = endpoint({
 export const deleteProfileField = endpoint({
   method: 'delete',
   path: field,
-  auth: 'user',
+  auth: 'userOrGuest',
   params,
   async handle(ctx, { params, requester }) {
-    refuseOthers(params.userId, requester.userId)
+    refuseOthers(params.userId, requester)
+    refuseGuests(requester, params.keyName)
     await setProfileField(ctx, requester, params.keyName, undefined)
     return {}
   },
 })
 
-function refuseOthers(userId: string, own: string): void {
-  if (userId !== own) throw new MatrixError('M_FORBIDDEN', 'This is the profile of somebody else')
+/** Spec: Client-Server API, "Guest Access": "Guest users may only modify their display name". */
+function refuseGuests({ isGuest }: Requester, key: string): void {
+  if (isGuest && key !== 'displayname') {
+    throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may change their display name only')
+  }
+}
+
+function refuseOthers(userId: string, requester: Requester): void {
+  if (userId !== requester.userId) throw new MatrixError('M_FORBIDDEN', 'This is the profile of somebody else')
 }
