@@ -174,6 +174,38 @@ test('what was refused for such an event is part of the room then', async () => 
   expect(Object.keys(members).sort()).toEqual([alice.userId, elsie, room.user()].sort())
 })
 
+test('who was put out by somebody who had no right to is heard all along', async () => {
+  let joined: RoomEvent | undefined
+  await using scene = await joinedWithoutMembers((room) => {
+    const [derek, elsie] = [room.user('derek'), room.user('elsie')]
+    const levels = { users: { [room.user()]: 100, [derek]: 50 } }
+    room.add({ type: 'm.room.power_levels', stateKey: '', content: levels })
+    joined = room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
+    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'leave' } })
+    room.add({ type: 'm.room.member', stateKey: elsie, sender: elsie, content: { membership: 'join' } })
+  })
+  const { alice, room } = scene
+  const elsie = room.user('elsie')
+  const own = room.at('m.room.member', elsie)
+  const auth = [room.at('m.room.create'), room.at('m.room.power_levels')]
+  const kick = room.build({
+    type: 'm.room.member',
+    stateKey: elsie,
+    sender: room.user('derek'),
+    content: { membership: 'leave' },
+    auth: [...auth, joined!, own],
+  })
+  // Whoever knows better does not build on it.
+  const beside = room.build({ ...say('here'), sender: elsie, auth: [...auth, own] })
+  await scene.send(kick)
+  await scene.send(beside)
+  expect(await isShown(alice, room, kick)).toBe(true)
+  expect(await isShown(alice, room, beside)).toBe(true)
+  await scene.complete()
+  expect(await isShown(alice, room, kick)).toBe(false)
+  expect(await isShown(alice, room, beside)).toBe(true)
+})
+
 test('whose devices changed before they were known as a member is told once they are', async () => {
   await using scene = await joinedWithoutMembers((room) => {
     const derek = room.user('derek')

@@ -229,12 +229,13 @@ class EventDecision {
 
   /**
    * Spec: "Soft failure". Where the state before was told to us, it is part of what the current state is resolved from: the
-   * room may have gone on without us.
+   * room may have gone on without us. While the members of a room are not known, what it is now is no measure: somebody may
+   * have been put out by who had no right to. What it should not have let in then is found once they are known.
    */
   async #checkNow(before: RoomState, isTold: boolean): Promise<Verdict> {
-    const { rules, extremities } = this.#room
-    if (extremities.length === 0) return { allowed: true }
-    if (isTold || this.#room.partialState) {
+    const { rules, extremities, partialState } = this.#room
+    if (extremities.length === 0 || partialState) return { allowed: true }
+    if (isTold) {
       const state = await this.#resolve([...(await this.#statesAfter(extremities)), before])
       return checkAuth(this.#event, await authStateIn(this.#ctx, this.#room, state, this.#event, this.#auth), rules)
     }
