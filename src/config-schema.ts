@@ -18,11 +18,23 @@ function rate(perSecond: number, burstCount: number) {
   })
 }
 
+/** Somebody who helps, by one of two ways at least. */
+const supportContact = Type.Object(
+  {
+    role: Type.String({ minLength: 1 }),
+    matrix_id: Type.Optional(Type.String({ pattern: '^@[^:]*:.+' })),
+    email_address: Type.Optional(Type.String({ pattern: '^[^@\\s]+@[^@\\s]+$' })),
+  },
+  { additionalProperties: false, minProperties: 2 },
+)
+
 const domain = Type.Object(
   {
     name: Type.String({ minLength: 1 }),
     public_baseurl: Type.Optional(Type.String({ pattern: '^https?://[^/?#]+(/[^?#]*)?$' })),
     hosts: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
+    support_page: Type.Optional(Type.String({ pattern: '^https?://' })),
+    support_contacts: Type.Optional(Type.Array(supportContact)),
   },
   { additionalProperties: false },
 )

@@ -74,6 +74,10 @@ describe('what is refused', () => {
     [{ registration: { shared_secret: 'changeme' } }, 'registration.shared_secret: expected a secret of your own'],
     [{ rate_limits: { message: { per_second: 0 } } }, 'rate_limits.message.per_second: expected number to be greater'],
     [{ domains: [{ name: 'a.test', public_baseurl: 'a.test' }] }, 'domains.0.public_baseurl: expected string to match'],
+    [
+      { domains: [{ name: 'a.test', support_contacts: [{ role: 'm.role.admin' }] }] },
+      'domains.0.support_contacts.0: expected object to have at least 2 properties',
+    ],
   ])('%j', (tree, expected) => {
     expect(problemsOf(tree)[0]).toContain(expected)
   })

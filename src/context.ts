@@ -56,6 +56,7 @@ import { createReadFacts } from './storage/read-facts.ts'
 import { createStream, type ReadFacts, type Stream, streamPosition } from './storage/stream.ts'
 import { createWriter, type Writer } from './storage/writer.ts'
 import { createFeeds, type Feeds } from './sync/feeds.ts'
+import { createRoomWaiters, type RoomWaiters } from './sync/room-waiters.ts'
 import { createSessions, type Sessions } from './sync/sessions.ts'
 import { createSlidingSync, type SlidingParts } from './sync/sliding/sliding-sync.ts'
 import { createTyping, type Typing } from './sync/typing.ts'
@@ -117,6 +118,7 @@ export type Context = {
   readonly feeds: Feeds
   readonly sessions: Sessions
   readonly typing: Typing
+  readonly roomWaiters: RoomWaiters
   /** Undefined: users do not see who is there. */
   readonly presence: Presence | undefined
   readonly slidingSync: SlidingParts
@@ -249,6 +251,7 @@ export async function createContext(
     sessions,
     slidingSync: createSlidingSync({ ...base, ...storage }),
     typing,
+    roomWaiters: createRoomWaiters(storage),
     presence,
     delayedEvents: createDelayedEvents({ ...base, ...storage, ownership }, () => context),
     searchIndex: createSearchIndex({ ...base, ownership }),

@@ -6,9 +6,15 @@ import type { Answer } from './test-client.ts'
 
 /** What the specification's OpenAPI files say about requests. */
 
-/** The path without the names of its parameters: what the same path looks like wherever it is written down. */
+/**
+ * The path without the names of its parameters: what the same path looks like wherever it is written down. Where two operations have
+ * one path, the specification writes one of them with a space behind it.
+ */
 export function shapeOf(path: string): string {
-  return path.replaceAll(/\{\w+\}/g, '{}').replace(/\/$/, '')
+  return path
+    .replaceAll(/\{\w+\}/g, '{}')
+    .trimEnd()
+    .replace(/\/$/, '')
 }
 
 const files = new Map<string, Answer>()

@@ -1,6 +1,7 @@
 import { endpoint } from '../../http/endpoint.ts'
 
-const versions = ['r0.6.1', ...Array.from({ length: 12 }, (_, index) => `v1.${index + 1}`)]
+/** All of v1; OAuth 2.0 and single sign-on, which are not there, clients look for by asking. */
+const versions = ['r0.6.1', ...Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`)]
 
 /** Spec: Client-Server API, `GET /_matrix/client/versions` (v1.19). */
 export const getVersions = endpoint({

@@ -7,6 +7,7 @@ import { getVersions } from './get-versions.ts'
 import { getWellknown } from './get-wellknown.ts'
 import { getWellknownPolicy } from './get-wellknown-policy.ts'
 import { getWellknownServer } from './get-wellknown-server.ts'
+import { getWellknownSupport } from './get-wellknown-support.ts'
 import { getSharedSecretNonce, registerWithSharedSecret } from './shared-secret-register.ts'
 
 /** What a client learns of the server itself, and how tools create users. */
@@ -16,6 +17,7 @@ export const serverEndpoints: readonly Endpoint[] = [
   getWellknown,
   getWellknownServer,
   getWellknownPolicy,
+  getWellknownSupport,
   getServerKey,
   getPasswordPolicy,
   getRetentionConfiguration,

@@ -6,7 +6,8 @@ import { startTestServer, type TestServer } from '../../testing/index.ts'
 test('versions and capabilities', async () => {
   await using server = await startTestServer()
   const { body } = await server.request('get', '/_matrix/client/versions')
-  expect(body.versions).toContain('v1.12')
+  const current = Array.from({ length: 19 }, (_, index) => `v1.${index + 1}`)
+  expect(body.versions).toEqual(expect.arrayContaining(current))
   expect(body.unstable_features).toMatchObject({ 'org.matrix.simplified_msc3575': true })
   const alice = await server.register('alice')
   const { capabilities } = await alice.get('/capabilities')
@@ -35,6 +36,36 @@ test('what is said of a domain follows the host', async () => {
     expect(keys.valid_until_ts).toBeGreaterThan(server.ctx.clock.now())
     const [[keyId, { key }]] = Object.entries(keys.verify_keys) as [[string, { key: string }]]
     expect(verifyJson(keys, name, keyId, Buffer.from(key, 'base64'))).toBe(true)
+  }
+})
+
+test('whom to turn to is told by each domain that names somebody', async () => {
+  const contacts = [
+    { role: 'm.role.admin', matrix_id: '@help:a.test', email_address: 'help@a.test' },
+    { role: 'm.role.security', email_address: 'security@a.test' },
+  ]
+  const page = 'https://b.test/help'
+  await using server = await startTestServer({
+    serverNames: ['a.test', 'b.test', 'c.test'],
+    config: {
+      domains: [
+        { name: 'a.test', support_contacts: contacts },
+        { name: 'b.test', support_page: page },
+      ],
+    },
+  })
+  const at = (host: string) =>
+    server.request('get', '/.well-known/matrix/support', { headers: { 'x-forwarded-host': host } })
+  expect(await at('a.test')).toMatchObject({ status: 200, body: { contacts } })
+  expect((await at('b.test')).body).toEqual({ support_page: page })
+  expect(await at('c.test')).toMatchObject({ status: 404, body: { errcode: 'M_NOT_FOUND' } })
+})
+
+test('OAuth 2.0 and single sign-on are unknown here, in the way that clients look for', async () => {
+  await using server = await startTestServer()
+  for (const path of ['v1/auth_metadata', 'v3/login/sso/redirect', 'v3/login/sso/redirect/idp']) {
+    const answer = await server.request('get', `/_matrix/client/${path}?redirectUrl=https://app.test`)
+    expect(answer).toMatchObject({ status: 404, body: { errcode: 'M_UNRECOGNIZED' } })
   }
 })
 

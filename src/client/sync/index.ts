@@ -1,9 +1,17 @@
 import type { Endpoint } from '../../http/endpoint.ts'
 import { defineFilter } from './define-filter.ts'
 import { getFilter } from './get-filter.ts'
+import { peekEvents } from './peek-events.ts'
 import { slidingSync } from './sliding-sync.ts'
 import { slidingSyncV4 } from './sliding-sync-v4.ts'
 import { sync } from './sync.ts'
 
 /** Spec: Client-Server API, "Filtering", "Syncing". */
-export const syncEndpoints: readonly Endpoint[] = [sync, slidingSync, slidingSyncV4, defineFilter, getFilter]
+export const syncEndpoints: readonly Endpoint[] = [
+  sync,
+  slidingSync,
+  slidingSyncV4,
+  peekEvents,
+  defineFilter,
+  getFilter,
+]

@@ -8,7 +8,7 @@ import { parseSyncToken } from '../../sync/token.ts'
 import { waitForSync } from '../../sync/wait-for-sync.ts'
 
 /** Milliseconds. Longer waits are cut, so that nobody holds a connection for ever. */
-const longestTimeout = 300_000
+export const longestTimeout = 300_000
 
 const flag = Type.Union([Type.Literal('true'), Type.Literal('false')])
 
