@@ -56,7 +56,7 @@ export function writeEvent(
 ): void {
   const { position, seen, transaction } = unit
   const { ref, room, after, arrival } = appended
-  const stored: StoredEvent = {
+  const place = {
     nid: ref.nid,
     room: room.room,
     timeline: appended.timeline ? position : (appended.historyPosition ?? null),
@@ -71,12 +71,13 @@ export function writeEvent(
     event: ref.event,
   }
   const row = eventRow(ref.event, room.rules, {
-    ...stored,
+    ...place,
     sender: ref.senderNid,
     prev: appended.prev.map((prev) => prev?.nid),
     auth: appended.auth.map((auth) => auth?.nid),
     signer: serverNameOf(ref.event.pdu.sender)!,
   })
+  const stored: StoredEvent = { ...place, contentLength: row.content.length }
   if (arrival?.promotes) batch.add(promoteEvents, row)
   else batch.add(insertEvents, row)
   if (arrival) writeArrival(batch, appended, arrival)

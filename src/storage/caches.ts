@@ -12,7 +12,7 @@ export type Caches = {
     options: LRUCache.Options<Key, Value, unknown> & { sizeIsBytes?: boolean },
   ): LRUCache<Key, Value>
   /** A cache of another kind: whoever has it counts. */
-  counted(name: string, entries: () => number): LookUps
+  counted(name: string, entries: () => number, bytes?: () => number): LookUps
   figures(): readonly CacheFigures[]
 }
 
@@ -52,9 +52,9 @@ export function createCaches(): Caches {
       }))
       return cache
     },
-    counted(name, entries) {
+    counted(name, entries, bytes) {
       const lookUps = { hits: 0, misses: 0 }
-      add(name, () => ({ ...lookUps, entries: entries(), bytes: undefined }))
+      add(name, () => ({ ...lookUps, entries: entries(), bytes: bytes?.() }))
       return lookUps
     },
     figures: () => [...all].map(([name, figures]) => ({ name, ...figures() })),

@@ -54,6 +54,8 @@ export type StoredEvent = {
   readonly kind: number
   readonly senderNid: number
   readonly redactedBy: number | null
+  /** Characters of its content as JSON; 0 where it is not known. */
+  readonly contentLength: number
   /** Which parts of the PDU the binary columns hold; the others are in `rest`. */
   readonly inColumns: { readonly edges: boolean; readonly proof: boolean }
   /** Complete only when loaded with edges; otherwise prev_events and auth_events are empty, and nothing proves it. */
@@ -73,6 +75,7 @@ export function storedState(room: number, ref: Pick<StoredEvent, 'nid' | 'kind' 
     kind: ref.kind,
     senderNid: ref.senderNid,
     redactedBy: null,
+    contentLength: 0,
     inColumns: { edges: true, proof: true },
     event: ref.event,
   }
@@ -194,6 +197,7 @@ export function createEventStore(
         kind: row.kind,
         senderNid: row.sender,
         redactedBy: row.redacted_by,
+        contentLength: row.content.length,
         inColumns: { edges: !row.rest?.includes('"prev_events"'), proof: !row.rest?.includes('"hashes"') },
         event: decodeEvent(row, rules, kinds.get(row.kind)!, users.get(row.sender)!, ids),
       }

@@ -21,6 +21,8 @@ export type RoomFeed = {
   readonly receipts: ReceiptFact[]
   /** Events that something newer relates to, so that what is bundled with them has to be looked up. */
   readonly relatedTo: Set<string>
+  /** What its events and receipts take in memory: an estimate. */
+  bytes: number
   /** By how much the unread counters rose with an event, by position; absent where that is not known. */
   readonly rises: Map<number, { readonly notify: number; readonly highlight: number }>
   notifyCount: number
@@ -40,19 +42,36 @@ export type Feeds = {
 
 const feedsMax = 20_000
 const eventsPerFeed = 60
+/** Of all feeds together: an estimate, as the following are. */
+const bytesOfAll = 256 * 1024 * 1024
+/** What an event takes beside its content, which is there as an object and mostly as text too. */
+const bytesPerEvent = 1_500
+const bytesPerCharacter = 2
+const bytesPerReceipt = 300
 const receiptsPerFeed = 500
 
-export function createFeeds(stream: Stream, caches: Pick<Caches, 'counted'>): Feeds {
+/** @param bytesMax What all of them may take; beyond it go those that nobody asked for the longest. */
+export function createFeeds(
+  stream: Pick<Stream, 'position' | 'follow'>,
+  caches: Pick<Caches, 'counted'>,
+  bytesMax = bytesOfAll,
+): Feeds {
   let completeAfter = stream.position
+  let bytes = 0
   const feeds = new LRUCache<number, RoomFeed>({
     ...upTo(feedsMax),
     dispose(feed, _room, reason) {
       // Who asks for it afterwards must not believe that nothing happened.
       if (reason !== 'set') completeAfter = Math.max(completeAfter, feed.last)
+      bytes -= feed.bytes
     },
   })
 
-  const lookUps = caches.counted('feeds', () => feeds.size)
+  const lookUps = caches.counted(
+    'feeds',
+    () => feeds.size,
+    () => bytes,
+  )
 
   const open = (room: number, roomId: string, position: number): RoomFeed => {
     const known = feeds.get(room)
@@ -66,6 +85,7 @@ export function createFeeds(stream: Stream, caches: Pick<Caches, 'counted'>): Fe
       silentChanges: [],
       receipts: [],
       relatedTo: new Set(),
+      bytes: 0,
       rises: new Map(),
       notifyCount: 0,
       highlightCount: 0,
@@ -78,16 +98,15 @@ export function createFeeds(stream: Stream, caches: Pick<Caches, 'counted'>): Fe
 
   stream.follow((facts) => {
     for (const fact of facts) {
-      if (fact.kind === 'event') addEvent(open(fact.stored.room, fact.roomId, fact.position), fact)
-      else if (fact.kind === 'receipt') {
-        const feed = open(fact.room, '', fact.position)
-        feed.receipts.push(fact)
-        feed.last = fact.position
-        if (feed.receipts.length > receiptsPerFeed) {
-          feed.completeAfter = Math.max(feed.completeAfter, feed.receipts.shift()!.position)
-        }
-      }
+      if (fact.kind !== 'event' && fact.kind !== 'receipt') continue
+      const isEvent = fact.kind === 'event'
+      const feed = isEvent ? open(fact.stored.room, fact.roomId, fact.position) : open(fact.room, '', fact.position)
+      bytes -= feed.bytes
+      if (isEvent) addEvent(feed, fact)
+      else addReceipt(feed, fact)
+      bytes += feed.bytes
     }
+    while (bytes > bytesMax && feeds.size > 1) feeds.pop()
   })
 
   return {
@@ -110,6 +129,15 @@ export function createFeeds(stream: Stream, caches: Pick<Caches, 'counted'>): Fe
   }
 }
 
+function addReceipt(feed: RoomFeed, fact: ReceiptFact): void {
+  feed.receipts.push(fact)
+  feed.bytes += bytesPerReceipt
+  feed.last = fact.position
+  if (feed.receipts.length <= receiptsPerFeed) return
+  feed.completeAfter = Math.max(feed.completeAfter, feed.receipts.shift()!.position)
+  feed.bytes -= bytesPerReceipt
+}
+
 function addEvent(feed: RoomFeed, fact: EventFact): void {
   if (feed.events.length > 0) {
     const notify = fact.room.notifyCount - feed.notifyCount
@@ -128,6 +156,7 @@ function addEvent(feed: RoomFeed, fact: EventFact): void {
   }
   if (!inTimeline) return
   feed.events.push(fact)
+  feed.bytes += bytesOf(fact)
   const redacted = redactedEventId(fact.stored)
   if (redacted !== undefined) forgetRedacted(feed, redacted)
   const relation = relationOf(fact.stored.event.pdu.content)
@@ -137,6 +166,10 @@ function addEvent(feed: RoomFeed, fact: EventFact): void {
     // An event that left the feed is looked up anyway, and its relations with it.
     if (feed.relatedTo.size > 4 * eventsPerFeed) forgetRelations(feed)
   }
+}
+
+function bytesOf({ stored }: EventFact): number {
+  return bytesPerEvent + bytesPerCharacter * stored.contentLength
 }
 
 /** Keeps those of events that the feed still has. */
@@ -156,7 +189,11 @@ function forgetRedacted(feed: RoomFeed, eventId: string): void {
 
 function forgetUpTo(feed: RoomFeed, position: number): void {
   feed.completeAfter = Math.max(feed.completeAfter, position)
-  while (feed.events[0] && feed.events[0].position <= position) feed.rises.delete(feed.events.shift()!.position)
+  while (feed.events[0] && feed.events[0].position <= position) {
+    const fact = feed.events.shift()!
+    feed.bytes -= bytesOf(fact)
+    feed.rises.delete(fact.position)
+  }
   while (feed.silentChanges[0] && feed.silentChanges[0].position <= position) feed.silentChanges.shift()
 }
 
