@@ -5,3 +5,6 @@ export type Clock = {
   /** Milliseconds from an arbitrary start, never going back: for durations. */
   monotonic(): number
 }
+
+/** The machine's clock. */
+export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() }

@@ -10,7 +10,7 @@ import { runDeleteRoom } from './admin/rooms/delete-room.ts'
 import { runPurgeHistory } from './admin/rooms/purge-history.ts'
 import { runRedactUser } from './admin/users/redact-user.ts'
 import { type ApplicationServices, createApplicationServices } from './application-services/application-services.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { createDelayedEvents, type DelayedEvents } from './delayed-events/delayed-events.ts'
 import { createLastSeen, type LastSeen } from './devices/last-seen.ts'
@@ -140,9 +140,6 @@ export type Context = {
   /** Aborted when the process begins to stop: whoever makes a client wait answers it then. */
   readonly closing: AbortSignal
 }
-
-/** The machine's clock. */
-export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() }
 
 /** What differs between the program and its tests. */
 export type Surroundings = {

@@ -5,11 +5,15 @@ type Run = (command: Command, env: NodeJS.ProcessEnv) => Promise<void>
 /** Each command loads only what it needs. */
 const commands: { readonly [name in Command['name']]: () => Promise<Run> } = {
   start: async () => {
-    const [{ start }, { createFederation }] = await Promise.all([
-      import('./cli/start.ts'),
-      import('../federation/index.ts'),
-    ])
-    return (command, env) => start(command, env, createFederation)
+    const { start } = await import('./cli/start.ts')
+    const loadRest = async () => {
+      const [{ serve }, { createFederation }] = await Promise.all([
+        import('./cli/serve.ts'),
+        import('../federation/index.ts'),
+      ])
+      return { serve, createFederation }
+    }
+    return (command, env) => start(command, env, loadRest)
   },
   migrate: async () => (await import('./cli/migrate.ts')).migrateDatabase,
   'check-config': async () => (await import('./cli/check-config.ts')).checkConfiguration,

@@ -1,8 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { systemClock } from '../clock.ts'
 import { type Config, ConfigError } from '../config.ts'
-import { systemClock } from '../context.ts'
 import { startEmbeddedPostgres } from '../storage/embedded-postgres.ts'
 import { DatabaseRefused, migrate } from '../storage/migrate.ts'
 

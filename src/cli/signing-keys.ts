@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { systemClock } from '../clock.ts'
 import { loadConfig } from '../config.ts'
-import { systemClock } from '../context.ts'
 import { changeSigningKeyFile, createSigningKeyFile, keyFileOf, newSigningKey } from '../domains.ts'
 import { parseServerName } from '../matrix/ids.ts'
 import { withNewKey, withoutKey } from '../matrix/signing-key-file.ts'
