@@ -1,12 +1,35 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const folders = ['src', 'federation', 'bench']
 // Minutes of chaos are for who asks for them: `npm run chaos`.
 const long = process.env.CHAPPE_CHAOS_SECONDS === undefined ? ['federation/chaos.integration.test.ts'] : []
 const integration = folders.map((folder) => `${folder}/**/*.integration.test.ts`)
 
+/** Minutes with another hand's server, or with the program started over and over: last, one of them would run alone. */
+const longest = [
+  'complement-tests/synapse-federation.test.ts',
+  'src/main.integration.test.ts',
+  'complement-tests/encrypted-conversation.test.ts',
+  'complement-tests/python-client.test.ts',
+  'complement-tests/bridge.test.ts',
+  'src/budgets.integration.test.ts',
+  'src/rooms/history-visibility.integration.test.ts',
+]
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const index = longest.findIndex((file) => moduleId.endsWith(`/${file}`))
+      return index < 0 ? longest.length : index
+    }
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other))
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     // What is waited for comes at once, but on a machine that has much to do.
     expect: { poll: { timeout: 20_000 } },

@@ -5,6 +5,3 @@ export type Clock = {
   /** Milliseconds from an arbitrary start, never going back: for durations. */
   monotonic(): number
 }
-
-/** The machine's clock. */
-export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() }

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { systemClock } from '../clock.ts'
 import { type Config, ConfigError } from '../config.ts'
 import { startEmbeddedPostgres } from '../storage/embedded-postgres.ts'
 import { DatabaseRefused, migrate } from '../storage/migrate.ts'
+import { systemClock } from '../system-clock.ts'
 
 /** The database a configuration names, ready for this release. */
 export type Deployment = { readonly databaseUrl: string; close(): Promise<void> }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { systemClock } from '../clock.ts'
 import { loadConfig } from '../config.ts'
 import { changeSigningKeyFile, createSigningKeyFile, keyFileOf, newSigningKey } from '../domains.ts'
 import { parseServerName } from '../matrix/ids.ts'
 import { withNewKey, withoutKey } from '../matrix/signing-key-file.ts'
 import { randomFrom } from '../random.ts'
+import { systemClock } from '../system-clock.ts'
 import { type Command, CommandError } from './arguments.ts'
 
 const reread = 'Send SIGHUP to a process of the deployment, and all of them read their keys again.'
