@@ -308,9 +308,6 @@ export const configSchema = section({
     legacy_mentions: Type.Boolean({ default: false }),
     sliding_sync: Type.Boolean({ default: true }),
   }),
-  unstable: section({
-    enabled: Type.Boolean({ default: true }),
-  }),
 })
 
 export type Config = Static<typeof configSchema>

@@ -58,6 +58,11 @@ test('every key is looked at by something', () => {
     .join('\n')
   const words = new Set(text.match(/\w+/g))
   expect(configLeaves().filter(({ path }) => !words.has(path.at(-1)!))).toEqual([])
+  // A key called like many others in a section that nobody opens would be missed.
+  const sections = [...new Set(configLeaves().map(({ path }) => path[0]!))]
+  expect(sections.filter((name) => !new RegExp(`(config\\.|\\{ (\\w+, )*)${name}\\b`).test(text))).toEqual(
+    [],
+  )
 })
 
 describe('what is refused', () => {
