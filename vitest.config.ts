@@ -2,8 +2,6 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 const folders = ['src', 'federation', 'bench']
-// Minutes of chaos are for who asks for them: `npm run chaos`.
-const long = process.env.CHAPPE_CHAOS_SECONDS === undefined ? ['federation/chaos.integration.test.ts'] : []
 const integration = folders.map((folder) => `${folder}/**/*.integration.test.ts`)
 
 /** Minutes with another hand's server, or with the program started over and over: last, one of them would run alone. */
@@ -51,7 +49,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: integration,
-          exclude: [...long, '**/node_modules/**'],
+          exclude: ['**/node_modules/**'],
           globalSetup: ['src/testing/global-setup.ts'],
         },
       },

@@ -44,16 +44,19 @@ export async function settle(chaos: Chaos, milliseconds: number): Promise<number
 
 /** Whether everybody hears the last words of everybody before long, and sees the same state then. */
 async function speakAtOnce(chaos: Chaos, room: Room): Promise<boolean> {
-  const people = [...(await viewsOf(chaos, room)).views.values()]
+  const { views, strays } = await viewsOf(chaos, room)
+  const people = [...views.values()]
+  // Whose own server knows of a ban that the others have taken back comes again, as anybody would.
+  await Promise.all(strays.map(({ person, isAtHome }) => isAtHome || person.join(room)))
   const words = await Promise.all(people.map((speaker) => speaker.say(room, true)))
   const heard = people.flatMap((listener) => words.map((word) => word !== undefined && hears(listener, room, word)))
-  if ((await Promise.all(heard)).includes(false)) return false
+  if ((await Promise.all(heard)).includes(false) || strays.length > 0) return false
   const states = await Promise.all(people.map(({ client }) => stateSeen(client, room.roomId)))
   return new Set(states.map((state) => JSON.stringify([...state]))).size <= 1
 }
 
 const hearsWithin = 5_000
-/** Milliseconds: a server that could not fill a gap does not try for a minute. */
+/** Milliseconds for paging back: of a gap that nobody can fill nobody is asked again for a minute. */
 const fetchesWithin = 70_000
 
 async function hears({ client }: Person, room: Room, eventId: string): Promise<boolean> {
@@ -66,18 +69,21 @@ async function hears({ client }: Person, room: Room, eventId: string): Promise<b
   return false
 }
 
-async function viewsOf(chaos: Chaos, room: Room): Promise<{ views: Views; astray: string[] }> {
+/** Somebody of whom their own server and the creator's say different things. */
+type Stray = { readonly person: Person; readonly isAtHome: boolean }
+
+async function viewsOf(chaos: Chaos, room: Room): Promise<{ views: Views; strays: Stray[] }> {
   const views = new Map<Deployment, Person>()
-  const astray: string[] = []
+  const strays: Stray[] = []
   const path = `/rooms/${encodeURIComponent(room.roomId)}/joined_members`
   const { joined } = await room.creator.client.get(path)
   for (const person of chaos.people) {
     const { joined_rooms: own }: Answer = await person.client.get('/joined_rooms')
-    const [here, there] = [own.includes(room.roomId), joined[person.userId] !== undefined]
-    if (here !== there) astray.push(`${person.userId} in ${room.roomId}: ${here} at home, ${there} at its creator`)
-    else if (here && !views.has(person.server)) views.set(person.server, person)
+    const [isAtHome, isThere] = [own.includes(room.roomId), joined[person.userId] !== undefined]
+    if (isAtHome !== isThere) strays.push({ person, isAtHome })
+    else if (isAtHome && !views.has(person.server)) views.set(person.server, person)
   }
-  return { views, astray }
+  return { views, strays }
 }
 
 /** Compares everything that the servers of each room have of it. */
@@ -91,8 +97,10 @@ export async function outcomeOf(chaos: Chaos): Promise<Outcome> {
     compared: { rooms: chaos.rooms.length, views: 0, events: 0 },
   }
   for (const room of chaos.rooms) {
-    const { views, astray } = await viewsOf(chaos, room)
-    outcome.astray.push(...astray)
+    const { views, strays } = await viewsOf(chaos, room)
+    for (const { person, isAtHome } of strays) {
+      outcome.astray.push(`${person.userId} in ${room.roomId}: ${isAtHome} at home, ${!isAtHome} at its creator`)
+    }
     const expected = await stateSeen(room.creator.client, room.roomId)
     for (const [server, person] of views) {
       outcome.compared.views++
