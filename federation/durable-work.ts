@@ -39,6 +39,11 @@ export function createDurableWork<Row>(ctx: Context, options: DurableWorkOptions
   const later = new Map<number, { at: number; patience: number }>()
   let running: Promise<void> = Promise.resolve()
   ctx.invalidations.subscribe(heard, () => alarm.ring())
+  // What failed may have failed because of a server that is back.
+  ctx.invalidations.subscribe('destinations', () => {
+    later.clear()
+    alarm.ring()
+  })
 
   const attempt = async (row: Row): Promise<void> => {
     const key = keyOf(row)
