@@ -60,9 +60,7 @@ test('every key is looked at by something', () => {
   expect(configLeaves().filter(({ path }) => !words.has(path.at(-1)!))).toEqual([])
   // A key called like many others in a section that nobody opens would be missed.
   const sections = [...new Set(configLeaves().map(({ path }) => path[0]!))]
-  expect(sections.filter((name) => !new RegExp(`(config\\.|\\{ (\\w+, )*)${name}\\b`).test(text))).toEqual(
-    [],
-  )
+  expect(sections.filter((name) => !new RegExp(`(config\\.|\\{ (\\w+, )*)${name}\\b`).test(text))).toEqual([])
 })
 
 describe('what is refused', () => {
