@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Authority, createAuthority } from './certificates.ts'
 import { encryptedConversation } from './encrypted-conversation.ts'
 import { type Answer, membershipOf, type PlainUser, refused, registerPlain } from './plain-user.ts'
@@ -172,22 +172,28 @@ async function visit(own: PlainUser, other: PlainUser, ownName: string): Promise
   await own.sees(next, withBody('moved'))
 }
 
-test('two officials, one on Chappe and one on Synapse, share rooms that either of them made', {
-  timeout: 180_000,
-}, async () => {
-  await using servers = await startBoth()
-  const { chappe, synapse } = servers
-  const alice = await registerPlain(chappe.program.url, 'alice')
-  const bob = await registerPlain(synapse.url, 'bob')
-  for (const version of ['6', '10', '11', '12']) await shareRooms(alice, bob, chappe.name, version)
-  for (const version of ['6', '10', '11', '12']) await shareRooms(bob, alice, synapse.name, version)
-  await visit(alice, bob, chappe.name)
-  await visit(bob, alice, synapse.name)
-})
+describe('while both run', () => {
+  let servers: Awaited<ReturnType<typeof startBoth>>
+  beforeAll(async () => {
+    servers = await startBoth()
+  }, 120_000)
+  afterAll(() => servers[Symbol.asyncDispose]())
 
-test('they talk encrypted from end to end', { timeout: 180_000 }, async () => {
-  await using servers = await startBoth()
-  await encryptedConversation([servers.chappe.program.url, servers.synapse.url])
+  test('two officials, one on Chappe and one on Synapse, share rooms that either of them made', {
+    timeout: 180_000,
+  }, async () => {
+    const { chappe, synapse } = servers
+    const anne = await registerPlain(chappe.program.url, 'anne')
+    const ben = await registerPlain(synapse.url, 'ben')
+    for (const version of ['6', '10', '11', '12']) await shareRooms(anne, ben, chappe.name, version)
+    for (const version of ['6', '10', '11', '12']) await shareRooms(ben, anne, synapse.name, version)
+    await visit(anne, ben, chappe.name)
+    await visit(ben, anne, synapse.name)
+  })
+
+  test('they talk encrypted from end to end', { timeout: 180_000 }, async () => {
+    await encryptedConversation([servers.chappe.program.url, servers.synapse.url])
+  })
 })
 
 test('what was said while the other was down arrives when it is up again', { timeout: 300_000 }, async () => {
