@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { isValidNewLocalpart, localpartOf, parseUserId, type UserId } from '../matrix/ids.ts'
-import { findAccount, insertAccount, insertProfile } from '../storage/accounts.ts'
+import { endGuesthood, findAccount, insertAccount, insertProfile } from '../storage/accounts.ts'
 import type { ProvedAddress } from '../storage/mail-validations.ts'
 import { useRegistrationToken } from '../storage/registration-tokens.ts'
 import { addMailAddress } from './mail-addresses.ts'
@@ -15,6 +15,8 @@ export type NewAccount = {
   readonly displayName?: string
   readonly isAdmin?: boolean
   readonly isGuest?: boolean
+  /** The account is that of a guest so far, with everything there is of it. */
+  readonly wasGuest?: boolean
   /** The version of the terms the user agreed to. */
   readonly termsVersion?: string
   /** The registration token to use up; `held` when a session kept a use of it. */
@@ -23,7 +25,10 @@ export type NewAccount = {
   readonly mail?: ProvedAddress | undefined
 }
 
-type Dependencies = Pick<Context, 'config' | 'database' | 'dictionaries' | 'clock' | 'random' | 'domains'>
+type Dependencies = Pick<
+  Context,
+  'config' | 'database' | 'dictionaries' | 'clock' | 'random' | 'domains' | 'invalidations'
+>
 
 /**
  * Creates an account. Of several at once with one name, or with the last use of a registration token, one succeeds.
@@ -37,15 +42,17 @@ export async function createAccount(ctx: Dependencies, account: NewAccount): Pro
   const userNid = (await ctx.dictionaries.internUsers([userId])).get(userId)!
   const now = ctx.clock.now()
   await ctx.database.db.transaction().execute(async (tx) => {
-    const isNew = await insertAccount(tx, {
-      user_nid: userNid,
-      password_hash: passwordHash,
-      is_admin: account.isAdmin === true,
-      is_guest: account.isGuest === true,
-      created_at: now,
-      deactivated_at: null,
-      terms_version: account.termsVersion ?? null,
-    })
+    const entry = { user_nid: userNid, password_hash: passwordHash, terms_version: account.termsVersion ?? null }
+    const isNew =
+      account.wasGuest === true
+        ? await endGuesthood(tx, entry)
+        : await insertAccount(tx, {
+            ...entry,
+            is_admin: account.isAdmin === true,
+            is_guest: account.isGuest === true,
+            created_at: now,
+            deactivated_at: null,
+          })
     if (!isNew) throw new MatrixError('M_USER_IN_USE', 'This user name is taken')
     if (account.isGuest !== true)
       await insertProfile(tx, userNid, { displayname: account.displayName ?? localpartOf(userId) })
@@ -56,6 +63,7 @@ export async function createAccount(ctx: Dependencies, account: NewAccount): Pro
       throw new MatrixError('M_FORBIDDEN', 'The registration token is not valid')
     }
   })
+  if (account.wasGuest === true) ctx.invalidations.publish('user', userId)
   return { userNid }
 }
 

@@ -57,6 +57,23 @@ export async function insertAccount(
   return inserted !== undefined
 }
 
+/** Makes the account of a guest one of a user. @returns whether it was a guest's until now. */
+export async function endGuesthood(
+  tx: Tx,
+  account: { user_nid: number; password_hash: string | null; terms_version: string | null },
+): Promise<boolean> {
+  const { user_nid: userNid, ...changes } = account
+  const row = await tx
+    .updateTable('accounts')
+    .set({ ...changes, is_guest: false })
+    .where('user_nid', '=', userNid)
+    .where('is_guest', '=', true)
+    .where('deactivated_at', 'is', null)
+    .returning('user_nid')
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 export async function insertProfile(tx: Tx, userNid: number, fields: { displayname: string }): Promise<void> {
   await tx
     .insertInto('profiles')

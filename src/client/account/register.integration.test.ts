@@ -250,6 +250,38 @@ test('guests are where guests may be, and nowhere else', async () => {
   expect(await guest.attempt('post', `/join/${encodeURIComponent(open)}`)).toMatchObject(refused)
 })
 
+test('a guest becomes a user by their own token and name, and stays where they are', async () => {
+  await using server = await startTestServer({ config: { registration: { allow_guests: true } } })
+  const alice = await server.register('alice')
+  const open = { type: 'm.room.guest_access', content: { guest_access: 'can_join' } }
+  const room = await alice.createRoom({ preset: 'public_chat', initial_state: [open] })
+  const { body: session } = await register(server, {}, { kind: 'guest' })
+  const guest = new TestClient(server.url, session)
+  await guest.join(room)
+  const username = guest.userId.slice(1).split(':')[0]!
+  const upgrade = { username, password: 'long enough for a user', guest_access_token: guest.accessToken, auth: dummy }
+  for (const wrong of [
+    { username: 'alice' },
+    { username: 'other' },
+    { guest_access_token: alice.accessToken },
+    { guest_access_token: 'x' },
+  ]) {
+    expect(await register(server, { ...upgrade, ...wrong })).toMatchObject({ status: 403 })
+  }
+  expect(await register(server, { ...upgrade, username: undefined })).toMatchObject({ status: 400 })
+  expect(await register(server, { ...upgrade, guest_access_token: undefined })).toMatchObject({ status: 400 })
+  const { status, body } = await register(server, upgrade)
+  expect([status, body.user_id]).toEqual([200, guest.userId])
+  const user = new TestClient(server.url, body)
+  expect((await user.get('/account/whoami')).is_guest).toBe(false)
+  expect((await user.get('/joined_rooms')).joined_rooms).toEqual([room])
+  // Also by the token they had, and only once.
+  await guest.createRoom()
+  expect(await register(server, upgrade)).toMatchObject({ status: 403 })
+  await alice.sendState(room, 'm.room.guest_access', { guest_access: 'forbidden' })
+  await user.send(room, 'm.room.message', { body: 'still here' })
+})
+
 test('whether a name is free', async () => {
   await using server = await startTestServer()
   await server.register('alice')

@@ -30,6 +30,7 @@ export const register = endpoint({
     initial_device_display_name: Type.Optional(shortText),
     inhibit_login: Type.Optional(Type.Boolean()),
     refresh_token: Type.Optional(Type.Boolean()),
+    guest_access_token: Type.Optional(Type.String()),
   }),
   async handle(ctx, { query, body, domain, address, request }) {
     if (query.kind === 'guest') return registerGuest(ctx, domain, address, body.initial_device_display_name)
@@ -44,8 +45,10 @@ export const register = endpoint({
     const wanted = body.username === undefined ? undefined : newUserId(ctx, body.username, domain)
     if (wanted !== undefined) {
       ctx.applicationServices.checkUser(wanted, undefined)
-      await checkUserIdFree(ctx, wanted)
+      if (body.guest_access_token === undefined) await checkUserIdFree(ctx, wanted)
     }
+    const wasGuest = body.guest_access_token !== undefined
+    if (wasGuest) await checkGuest(ctx, body.guest_access_token!, wanted)
     if (body.password !== undefined) checkPasswordPolicy(ctx.config, body.password)
     const outcome = await authenticateInteractively(ctx, registrationGuard(ctx, domain, body as JsonObject))
     if (!outcome.complete) return reply(outcome.challenge, { status: 401 })
@@ -55,6 +58,7 @@ export const register = endpoint({
     const { userNid } = await createAccount(ctx, {
       userId,
       password: body.password,
+      wasGuest,
       registrationToken: outcome.registrationToken,
       mail: outcome.mail,
       ...(outcome.completed.includes('m.login.terms') && { termsVersion: registration.terms.version }),
@@ -72,6 +76,19 @@ export const register = endpoint({
     return sessionAnswer({ userId, domain }, session)
   },
 })
+
+/**
+ * Spec: Client-Server API, "Guest Access": guests become users with `guest_access_token` and their own name.
+ *
+ * @throws MatrixError M_MISSING_PARAM, M_FORBIDDEN
+ */
+async function checkGuest(ctx: Context, token: string, wanted: UserId | undefined): Promise<void> {
+  if (wanted === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: username')
+  const { requester } = await ctx.requesters.ofToken(token)
+  if (requester?.isGuest !== true || requester.userId !== wanted) {
+    throw new MatrixError('M_FORBIDDEN', 'This is not the token of the guest of that name')
+  }
+}
 
 function registrationGuard(ctx: Context, domain: ServerName, body: JsonObject): Guarded {
   const { registration } = ctx.config
