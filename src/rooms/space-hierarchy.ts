@@ -51,13 +51,14 @@ type Found = {
  *
  * Spec: Client-Server API, `GET /_matrix/client/v1/rooms/{roomId}/hierarchy` (v1.19).
  *
+ * @param userId Undefined for administrators: all rooms that are here, and no other server is asked.
  * @throws MatrixError M_FORBIDDEN for a space the user may not look into, M_INVALID_PARAM for a token of other
  *   parameters.
  */
 export async function spaceHierarchy(
   ctx: Engine,
   roomId: RoomId,
-  userId: UserId,
+  userId: UserId | undefined,
   query: HierarchyQuery,
 ): Promise<JsonObject> {
   const limit = Math.min(Math.max(query.limit ?? maxLimit, 1), maxLimit)
@@ -92,13 +93,14 @@ export async function spaceHierarchy(
   return { rooms }
 }
 
-type Viewer = { readonly userId: UserId; readonly suggestedOnly: boolean; readonly waitsUntil: number }
+type Viewer = { readonly userId: UserId | undefined; readonly suggestedOnly: boolean; readonly waitsUntil: number }
 
 /** Undefined for what the viewer may not know of. */
 async function find(ctx: Engine, place: Place, viewer: Viewer): Promise<Found | undefined> {
   const room = await roomHere(ctx, place.room)
-  if (!room) return findElsewhere(ctx, place, viewer)
-  if (!(await maySummarise(ctx, room, viewer.userId))) return undefined
+  const { userId } = viewer
+  if (!room) return userId === undefined ? undefined : findElsewhere(ctx, place, { ...viewer, userId })
+  if (userId !== undefined && !(await maySummarise(ctx, room, userId))) return undefined
   return {
     summary: roomSummary(room),
     children: await childrenIn(ctx, room, viewer.suggestedOnly),
@@ -107,7 +109,11 @@ async function find(ctx: Engine, place: Place, viewer: Viewer): Promise<Found | 
 }
 
 /** What was told beside the space is enough of a room that is no space, and better than nothing of one that is. */
-async function findElsewhere(ctx: Engine, place: Place, viewer: Viewer): Promise<Found | undefined> {
+async function findElsewhere(
+  ctx: Engine,
+  place: Place,
+  viewer: Viewer & { userId: UserId },
+): Promise<Found | undefined> {
   if (place.isInaccessible) return undefined
   const { told } = place
   if (told?.room_type !== 'm.space' && told && (await mayKnowOf(ctx, told, viewer.userId))) return withoutChildren(told)

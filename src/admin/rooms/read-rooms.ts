@@ -4,6 +4,7 @@ import { MatrixError } from '../../matrix/errors.ts'
 import { type EventId, parseEventId, parseRoomId, type RoomId } from '../../matrix/ids.ts'
 import type { JsonObject } from '../../matrix/json.ts'
 import { clientEvent } from '../../rooms/client-event.ts'
+import { spaceHierarchy } from '../../rooms/space-hierarchy.ts'
 import { eventNearest, joinedUserIds } from '../../storage/admin-rooms.ts'
 import type { StoredEvent } from '../../storage/events.ts'
 import { roomEventFilterOf } from '../../sync/filters.ts'
@@ -37,6 +38,24 @@ export const roomState = endpoint({
     const entries = (await ctx.events.currentState(room.room)).map(({ stored }) => stored)
     const wanted = query.type === undefined ? entries : entries.filter(({ event }) => event.pdu.type === query.type)
     return { state: wanted.map((stored) => shown(ctx.clock.now(), stored)) }
+  },
+})
+
+/** What is below a space, as far as it is here, whoever may look into it. */
+export const roomHierarchy = endpoint({
+  method: 'get',
+  path: '/_synapse/admin/v1/rooms/{roomId}/hierarchy',
+  auth: 'admin',
+  params,
+  query: Type.Object({
+    from: Type.Optional(Type.String()),
+    limit,
+    max_depth: Type.Optional(Type.Integer({ minimum: 0 })),
+  }),
+  async handle(ctx, { params, query }) {
+    const { roomId } = await knownRoom(ctx, params.roomId)
+    const { from, limit: most, max_depth: maxDepth } = query
+    return spaceHierarchy(ctx, roomId, undefined, { suggestedOnly: false, maxDepth, limit: most, from })
   },
 })
 

@@ -113,6 +113,30 @@ test('what was said is read by administrators who are not in the room', async ()
   expect((await root.attempt('get', `${v1}/${enc(room)}/messages`, { query: { from: 'x' } })).status).toBe(400)
 })
 
+test('what is below a space is seen by administrators who may not look into it', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  const alice = await server.register('alice')
+  const space = await alice.createRoom({ creation_content: { type: 'm.space' }, name: 'Ministry' })
+  const inner = await alice.createRoom({ creation_content: { type: 'm.space' }, name: 'Cabinet' })
+  const room = await alice.createRoom({ name: 'Secret' })
+  const via = { via: ['a.test'] }
+  await alice.put(`/rooms/${enc(space)}/state/m.space.child/${enc(inner)}`, { ...via, order: 'a' })
+  await alice.put(`/rooms/${enc(space)}/state/m.space.child/${enc('!elsewhere:b.test')}`, { via: ['b.test'] })
+  await alice.put(`/rooms/${enc(inner)}/state/m.space.child/${enc(room)}`, via)
+  const path = `${v1}/${enc(space)}/hierarchy`
+  const names = ({ rooms }: { rooms: { name: string }[] }) => rooms.map(({ name }) => name)
+  const whole = await root.get(path)
+  expect(names(whole)).toEqual(['Ministry', 'Cabinet', 'Secret'])
+  expect(whole.rooms[0].children_state).toHaveLength(2)
+  expect(names(await root.get(path, { max_depth: 1 }))).toEqual(['Ministry', 'Cabinet'])
+  const first = await root.get(path, { limit: 2 })
+  expect(names(await root.get(path, { limit: 2, from: first.next_batch }))).toEqual(['Secret'])
+  expect((await root.attempt('get', `${v1}/${enc('!none:a.test')}/hierarchy`)).status).toBe(404)
+  // The client API goes on by who may know of what.
+  expect((await root.attempt('get', `/_matrix/client/v1/rooms/${enc(space)}/hierarchy`)).status).toBe(403)
+})
+
 test('a blocked room takes in nobody', async () => {
   const { server, root } = await startAdministered()
   await using _ = server
