@@ -1,9 +1,9 @@
 import type { ServerName } from '../../src/matrix/ids.ts'
-import type { JsonObject } from '../../src/matrix/json.ts'
 import { type DestinationRow, ownDestination, saveDestination } from '../../src/storage/destinations.ts'
 import { deleteOutgoingToDevice } from '../../src/storage/outgoing-to-device.ts'
 import type { Federation } from '../federation.ts'
 import { type Missed, mostInOrder, setMissedAside } from './missed.ts'
+import { Passing } from './passing.ts'
 import { nextTransaction, type Transaction } from './transaction.ts'
 
 /** Milliseconds before the first new attempt; doubled by each failure. */
@@ -14,8 +14,6 @@ const ownedFor = 90_000
 const sendTimeout = 60_000
 /** Milliseconds until it is tried again to send what another process may be sending. */
 const patience = 2_000
-/** Of messages that are not worth keeping longer than that. */
-const mostPassing = 1_000
 
 /** `isEarlier`: it was there before the server came into the room, which may not be allowed to see it. */
 export type PendingEvent = { readonly nid: number; readonly position: number; readonly isEarlier?: boolean }
@@ -38,7 +36,7 @@ export class Destination {
   mayHaveLists: boolean
   mayHaveMessages: boolean
   /** Receipts and typing: told if it can be done soon. */
-  passing: JsonObject[] = []
+  readonly passing = new Passing()
   /** Since when there is something to tell and nothing was taken, by the monotonic clock. */
   behindSince: number | undefined
   /** Whether it is written down that there is something to tell to the server. */
@@ -63,7 +61,7 @@ export class Destination {
 
   get hasWork(): boolean {
     const mayHaveMore = this.mayHaveLists || this.mayHaveMessages || this.missed !== undefined
-    return this.events?.length !== 0 || mayHaveMore || this.passing.length > 0
+    return this.events?.length !== 0 || mayHaveMore || this.passing.size > 0
   }
 
   /** Up to which position it is known what there is to tell. */
@@ -102,10 +100,6 @@ export class Destination {
   advance(position: number, told = 0): void {
     this.acked = Math.max(this.acked, position)
     this.events = this.events?.slice(told).filter((event) => event.position > this.acked)
-  }
-
-  addPassing(edu: JsonObject): void {
-    if (this.passing.length < mostPassing) this.passing.push(edu)
   }
 
   /** Begins to send unless that is under way, or has to wait. */
@@ -188,7 +182,7 @@ async function sendAll(federation: Federation, to: Destination, stop: AbortSigna
       if (!isEmpty && !(await send(federation, to, transaction, stop))) return true
       if (transaction.isNews) to.advance(transaction.reached, transaction.told)
       to.missed = transaction.missed
-      to.passing = to.passing.slice(transaction.passing)
+      to.passing.remove(transaction.passing)
       if (!transaction.isFull && to.knownUpTo(stream.position) === upTo) {
         to.events ??= []
         to.mayHaveLists = false
@@ -231,7 +225,7 @@ async function send(
   const { origin, server } = to
   const { pdus, edus, reached, lastEvent, toDevice } = transaction
   // The same under the same id again, so that what arrived before is answered and not done twice.
-  const isLasting = transaction.passing === 0
+  const isLasting = transaction.passing.length === 0
   const missed = to.missed ? `-${to.missed.upTo}-${transaction.missed?.upTo ?? to.missed.after}` : ''
   const txnId = isLasting ? `${to.acked}-${reached}-${lastEvent}-${toDevice}${missed}` : ctx.random.token(12)
   const body = { origin, origin_server_ts: ctx.clock.now(), pdus, edus }
@@ -246,7 +240,7 @@ async function send(
     ctx.log.debug({ server, error: (error as Error).message }, 'A transaction was not taken')
     to.failures++
     to.retryAt = ctx.clock.now() + Math.min(firstRetry * 2 ** Math.min(to.failures - 1, 20), longestRetry)
-    to.passing = []
+    to.passing.clear()
     return false
   }
 }

@@ -1,5 +1,4 @@
 import { type ServerName, serverNameOf, type UserId } from '../../src/matrix/ids.ts'
-import type { JsonObject } from '../../src/matrix/json.ts'
 import { presenceContent } from '../../src/presence/person.ts'
 import type { PresenceNews } from '../../src/presence/presence.ts'
 import { domainIn } from '../../src/rooms/remote-memberships.ts'
@@ -15,6 +14,7 @@ import type { DeviceListFact, EventFact, Fact, ReceiptFact } from '../../src/sto
 import { openFollower, saveFollower } from '../../src/storage/stream-followers.ts'
 import type { Federation } from '../federation.ts'
 import { Destination, type Followed, type PendingEvent } from './destination.ts'
+import type { PassingNews } from './passing.ts'
 import { createRoomServers } from './room-servers.ts'
 import { watchDestinations } from './watch-destinations.ts'
 
@@ -37,7 +37,7 @@ type News =
   | ({ readonly kind: 'event' } & PendingEvent)
   | { readonly kind: 'list'; readonly position: number }
   | { readonly kind: 'messages'; readonly position: number }
-  | { readonly kind: 'passing'; readonly position: number; readonly edu: JsonObject }
+  | { readonly kind: 'passing'; readonly position: number; readonly passing: PassingNews }
 
 type Wake = readonly [origin: ServerName, server: ServerName, news: News]
 
@@ -67,7 +67,7 @@ export function createSender(federation: Federation): Sender {
     }
     if (news.kind === 'passing') {
       // What waits for a server to come back is not worth to be told then.
-      if (to.failures === 0) to.addPassing(news.edu)
+      if (to.failures === 0) to.passing.add(news.passing)
     } else if (news.kind === 'messages') to.mayHaveMessages = true
     else if (news.kind === 'list') to.addList(news.position)
     else to.addEvent(news)
@@ -130,10 +130,9 @@ export function createSender(federation: Federation): Sender {
     const origin = serverNameOf(userId)
     const room = await ctx.hotRooms.getByNid(fact.room)
     if (!room || !ctx.domains.isLocal(origin)) return []
-    const data = { ts: fact.ts, ...(fact.threadId !== '' && { thread_id: fact.threadId }) }
-    const receipt = { [userId]: { event_ids: [fact.eventId], data } }
-    const edu = { edu_type: 'm.receipt', content: { [room.roomId]: { 'm.read': receipt } } }
-    const news = { kind: 'passing', position: fact.position, edu } as const
+    const receipt = { eventId: fact.eventId, ts: fact.ts, threadId: fact.threadId }
+    const passing = { type: 'm.receipt', room: room.roomId, user: userId, receipt } as const
+    const news = { kind: 'passing', position: fact.position, passing } as const
     return [...(await roomServers.of(fact.room))].map((server) => [origin, server, news])
   }
 
@@ -163,29 +162,23 @@ export function createSender(federation: Federation): Sender {
   const tellTyping = async (nid: number, userId: UserId, typing: boolean): Promise<void> => {
     const room = await ctx.hotRooms.getByNid(nid)
     if (!room) return
-    const content = { room_id: room.roomId, user_id: userId, typing }
+    const passing = { type: 'm.typing', room: room.roomId, user: userId, typing } as const
     for (const server of await roomServers.of(nid)) {
-      const news = { kind: 'passing', position: ctx.stream.position, edu: { edu_type: 'm.typing', content } } as const
-      wake(serverNameOf(userId), server, news)
+      wake(serverNameOf(userId), server, { kind: 'passing', position: ctx.stream.position, passing })
     }
   }
 
   const tellPresence = async ({ people, server }: PresenceNews): Promise<void> => {
     const now = ctx.clock.now()
-    const told = new Map<string, { origin: ServerName; server: ServerName; push: JsonObject[] }>()
     for (const person of people) {
-      const origin = serverNameOf(person.userId)
+      const user = person.userId
       const servers =
         server === undefined ? await ctx.database.read(serversSharingRooms, [person.userNid]) : [{ server }]
+      const presence = { last_active_ago: 0, ...presenceContent(person, now) }
+      const passing = { type: 'm.presence', user, presence } as const
       for (const { server: to } of servers) {
-        const key = `${origin} ${to}`
-        if (!told.has(key)) told.set(key, { origin, server: to, push: [] })
-        told.get(key)!.push.push({ user_id: person.userId, last_active_ago: 0, ...presenceContent(person, now) })
+        wake(serverNameOf(user), to, { kind: 'passing', position: ctx.stream.position, passing })
       }
-    }
-    for (const { origin, server: to, push } of told.values()) {
-      const edu = { edu_type: 'm.presence', content: { push } }
-      wake(origin, to, { kind: 'passing', position: ctx.stream.position, edu })
     }
   }
 

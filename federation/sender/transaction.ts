@@ -9,6 +9,7 @@ import { prunedForServer } from '../server/room-access.ts'
 import type { Destination, PendingEvent } from './destination.ts'
 import { deviceListUpdates } from './device-list-updates.ts'
 import { type Missed, nextOfMissed } from './missed.ts'
+import { edusOf, type PassingNews } from './passing.ts'
 
 /** What is sent to a server at once. */
 export type Transaction = {
@@ -24,8 +25,8 @@ export type Transaction = {
   readonly toDevice: number
   /** What the server has still missed once it has this. */
   readonly missed: Missed | undefined
-  /** How many of the passing messages are in this. */
-  readonly passing: number
+  /** What of the passing news is in this. */
+  readonly passing: readonly PassingNews[]
   /** There may be more. */
   readonly isFull: boolean
 }
@@ -69,17 +70,17 @@ export async function nextTransaction(federation: Federation, to: Destination, u
     content: JSON.parse(content) as JsonObject,
   }))
   const lasting = [...toDevice, ...(await deviceListUpdates(ctx, changed, reached))]
-  const passing = to.passing.slice(0, Math.max(0, MAX_TRANSACTION_EDUS - lasting.length))
+  const passing = to.passing.first(Math.max(0, MAX_TRANSACTION_EDUS - lasting.length))
   return {
     pdus: await pdusOf(federation, server, [...missed.events.map((nid) => ({ nid })), ...within]),
-    edus: [...lasting, ...passing],
+    edus: [...lasting, ...edusOf(passing)],
     reached,
     isNews,
     told: within.length,
     lastEvent: within.at(-1)?.nid ?? 0,
     missed: missed.left,
     toDevice: messages.at(-1)?.position ?? 0,
-    passing: passing.length,
+    passing,
     isFull: (isNews && reached < upTo) || messages.length === mostMessages,
   }
 }
