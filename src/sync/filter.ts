@@ -1,5 +1,4 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { MatrixError } from '../matrix/errors.ts'
 import type { Pdu } from '../matrix/event.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_TIMELINE_EVENTS } from '../matrix/limits.ts'
@@ -83,6 +82,8 @@ export type SyncFilter = {
   readonly accountData: EventFilter
   readonly presence: EventFilter
   readonly eventFields: readonly string[] | undefined
+  /** Events as servers send them to one another. */
+  readonly isFederationFormat: boolean
   /** Fields of profiles that are told. Spec: MSC4429. */
   readonly profileFields: readonly string[]
 }
@@ -90,11 +91,7 @@ export type SyncFilter = {
 const defaultLimit = 10
 const mostProfileFields = 100
 
-/** @throws MatrixError M_INVALID_PARAM for events in the format of federation, which no client reads. */
 export function compileFilter(filter: FilterJson): SyncFilter {
-  if (filter.event_format === 'federation') {
-    throw new MatrixError('M_INVALID_PARAM', 'event_format: this server gives events in the client format only')
-  }
   const room = filter.room ?? {}
   return {
     allowsRoom: roomTest(room.rooms, room.not_rooms),
@@ -106,6 +103,7 @@ export function compileFilter(filter: FilterJson): SyncFilter {
     accountData: compileEventFilter(filter.account_data),
     presence: compileEventFilter(filter.presence),
     eventFields: filter.event_fields,
+    isFederationFormat: filter.event_format === 'federation',
     profileFields: filter['org.matrix.msc4429.profile_fields']?.ids?.slice(0, mostProfileFields) ?? [],
   }
 }

@@ -86,3 +86,34 @@ test('a sync gives the fields that its filter names', async () => {
   expect(timeline.events[0].content).toEqual({ body: 'text' })
   expect(Object.keys(timeline.events[0].unsigned)).toEqual(['age'])
 })
+
+test.each(['1', '6', '12'])(
+  'a sync gives events in the format of federation to whom asks for it, in version %s',
+  async (version) => {
+    await using server = await startTestServer()
+    const alice = await server.register('alice')
+    const room = await alice.createRoom({ room_version: version })
+    const { event_id: eventId } = await say(alice, room, 'as it was sent')
+    const filter = JSON.stringify({ event_format: 'federation', room: { timeline: { limit: 1 } } })
+    const { timeline, state } = (await alice.sync({ filter })).rooms.join[room]
+    const [stored] = await server.ctx.events.byIds([eventId], { edges: true })
+    const [{ unsigned, ...pdu }] = timeline.events
+    expect(unsigned).toMatchObject({ membership: 'join', age: expect.any(Number) })
+    expect(pdu).toEqual({ ...stored!.event.pdu, event_id: eventId })
+    expect(pdu).toMatchObject({
+      prev_events: [expect.anything()],
+      hashes: {},
+      signatures: { 'a.test': {} },
+      room_id: room,
+    })
+    expect(state.events.map(({ type }: Answer) => type)).toContain('m.room.create')
+    for (const event of state.events) expect(event).toMatchObject({ auth_events: expect.any(Array), hashes: {} })
+    // Together with fields, and once more without a first sync.
+    const { next_batch: since } = await alice.sync({ filter })
+    await say(alice, room, 'later')
+    const fields = JSON.stringify({ event_format: 'federation', event_fields: ['depth'] })
+    const later = (await alice.sync({ since, filter: fields })).rooms.join[room].timeline.events
+    expect(later).toMatchObject([{ type: 'm.room.message', depth: expect.any(Number), content: {} }])
+    expect(later[0].hashes).toBeUndefined()
+  },
+)

@@ -3,6 +3,7 @@ import type { ServerName, UserId } from '../matrix/ids.ts'
 import { type NewsRow, newsOfUser } from '../storage/user-data.ts'
 import { describeRooms } from './describe-rooms.ts'
 import { onlyFields } from './event-fields.ts'
+import { inFederationFormat } from './federation-format.ts'
 import type { SyncFilter } from './filter.ts'
 import { presenceEvents } from './presence-events.ts'
 import { profileSection } from './profile-section.ts'
@@ -81,7 +82,10 @@ export async function buildSync(
   ])
   const sticky = await stickyTexts(ctx, session, timelines)
   const profiles = await profileSection(ctx, session, request, timelines, upTo)
-  const texts = await describeRooms(ctx, session, request.reader, timelines, states)
+  const inClientFormat = await describeRooms(ctx, session, request.reader, timelines, states)
+  const texts = request.filter.isFederationFormat
+    ? await inFederationFormat(ctx, inClientFormat, timelines, states)
+    : inClientFormat
   const described = request.filter.eventFields ? picked(texts, onlyFields(request.filter.eventFields)) : texts
   const parts = { described, extras, user, stripped, left, sticky, request }
   const timelineOf = new Map(timelines.map((timeline) => [timeline.plan, timeline]))
