@@ -18,3 +18,11 @@ test('every operation of the server-server specification is served', async () =>
   }
   expect(unserved).toEqual([])
 })
+
+test('where nobody is federated with, there is no federation', async () => {
+  await using home = await startFederatedServer({ allow: [] })
+  for (const path of ['/_matrix/federation/v1/version', '/_matrix/federation/v1/event/one']) {
+    const { status, body } = await home.request('get', path)
+    expect([path, status, body.errcode]).toEqual([path, 404, 'M_UNRECOGNIZED'])
+  }
+})
