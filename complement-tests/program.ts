@@ -21,7 +21,7 @@ export type Program = {
 }
 
 const sharedSecret = 'secret of the black-box tests'
-const startTimeout = 30_000
+const startTimeout = 60_000
 
 export async function startProgram(environment: Record<string, string> = {}): Promise<Program> {
   const dataDir = mkdtempSync(join(tmpdir(), 'chappe-program-'))
