@@ -2,23 +2,23 @@ import type { AddressInfo } from 'node:net'
 import { createClient, InteractiveAuth, type MatrixClient } from 'matrix-js-sdk'
 import { SMTPServer } from 'smtp-server'
 import { expect, test } from 'vitest'
-import { startProgram } from './program.ts'
+import { startDeployment } from './deployment.ts'
 import { silent } from './sdk-device.ts'
 
 test('a client registers with a mail address, forgets the password and logs in by the address', {
   timeout: 120_000,
 }, async () => {
   await using mails = await startMails()
-  await using program = await startProgram({
+  await using deployment = await startDeployment({
     CHAPPE_MAIL_HOST: '127.0.0.1',
     CHAPPE_MAIL_PORT: String(mails.port),
     CHAPPE_MAIL_TLS: 'none',
   })
-  const client = createClient({ baseUrl: program.url, logger: silent })
+  const client = createClient({ baseUrl: deployment.url, logger: silent })
   const confirm = async () => {
-    const link = new URL(/https:\S+/.exec(await mails.next())![0])
+    const link = new URL(/https?:\S+/.exec(await mails.next())![0])
     const body = new URLSearchParams({ token: link.searchParams.get('token')! })
-    const response = await fetch(program.url + link.pathname + link.search, { method: 'post', body })
+    const response = await fetch(link, { method: 'post', body })
     expect(response.status).toBe(200)
   }
   const email = 'anna@ministry.example'
@@ -37,7 +37,6 @@ test('a client registers with a mail address, forgets the password and logs in b
     })
   await expect(logIn('password of anna, long enough')).rejects.toThrow()
   expect((await logIn('the new password of anna')).user_id).toBe(session.user_id)
-  await program.stop()
 })
 
 /** As apps do it: the library chooses the flow by what the user has typed in. */
