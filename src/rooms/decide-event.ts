@@ -175,8 +175,13 @@ class EventDecision {
       this.#room.extremities.length > 0 &&
       (await localMember(this.#ctx, this.#room)) === undefined
     const found = returns ? this.#normal(given.state) : await this.#stateBefore(given?.state)
-    const before = this.#room.partialState && !given ? await this.#withCitedMembers(found) : found
-    const verdict = await this.#check(before)
+    const isGuess = this.#room.partialState && !given
+    let before = isGuess ? await this.#withCitedMembers(found) : found
+    let verdict = await this.#check(before)
+    if (isGuess && !verdict.allowed) {
+      before = await this.#resolve([before, this.#asCited(before)])
+      verdict = await this.#check(before)
+    }
     if (!verdict.allowed) return this.#aside('rejected', verdict.reason, before)
     if (returns) return this.#accept(before, 'return')
     const current = await this.#checkNow(before, given !== undefined)
@@ -212,6 +217,15 @@ class EventDecision {
       const { type, state_key: stateKey } = stored?.event.pdu ?? {}
       return type !== undefined && stateKey !== undefined && lacking.has(stateKeyOf(type, stateKey))
     })
+    return cited.reduce((known, { kind, nid }) => withEntry(known, kind, nid), state)
+  }
+
+  /**
+   * As the event takes the state to be. While the members of a room are not known, what changed it may be what the room had
+   * not allowed, and the event what it would allow.
+   */
+  #asCited(state: RoomState): RoomState {
+    const cited = this.#arriving.named.auth.flatMap((stored) => stored ?? [])
     return cited.reduce((known, { kind, nid }) => withEntry(known, kind, nid), state)
   }
 
