@@ -82,6 +82,26 @@ async function joinedWithoutMembers(prepare: (room: HostedRoom) => void, told: (
   }
 }
 
+/** Elsie is in the room, and so was Derek, who may put people out: a kick that cites his old join. */
+async function withImpostor() {
+  let joined: RoomEvent | undefined
+  const scene = await joinedWithoutMembers((room) => {
+    const [derek, elsie] = [room.user('derek'), room.user('elsie')]
+    const levels = { users: { [room.user()]: 100, [derek]: 100, [elsie]: 50 } }
+    room.add({ type: 'm.room.power_levels', stateKey: '', content: levels })
+    joined = room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
+    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'leave' } })
+    room.add({ type: 'm.room.member', stateKey: elsie, sender: elsie, content: { membership: 'join' } })
+  })
+  const { room } = scene
+  const elsie = room.user('elsie')
+  const own = room.at('m.room.member', elsie)
+  const base = [room.at('m.room.create'), room.at('m.room.power_levels')]
+  const sender = room.user('derek')
+  const kick = { type: 'm.room.member', stateKey: elsie, sender, content: { membership: 'leave' } }
+  return { ...scene, elsie, own, base, joined: joined!, kick }
+}
+
 async function isShown(client: TestClient, { roomId }: HostedRoom, { eventId }: RoomEvent): Promise<boolean> {
   const single = await client.attempt('get', `/rooms/${enc(roomId)}/event/${enc(eventId)}`)
   const { chunk }: Answer = await client.get(`/rooms/${enc(roomId)}/messages`, { dir: 'b', limit: 50 })
@@ -133,26 +153,9 @@ test('what the room would not have allowed is no part of it any more once its me
 })
 
 test('what was refused for such an event is part of the room then', async () => {
-  let joined: RoomEvent | undefined
-  await using scene = await joinedWithoutMembers((room) => {
-    const [derek, elsie] = [room.user('derek'), room.user('elsie')]
-    const levels = { users: { [room.user()]: 100, [derek]: 100, [elsie]: 50 } }
-    room.add({ type: 'm.room.power_levels', stateKey: '', content: levels })
-    joined = room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
-    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'leave' } })
-    room.add({ type: 'm.room.member', stateKey: elsie, sender: elsie, content: { membership: 'join' } })
-  })
-  const { alice, room } = scene
-  const elsie = room.user('elsie')
-  const own = room.at('m.room.member', elsie)
-  const base = [room.at('m.room.create'), room.at('m.room.power_levels')]
-  const kick = room.build({
-    type: 'm.room.member',
-    stateKey: elsie,
-    sender: room.user('derek'),
-    content: { membership: 'leave' },
-    auth: [...base, joined!, own],
-  })
+  await using scene = await withImpostor()
+  const { alice, room, elsie, own, base, joined } = scene
+  const kick = room.build({ ...scene.kick, auth: [...base, joined, own] })
   const name = { type: 'm.room.name', stateKey: '', sender: elsie, content: { name: 'Hers' } }
   const refused = room.build({ ...name, prev: [kick], auth: [...base, own] })
   const after = room.build({ ...say('after'), prev: [refused] })
@@ -175,30 +178,13 @@ test('what was refused for such an event is part of the room then', async () => 
 })
 
 test('who was put out by somebody who had no right to is heard all along', async () => {
-  let joined: RoomEvent | undefined
-  await using scene = await joinedWithoutMembers((room) => {
-    const [derek, elsie] = [room.user('derek'), room.user('elsie')]
-    const levels = { users: { [room.user()]: 100, [derek]: 50 } }
-    room.add({ type: 'm.room.power_levels', stateKey: '', content: levels })
-    joined = room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'join' } })
-    room.add({ type: 'm.room.member', stateKey: derek, sender: derek, content: { membership: 'leave' } })
-    room.add({ type: 'm.room.member', stateKey: elsie, sender: elsie, content: { membership: 'join' } })
-  })
-  const { alice, room } = scene
-  const elsie = room.user('elsie')
-  const own = room.at('m.room.member', elsie)
-  const auth = [room.at('m.room.create'), room.at('m.room.power_levels')]
-  const kick = room.build({
-    type: 'm.room.member',
-    stateKey: elsie,
-    sender: room.user('derek'),
-    content: { membership: 'leave' },
-    // The join is not among them: as the room is resolved it may come after this.
-    auth: [...auth, joined!],
-  })
+  await using scene = await withImpostor()
+  const { alice, room, elsie, own, base, joined } = scene
+  // The join is not among what it cites: as the room is resolved it may come after this.
+  const kick = room.build({ ...scene.kick, auth: [...base, joined] })
   // Whoever knows better does not build on it; or does, and does not mind.
-  const beside = room.build({ ...say('here'), sender: elsie, auth: [...auth, own] })
-  const upon = room.build({ ...say('still here'), sender: elsie, prev: [kick], auth: [...auth, own] })
+  const beside = room.build({ ...say('here'), sender: elsie, auth: [...base, own] })
+  const upon = room.build({ ...say('still here'), sender: elsie, prev: [kick], auth: [...base, own] })
   for (const event of [kick, beside, upon]) {
     await scene.send(event)
     expect(await isShown(alice, room, event)).toBe(true)
