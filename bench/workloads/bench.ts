@@ -37,7 +37,7 @@ export async function runWorkload(workload: Workload, server: BenchServer, sizes
       const databaseCpu = each(database, before.database)
       return { ...times, serverCpu, databaseCpu, cpu: serverCpu + databaseCpu, memory: residentMiB(serverPids) }
     },
-    settled: () => settled(server),
+    settled: (pause = 500) => settled(server, pause),
   }
   try {
     return await workload.run(bench)
@@ -46,9 +46,8 @@ export async function runWorkload(workload: Workload, server: BenchServer, sizes
   }
 }
 
-/** Until it has used less than a twentieth of a processor for half a second, or nobody can tell. */
-async function settled({ pids }: BenchServer): Promise<void> {
-  const pause = 500
+/** Until it has used less than a twentieth of a processor for so many milliseconds, or nobody can tell. */
+async function settled({ pids }: BenchServer, pause: number): Promise<void> {
   const all = [...pids.server, ...pids.database]
   for (let before = cpuSeconds(all); ; ) {
     await new Promise((resolve) => setTimeout(resolve, pause))

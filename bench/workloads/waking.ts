@@ -26,7 +26,8 @@ function wake(readers: number, aims: readonly Aim[]): Workload {
           const answer = await user.get(`${api}/sync?timeout=120000&since=${since.get(user.userId)}`)
           since.set(user.userId, answer.next_batch)
         })
-        await bench.settled()
+        // No longer than they need to begin to wait: a processor that slept is slow at first.
+        await bench.settled(100)
         let load: Load = { samples: [], seconds: 0 }
         const figures = await bench.measure(
           async () => {
@@ -41,7 +42,7 @@ function wake(readers: number, aims: readonly Aim[]): Workload {
         )
         return { samples: [...load.samples], figures }
       }
-      for (let warm = 0; warm < 15; warm++) await round()
+      for (let warm = 0; warm < 40; warm++) await round()
       const rounds = [await round(), await round(), await round(), await round(), await round()]
       const median = (of: (figures: (typeof rounds)[0]['figures']) => number | undefined): number =>
         rounds.map(({ figures }) => of(figures) ?? 0).toSorted((one, other) => one - other)[2]!

@@ -51,8 +51,8 @@ export type Bench = Sizes & {
   users(prefix: string, count: number): Promise<BenchClient[]>
   /** Does the work, and says what it took: of as many pieces as there are samples, or as `count` says, which may be known only afterwards. */
   measure(work: () => Promise<Load>, options?: { count?: number | (() => number) }): Promise<Figures>
-  /** Waits until the server has nothing to do. */
-  settled(): Promise<void>
+  /** Waits until the server has nothing to do for a while: half a second, unless so many milliseconds. */
+  settled(pause?: number): Promise<void>
 }
 
 export const api = '/_matrix/client/v3'
