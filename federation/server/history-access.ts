@@ -1,5 +1,6 @@
 import { parseRoomId, type ServerName } from '../../src/matrix/ids.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
+import { contentField } from '../../src/storage/content-field.ts'
 import { statement } from '../../src/storage/database.ts'
 import { domainOf } from '../../src/storage/destinations.ts'
 import type { StoredEvent } from '../../src/storage/events.ts'
@@ -32,7 +33,7 @@ const positionsInRoom = statement<{ at: string }>(
   `select p.at::text from unnest($3::bigint[]) as p(at) where exists (
      select from room_state s join event_kinds k using (kind) join events e on e.event_nid = s.event_nid
      where s.room = $1 and s.is_member and s.from_position <= p.at and (s.to_position is null or s.to_position >= p.at)
-       and ${domainOf('k.state_key')} = $2 and e.content::json->>'membership' = 'join')`,
+       and ${domainOf('k.state_key')} = $2 and ${contentField('e.content', 'membership')} = 'join')`,
 )
 
 /** @throws MatrixError M_FORBIDDEN for a room that is not known, and a server that its ACL bans. */

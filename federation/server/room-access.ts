@@ -8,6 +8,7 @@ import type { JsonObject } from '../../src/matrix/json.ts'
 import { redact } from '../../src/matrix/redaction.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { stateAt, wholeState } from '../../src/rooms/state-at.ts'
+import { contentField } from '../../src/storage/content-field.ts'
 import { statement } from '../../src/storage/database.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
 import { arrayText } from '../../src/storage/writer.ts'
@@ -32,7 +33,7 @@ const positionsSeen = statement<{ at: string }>(
      from unnest($3::bigint[]) as p(at)
    ), visibility as (
      select a.at, a.judged, coalesce((
-       select e.content::json->>'history_visibility' from room_state s join event_kinds k using (kind)
+       select ${contentField('e.content', 'history_visibility')} from room_state s join event_kinds k using (kind)
        join events e on e.event_nid = s.event_nid
        where s.room = $1 and k.type = 'm.room.history_visibility' and k.state_key = ''
          and s.from_position <= a.judged and (s.to_position is null or s.to_position > a.judged)), 'shared') as value
@@ -43,8 +44,8 @@ const positionsSeen = statement<{ at: string }>(
      where s.room = $1 and s.is_member and s.from_position <= v.judged
        and (s.to_position is null or s.to_position >= v.judged)
        and substr(k.state_key, position(':' in k.state_key) + 1) = $2
-       and (e.content::json->>'membership' = 'join'
-         or (v.value = 'invited' and e.content::json->>'membership' = 'invite')))`,
+       and (${contentField('e.content', 'membership')} = 'join'
+         or (v.value = 'invited' and ${contentField('e.content', 'membership')} = 'invite')))`,
 )
 
 /** Unknown, elsewhere and hidden are one and the same answer. */

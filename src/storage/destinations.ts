@@ -1,5 +1,6 @@
 import type { ServerName, UserId } from '../matrix/ids.ts'
 import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
+import { contentField } from './content-field.ts'
 import { statement } from './database.ts'
 import { ownedLock } from './ownership.ts'
 import { membershipCodes } from './room-users.ts'
@@ -117,7 +118,7 @@ const eventsForServerQuery = `with ${serverRooms}
      and ${isTold}
      and (r.room is not null
        or k.type = 'm.room.member' and ${domainOf('k.state_key')} = $3
-       and e.content::json->>'membership' is distinct from 'invite')
+       and ${contentField('e.content', 'membership')} is distinct from 'invite')
    union all
    (${standQuery})
    order by position, event_nid`

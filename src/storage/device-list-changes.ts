@@ -1,3 +1,4 @@
+import { contentField } from './content-field.ts'
 import { statement } from './database.ts'
 
 /**
@@ -36,7 +37,7 @@ export const usersNoLongerSharing = statement<{ user_nid: number }>(
        and (b.membership = 1 or b.since > a.since)
        and exists (select from room_state s join event_kinds k using (kind) join events e on e.event_nid = s.event_nid
          where s.room = a.room and k.type = 'm.room.member' and k.state_key = $4 and s.from_position <= a.since
-           and s.to_position > $2 and e.content::json ->> 'membership' = 'join'))
+           and s.to_position > $2 and ${contentField('e.content', 'membership')} = 'join'))
    select l.user_nid from left_behind l where l.user_nid <> $1 and not exists (
      select from room_users a join room_users b on b.room = a.room and b.membership = 1
      where a.user_nid = $1 and a.membership = 1 and b.user_nid = l.user_nid)`,

@@ -1,3 +1,4 @@
+import { contentField } from './content-field.ts'
 import { statement } from './database.ts'
 import type { EventIdFormat } from './event-codec.ts'
 
@@ -48,7 +49,7 @@ export const removalsOf = statement<{ removals: number[] }>(
    where e.sender <> $1 and exists (
      select 1 from event_kinds k
      join room_state s on s.room = w.room and s.kind = k.kind join events j on j.event_nid = s.event_nid
-     where k.type = 'm.room.member' and k.state_key = $2 and j.content::json ->> 'membership' = 'join')`,
+     where k.type = 'm.room.member' and k.state_key = $2 and ${contentField('j.content', 'membership')} = 'join')`,
 )
 
 /** Entries of the current states of rooms that lists are filtered by. Parameters: rooms, kinds. */
