@@ -43,7 +43,7 @@ test('O16: a domain gets another key, and what the former one signed still count
   for (const key of [next, former]) expect(verifyJson(both, name, key.keyId, key.publicKey)).toBe(true)
   await say('by the next key')
   const { event_id: eventId } = await alice.send(room, 'm.room.message', { msgtype: 'm.text', body: 'signed once' })
-  const [event] = await one.ctx.events.byIds([eventId])
+  const [event] = await one.ctx.events.byIds([eventId], { edges: true })
   expect(Object.keys(event!.event.pdu.signatures[name]!)).toEqual([next.keyId])
 
   const before = Date.now()

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RoomId } from '../src/matrix/ids.ts'
 import { queryOnce } from '../src/testing/database.ts'
+import { createFakeClock } from '../src/testing/fakes.ts'
 import type { Answer, TestClient } from '../src/testing/test-client.ts'
 import { joinHostile } from './attacked-room.fixtures.ts'
 import { startFederatedServer } from './federated-server.fixtures.ts'
@@ -173,7 +174,8 @@ test('a server that was away is told everything once it is back, in order, wheth
 test('a server that missed too much is told all ends of a room that has more than an event can follow', async () => {
   await using hostile = await startHostileServer()
   await using other = await startHostileServer()
-  await using home = await startFederatedServer()
+  // It stands still: nobody tries before the server shows itself, and by then all of it is there.
+  await using home = await startFederatedServer({}, { clock: createFakeClock(Date.now()) })
   const alice = await home.register('alice')
   const roomId = await alice.createRoom({ preset: 'public_chat' })
   await joinHostile(hostile, home, roomId)
