@@ -49,7 +49,6 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: integration,
-          exclude: ['**/node_modules/**'],
           globalSetup: ['src/testing/global-setup.ts'],
         },
       },

@@ -3,13 +3,23 @@ import type { Answer } from '../../src/testing/test-client.ts'
 import type { TestServer } from '../../src/testing/test-server.ts'
 import { attackedRoom, joinHostile } from '../attacked-room.fixtures.ts'
 import { startFederatedServer } from '../federated-server.fixtures.ts'
-import { startHostileServer } from '../hostile-server.fixtures.ts'
+import { type HostileServer, startHostileServer } from '../hostile-server.fixtures.ts'
 import { sees, synced } from '../two-servers.fixtures.ts'
 
 const say = (body: string) => ({ content: { msgtype: 'm.text', body } })
 
 function waitingIn(server: TestServer) {
   return server.ctx.database.db.selectFrom('staged_events').select(['origin', 'tries']).execute()
+}
+
+/** A room with a user of the hostile server, who says something that nobody has been sent, and something after it. */
+async function roomWithGap(home: TestServer, hostile: HostileServer) {
+  const alice = await home.register('alice')
+  const roomId = await alice.createRoom({ preset: 'public_chat' })
+  const room = await joinHostile(hostile, home, roomId)
+  const lost = room.build(say('lost'))
+  const later = room.build({ ...say('later'), prev: [lost] })
+  return { alice, roomId, lost, later }
 }
 
 test('an event whose predecessors are not here keeps nobody waiting, and comes in when they do', async () => {
@@ -65,11 +75,7 @@ test('a receipt that comes with an event that has to wait is there when the even
 test('what waits is there after a restart', async () => {
   const home = await startFederatedServer({}, { kept: true })
   await using hostile = await startHostileServer()
-  const alice = await home.register('alice')
-  const roomId = await alice.createRoom({ preset: 'public_chat' })
-  const room = await joinHostile(hostile, home, roomId)
-  const lost = room.build(say('lost'))
-  const later = room.build({ ...say('later'), prev: [lost] })
+  const { alice, roomId, lost, later } = await roomWithGap(home, hostile)
   await hostile.send(home, [later.pdu])
   await home.close()
   hostile.answer = ({ path }) => (path.includes('/get_missing_events/') ? { body: { events: [lost.pdu] } } : undefined)
@@ -97,11 +103,7 @@ test('an event waits no longer for a server that could not be reached once that 
   await using home = await startFederatedServer({}, { redis: true })
   await using second = await startFederatedServer({}, { like: home })
   await using hostile = await startHostileServer()
-  const alice = await home.register('alice')
-  const roomId = await alice.createRoom({ preset: 'public_chat' })
-  const room = await joinHostile(hostile, home, roomId)
-  const lost = room.build(say('lost'))
-  const later = room.build({ ...say('later'), prev: [lost] })
+  const { alice, roomId, lost, later } = await roomWithGap(home, hostile)
   hostile.answer = ({ path }) => (path.includes('/get_missing_events/') ? { text: 'the line is cut' } : undefined)
   await hostile.send(home, [later.pdu])
   await expect.poll(() => waitingIn(home)).toEqual([{ origin: hostile.name, tries: 1 }])

@@ -7,11 +7,11 @@ import type { JsonObject } from '../../src/matrix/json.ts'
 import { POLICY_SERVER_KEY_ID } from '../../src/matrix/signatures.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { isPolicyItself, type PolicyServer, policyServerOf, recommendHere } from '../../src/rooms/policy-server.ts'
-import { isServerInRoom } from '../../src/storage/destinations.ts'
 import type { Federation } from '../federation.ts'
 import { checkPdu } from '../receive/check-pdu.ts'
 import { refuseByAcl } from '../server-acl.ts'
 import { federationEndpoint } from './federation-endpoint.ts'
+import { isInRoom } from './room-access.ts'
 
 /**
  * Signs what a domain of ours recommends for a room that has it as its policy server.
@@ -57,7 +57,7 @@ async function guardedRoom(
   const roomId = typeof name === 'string' ? parseRoomId(name) : undefined
   const room = roomId && (await ctx.hotRooms.get(roomId))
   const policy = room && (await policyServerOf(ctx, room))
-  const isGuarded = policy?.server === destination && (await ctx.database.read(isServerInRoom, [room!.room, origin]))[0]
+  const isGuarded = policy?.server === destination && (await isInRoom(ctx, room!, origin))
   if (!isGuarded) throw new MatrixError('M_NOT_FOUND', 'This server does not guard such a room')
   return { room: room!, policy: policy! }
 }

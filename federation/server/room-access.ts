@@ -10,18 +10,12 @@ import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { stateAt, wholeState } from '../../src/rooms/state-at.ts'
 import { contentField } from '../../src/storage/content-field.ts'
 import { statement } from '../../src/storage/database.ts'
+import { domainOf, isServerInRoom } from '../../src/storage/destinations.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
 import { arrayText } from '../../src/storage/writer.ts'
 import type { Federation } from '../federation.ts'
 import { refuseByAcl } from '../server-acl.ts'
 
-const serverInRoom = statement<{ one: number }>(
-  'a server in a room',
-  `select 1 as one from room_users join users using (user_nid)
-   where room = $1 and membership = 1 and substr(user_id, position(':' in user_id) + 1) = $2
-   union all
-   select 1 from partial_rooms where room = $1 and completed_at is null and $2 = any(servers) limit 1`,
-)
 /**
  * Which of some positions a server may see: those where the visibility hides nothing from it, and those at which it had a
  * member. What came before the first known state is judged by that.
@@ -43,7 +37,7 @@ const positionsSeen = statement<{ at: string }>(
      select 1 from room_state s join event_kinds k using (kind) join events e on e.event_nid = s.event_nid
      where s.room = $1 and s.is_member and s.from_position <= v.judged
        and (s.to_position is null or s.to_position >= v.judged)
-       and substr(k.state_key, position(':' in k.state_key) + 1) = $2
+       and ${domainOf('k.state_key')} = $2
        and (${contentField('e.content', 'membership')} = 'join'
          or (v.value = 'invited' and ${contentField('e.content', 'membership')} = 'invite')))`,
 )
@@ -71,7 +65,7 @@ export async function roomForServer({ ctx }: Federation, roomId: string, origin:
 }
 
 export async function isInRoom(ctx: Pick<Context, 'database'>, room: HotRoom, server: ServerName): Promise<boolean> {
-  return (await ctx.database.read(serverInRoom, [room.room, server])).length > 0
+  return (await ctx.database.read(isServerInRoom, [room.room, server])).length > 0
 }
 
 /**

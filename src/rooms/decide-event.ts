@@ -217,7 +217,7 @@ class EventDecision {
       const { type, state_key: stateKey } = stored?.event.pdu ?? {}
       return type !== undefined && stateKey !== undefined && lacking.has(stateKeyOf(type, stateKey))
     })
-    return cited.reduce((known, { kind, nid }) => withEntry(known, kind, nid), state)
+    return withEntries(state, cited)
   }
 
   /**
@@ -225,8 +225,10 @@ class EventDecision {
    * not allowed, and the event what it would allow.
    */
   #asCited(state: RoomState): RoomState {
-    const cited = this.#arriving.named.auth.flatMap((stored) => stored ?? [])
-    return cited.reduce((known, { kind, nid }) => withEntry(known, kind, nid), state)
+    return withEntries(
+      state,
+      this.#arriving.named.auth.flatMap((stored) => stored ?? []),
+    )
   }
 
   async #check(before: RoomState): Promise<Verdict> {
@@ -388,4 +390,8 @@ async function isSame(ctx: DecisionEngine, room: HotRoom, state: RoomState, curr
   const { values } = await compareStates(ctx, room.room, [state, current])
   const [one, other] = values
   return [...one!].every(([kind, nid]) => other!.get(kind) === nid)
+}
+
+function withEntries(state: RoomState, events: readonly StoredEvent[]): RoomState {
+  return events.reduce((known, { kind, nid }) => withEntry(known, kind, nid), state)
 }

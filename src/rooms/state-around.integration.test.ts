@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { type Answer, startTestServer } from '../testing/index.ts'
-import { graphOf } from '../testing/stored-room.ts'
-import { acceptEvent } from './accept-event.ts'
+import { arrive, graphOf } from '../testing/stored-room.ts'
 
 const bob: UserId = '@bob:b.test'
 const path = encodeURIComponent
@@ -13,11 +12,6 @@ test('on a fork the state around events, and who sent them, are those of the for
   const alice = await server.register('alice')
   const roomId = (await alice.createRoom({ preset: 'public_chat', room_version: '11' })) as RoomId
   const graph = await graphOf(ctx, roomId)
-  const arrive = async (outline: Parameters<typeof graph.build>[0]) => {
-    const event = graph.append(outline)
-    expect(await acceptEvent(ctx, event)).toEqual({ outcome: 'accepted' })
-    return event
-  }
   const member = (displayname: string) => ({
     type: 'm.room.member',
     sender: bob,
@@ -25,12 +19,12 @@ test('on a fork the state around events, and who sent them, are those of the for
     content: { membership: 'join', displayname },
   })
   const say = (body: string) => ({ type: 'm.room.message', sender: bob, content: { msgtype: 'm.text', body } })
-  const joined = await arrive(member('Bob'))
+  const joined = await arrive(ctx, graph, member('Bob'))
   const topic = { type: 'm.room.topic', sender: alice.userId, stateKey: '', content: { topic: 'elsewhere' } }
-  await arrive(topic)
-  const renamed = await arrive(member('Robert'))
-  const main = await arrive({ ...say('on the main line'), after: [renamed] })
-  const onFork = await arrive({ ...say('on a fork'), after: [joined] })
+  await arrive(ctx, graph, topic)
+  const renamed = await arrive(ctx, graph, member('Robert'))
+  const main = await arrive(ctx, graph, { ...say('on the main line'), after: [renamed] })
+  const onFork = await arrive(ctx, graph, { ...say('on a fork'), after: [joined] })
   const around = (eventId: string, query: object): Promise<Answer> =>
     alice.get(`/rooms/${path(roomId)}/context/${path(eventId)}`, { limit: 0, ...query })
   const names = (events: Answer[]) =>

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { startTestServer } from '../testing/index.ts'
-import { graphOf, storedEvent } from '../testing/stored-room.ts'
+import { arrive, graphOf, storedEvent } from '../testing/stored-room.ts'
 import { acceptEvent } from './accept-event.ts'
 import { loadViewerHistory, maySee } from './history-visibility.ts'
 import { storeHistory } from './store-history.ts'
@@ -24,15 +24,15 @@ test('an event on a fork is seen by the visibility that was in force there', asy
   const dan = await server.register('dan')
   const roomId = (await alice.createRoom({ preset: 'public_chat', room_version: '11' })) as RoomId
   const graph = await graphOf(ctx, roomId)
-  const arrive = async (outline: Parameters<typeof graph.build>[0]) => {
-    const event = graph.append(outline)
-    expect(await acceptEvent(ctx, event)).toEqual({ outcome: 'accepted' })
-    return event
-  }
-  const joined = await arrive({ type: 'm.room.member', sender: bob, stateKey: bob, content: { membership: 'join' } })
-  await arrive(visibility(alice.userId, 'joined'))
-  const onFork = await arrive({ ...message('while it was shared'), after: [joined] })
-  const onMain = await arrive(message('for members'))
+  const joined = await arrive(ctx, graph, {
+    type: 'm.room.member',
+    sender: bob,
+    stateKey: bob,
+    content: { membership: 'join' },
+  })
+  await arrive(ctx, graph, visibility(alice.userId, 'joined'))
+  const onFork = await arrive(ctx, graph, { ...message('while it was shared'), after: [joined] })
+  const onMain = await arrive(ctx, graph, message('for members'))
   await dan.join(roomId)
   const room = (await ctx.hotRooms.get(roomId))!
   const viewer = await loadViewerHistory(ctx, room.room, dan.userId)

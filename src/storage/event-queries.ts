@@ -51,7 +51,7 @@ export const selectMembers = statement<LoadedRow & { from_position: number }>(
   'members of a room',
   `select ${columns}, s.from_position from room_state s
    join events e on e.event_nid = s.event_nid join rooms r on r.room = s.room
-   where s.room = $1 and s.is_member and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)`,
+   where s.room = $1 and s.is_member and s.to_position is null`,
 )
 export const selectStatesAt = statement<LoadedRow & { from_position: number }>(
   'states of rooms',

@@ -112,8 +112,8 @@ export type EventStore = {
   currentState(room: number, kinds?: readonly number[]): Promise<{ stored: StoredEvent; since: number }[]>
   /** The resolved state as it was at a position. */
   stateAt(room: number, position: number, kinds?: readonly number[]): Promise<StoredEvent[]>
-  /** The membership events in force, at a position or now. */
-  members(room: number, position?: number): Promise<StoredEvent[]>
+  /** The membership events in force. */
+  members(room: number): Promise<StoredEvent[]>
   /** The states of several rooms, each at its position, with or without members. One statement. */
   statesAt(at: readonly RoomPosition[], options: { members: boolean }): Promise<StoredEvent[]>
   /** Entries of the states of several rooms at positions. One statement. */
@@ -222,8 +222,7 @@ export function createEventStore(
       ),
     stateAt: async (room, position, kinds) =>
       stored(await database.read(selectStateAt, [room, position, kinds ?? null]), false),
-    members: async (room, position = Number.MAX_SAFE_INTEGER) =>
-      stored(await database.read(selectMembers, [room, position]), false),
+    members: async (room) => stored(await database.read(selectMembers, [room]), false),
     statesAt: async (at, { members }) =>
       at.length === 0
         ? []

@@ -1,7 +1,9 @@
 import type { Context } from '../context.ts'
+import type { RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { roomRules } from '../matrix/room-versions.ts'
 import { type StateMap, stateKeyOf } from '../matrix/state-res/state-map.ts'
+import { acceptEvent } from '../rooms/accept-event.ts'
 import { type RoomState, wholeState } from '../rooms/state-at.ts'
 import type { StoredEvent } from '../storage/events.ts'
 import { EventGraph } from './event-graph.ts'
@@ -18,6 +20,22 @@ export async function graphOf(ctx: Context, roomId: RoomId): Promise<EventGraph>
   )
   for (const { event } of events.sort((one, other) => one.nid - other.nid)) graph.add(event)
   return graph
+}
+
+/**
+ * An event that goes on from a graph, and comes in.
+ *
+ * @throws Error when it is not accepted.
+ */
+export async function arrive(
+  ctx: Context,
+  graph: EventGraph,
+  outline: Parameters<EventGraph['build']>[0],
+): Promise<RoomEvent> {
+  const event = graph.append(outline)
+  const acceptance = await acceptEvent(ctx, event)
+  if (acceptance.outcome !== 'accepted') throw new Error(JSON.stringify(acceptance))
+  return event
 }
 
 export async function storedEvent(ctx: Context, eventId: EventId): Promise<StoredEvent> {

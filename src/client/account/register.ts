@@ -42,13 +42,13 @@ export const register = endpoint({
       throw new MatrixError('M_FORBIDDEN', 'Registration is closed on this server')
     }
     await ctx.rateLimits.check('registration', address)
+    const { guest_access_token: guestToken } = body
     const wanted = body.username === undefined ? undefined : newUserId(ctx, body.username, domain)
     if (wanted !== undefined) {
       ctx.applicationServices.checkUser(wanted, undefined)
-      if (body.guest_access_token === undefined) await checkUserIdFree(ctx, wanted)
+      if (guestToken === undefined) await checkUserIdFree(ctx, wanted)
     }
-    const wasGuest = body.guest_access_token !== undefined
-    if (wasGuest) await checkGuest(ctx, body.guest_access_token!, wanted)
+    if (guestToken !== undefined) await checkGuest(ctx, guestToken, wanted)
     if (body.password !== undefined) checkPasswordPolicy(ctx.config, body.password)
     const outcome = await authenticateInteractively(ctx, registrationGuard(ctx, domain, body as JsonObject))
     if (!outcome.complete) return reply(outcome.challenge, { status: 401 })
@@ -58,7 +58,7 @@ export const register = endpoint({
     const { userNid } = await createAccount(ctx, {
       userId,
       password: body.password,
-      wasGuest,
+      wasGuest: guestToken !== undefined,
       registrationToken: outcome.registrationToken,
       mail: outcome.mail,
       ...(outcome.completed.includes('m.login.terms') && { termsVersion: registration.terms.version }),

@@ -8,8 +8,8 @@ import { joinRoom } from '../../rooms/join-room.ts'
 import { isJoined } from '../../rooms/room-access.ts'
 
 /**
- * Joins a room, unless too many join it, the requester too many rooms of other servers, or guests may not. Only joins that come about count for
- * the room, so nobody keeps others out by trying.
+ * Joins a room, unless too many join it, the requester joins too many rooms of other servers, or guests may not. Only joins that
+ * come about count for the room, so nobody keeps others out by trying.
  *
  * @throws MatrixError M_LIMIT_EXCEEDED, M_GUEST_ACCESS_FORBIDDEN; what `joinRoom` throws.
  */
@@ -65,7 +65,7 @@ export async function countInvitesOfNewRoom(
 }
 
 /**
- * The same for a membership that is set as any state is.
+ * The limits of joins and invites, for a membership that is set as any state is.
  *
  * @returns what is to be called once it is set.
  * @throws MatrixError M_LIMIT_EXCEEDED

@@ -14,6 +14,16 @@ async function shown(client: TestClient, since: string, userId: string, presence
   }
 }
 
+/** Alice is in a room with Bob, who looks on without being there, by a clock that stands still. */
+async function meeting() {
+  const clock = createFakeClock()
+  const server = await startTestServer({ config, clock })
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  await bob.join(await alice.createRoom({ preset: 'public_chat' }))
+  const { next_batch: start } = await bob.sync({ set_presence: 'offline' })
+  return { clock, alice, bob, start, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+}
+
 test('presence is set, read, and told to those who share a room', async () => {
   await using server = await startTestServer({ config })
   const [alice, bob, carol] = [
@@ -63,12 +73,8 @@ test('who comes into a room sees who is there, and is seen; it is told once', as
 })
 
 test('who stops syncing is offline after a while, and may be there without being online', async () => {
-  const clock = createFakeClock()
-  await using server = await startTestServer({ config, clock })
-  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
-  const room = await alice.createRoom({ preset: 'public_chat' })
-  await bob.join(room)
-  const { next_batch: start } = await bob.sync({ set_presence: 'offline' })
+  await using met = await meeting()
+  const { clock, alice, bob, start } = met
   const { next_batch } = await alice.sync({ set_presence: 'online' })
   const online = await shown(bob, start, alice.userId, 'online')
   clock.advance(31_000)
@@ -78,12 +84,8 @@ test('who stops syncing is offline after a while, and may be there without being
 })
 
 test('a sync that is refused makes nobody present', async () => {
-  const clock = createFakeClock()
-  await using server = await startTestServer({ config, clock })
-  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
-  const room = await alice.createRoom({ preset: 'public_chat' })
-  await bob.join(room)
-  const { next_batch: start } = await bob.sync({ set_presence: 'offline' })
+  await using met = await meeting()
+  const { clock, alice, bob, start } = met
   const { next_batch: since } = await alice.sync()
   const online = await shown(bob, start, alice.userId, 'online')
   for (const query of [{ since: 'nonsense' }, { since, filter: '{' }]) {

@@ -4,7 +4,6 @@ import { rawJson } from '../../http/response.ts'
 import { MatrixError } from '../../matrix/errors.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { type Page, paginate } from '../../rooms/paginate.ts'
-import { viewRoom } from '../../rooms/room-access.ts'
 import { roomEventFilterOf } from '../../sync/filters.ts'
 import { formatTimelineToken, parseTimelineToken } from '../../sync/token.ts'
 import { wokenUp } from '../../sync/wait-for-sync.ts'
@@ -50,7 +49,7 @@ export const peekEvents = endpoint({
       const left = deadline - ctx.clock.monotonic()
       const isOver = page.events.length > 0 || left <= 0 || gone.signal.aborted || ctx.closing.aborted
       if (isOver || page.end !== undefined) return answerOf(page, seen)
-      const { room } = await viewRoom(ctx, roomId, requester.userId)
+      const room = (await ctx.hotRooms.get(roomId))!
       await wokenUp(ctx, ctx.roomWaiters.of(room.room), seen, left, gone.signal)
     }
   },
