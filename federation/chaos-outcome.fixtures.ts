@@ -1,10 +1,10 @@
-import pg from 'pg'
 import { type EventId, serverNameOf, type UserId } from '../src/matrix/ids.ts'
 import { eventIdBytes } from '../src/storage/event-codec.ts'
 import { EventFlags } from '../src/storage/events.ts'
 import type { Answer } from '../src/testing/test-client.ts'
 import type { Chaos, Person, Room } from './chaos.fixtures.ts'
 import { type Deployment, eventsSeen, meetAgain, stateSeen } from './deployment.fixtures.ts'
+import { inDatabase, membershipAt, whereaboutsOf } from './whereabouts.fixtures.ts'
 
 /** What was wrong once everything had calmed down. */
 export type Outcome = {
@@ -99,7 +99,9 @@ export async function outcomeOf(chaos: Chaos): Promise<Outcome> {
   for (const room of chaos.rooms) {
     const { views, strays } = await viewsOf(chaos, room)
     for (const { person, isAtHome } of strays) {
-      outcome.astray.push(`${person.userId} in ${room.roomId}: ${isAtHome} at home, ${!isAtHome} at its creator`)
+      const memberships = [person.server, room.creator.server].map((one) => membershipAt(one, room, person.userId))
+      const told = `${person.userId} in ${room.roomId}: ${isAtHome} at home, ${!isAtHome} at its creator`
+      outcome.astray.push(await explained(chaos, room, told, await Promise.all(memberships), person.userId))
     }
     const expected = await stateSeen(room.creator.client, room.roomId)
     for (const [server, person] of views) {
@@ -108,13 +110,28 @@ export async function outcomeOf(chaos: Chaos): Promise<Outcome> {
       const keys = new Set([...expected.keys(), ...state.keys()])
       for (const key of keys) {
         if (expected.get(key) === state.get(key)) continue
-        outcome.different.push(`${room.roomId} ${key}: ${expected.get(key)}, at ${server.name} ${state.get(key)}`)
+        const told = `${room.roomId} ${key}: at ${server.name}, and at its creator`
+        const eventIds = [state.get(key), expected.get(key)] as (EventId | undefined)[]
+        outcome.different.push(await explained(chaos, room, told, eventIds, person.userId))
       }
       await compareEvents(chaos, room, server, person, outcome)
     }
   }
   await compareToDevice(chaos, outcome)
   return outcome
+}
+
+/** What is wrong, with where the events are that it is about. */
+async function explained(
+  { servers }: Chaos,
+  { roomId }: Room,
+  what: string,
+  eventIds: readonly (EventId | undefined)[],
+  user: UserId,
+): Promise<string> {
+  const ids = [...new Set(eventIds.flatMap((eventId) => eventId ?? []))]
+  const whereabouts = await Promise.all(ids.map((eventId) => whereaboutsOf(servers, eventId, roomId, user)))
+  return [what, ...whereabouts].join('\n  ')
 }
 
 type Findings = { lost: string[]; twice: string[]; softFailed: number; compared: { events: number } }
@@ -138,7 +155,8 @@ async function compareEvents(chaos: Chaos, room: Room, server: Deployment, perso
     }
     found.softFailed += missing.length - lost.length
     for (const [eventId, { by, what }] of lost) {
-      found.lost.push(`${eventId} (${what}, by ${by}) of ${room.roomId} at ${server.name}: ${flags.get(eventId)}`)
+      const told = `${what} by ${by} in ${room.roomId}, lost at ${server.name}`
+      found.lost.push(await explained(chaos, room, told, [eventId as EventId], by))
     }
     const twice = seen.length - ids.size
     if (twice > 0) found.twice.push(`${twice} events of ${room.roomId} at ${server.name}`)
@@ -172,18 +190,14 @@ async function refusedByAll(chaos: Chaos, said: readonly Said[]): Promise<Readon
 
 async function flagsOf(server: Deployment, eventIds: readonly EventId[]): Promise<ReadonlyMap<string, number>> {
   if (eventIds.length === 0) return new Map()
-  const client = new pg.Client({ connectionString: server.database.url })
-  await client.connect()
-  try {
+  return inDatabase(server, async (client) => {
     const found = new Map<string, number>()
     for (const eventId of eventIds) {
       const { rows } = await client.query('select flags from events where event_id = $1', [eventIdBytes(eventId)])
       if (rows[0]) found.set(eventId, rows[0].flags)
     }
     return found
-  } finally {
-    await client.end()
-  }
+  })
 }
 
 /** Everything that was sent to devices arrives, and once. */

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { retireRoom } from '../../src/storage/purge-room.ts'
 import type { Answer } from '../../src/testing/test-client.ts'
 import type { TestServer } from '../../src/testing/test-server.ts'
 import { HostileRoom, joinHostile } from '../attacked-room.fixtures.ts'
@@ -70,4 +71,27 @@ test('it is told also by the process that comes after one that was killed', asyn
   await using again = await startFederatedServer({}, { like: home, port })
   await newcomer.request(again, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
   await expect.poll(() => bodiesHeard(newcomer)).toEqual(['meanwhile'])
+})
+
+test('nothing is told any more of a room that was deleted meanwhile: nobody can say what may be seen of it', async () => {
+  const { home, resident, newcomer, alice, roomId, through } = await scene()
+  await using _home = home
+  await using _resident = resident
+  await using _newcomer = newcomer
+  let isAway = true
+  newcomer.answer = ({ path }) => (isAway && path.includes('/send/') ? { status: 503, body: {} } : undefined)
+  await alice.send(roomId, 'm.room.message', { msgtype: 'm.text', body: 'meanwhile' })
+  await joinsElsewhere(newcomer, through, home)
+  await expect.poll(() => newcomer.asked.some(({ path }) => path.includes('/send/'))).toBe(true)
+  const other = await alice.createRoom({ preset: 'public_chat' })
+  await joinHostile(newcomer, home, other)
+  const { room } = (await home.ctx.hotRooms.get(roomId))!
+  // As it is until the last of its events is gone.
+  await home.ctx.database.transaction((query) => retireRoom(query, room))
+  home.ctx.invalidations.publish('room', roomId)
+  isAway = false
+  await newcomer.request(home, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+  await alice.send(other, 'm.room.message', { msgtype: 'm.text', body: 'elsewhere' })
+  await expect.poll(() => bodiesHeard(newcomer)).toContain('elsewhere')
+  expect(newcomer.heard.map((pdu: Answer) => pdu.room_id)).toEqual([other])
 })

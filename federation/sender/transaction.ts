@@ -95,18 +95,29 @@ type Told = Pick<PendingEvent, 'nid' | 'isEarlier'>
 async function pdusOf(federation: Federation, server: ServerName, told: readonly Told[]): Promise<JsonObject[]> {
   const earlier = new Set(told.flatMap(({ nid, isEarlier }) => (isEarlier ? nid : [])))
   const stored = await federation.ctx.events.byNids([...new Set(told.map(({ nid }) => nid))], { edges: true })
+  const byRoom = Map.groupBy(stored, ({ room }) => room)
   const events = await Promise.all(
-    stored.map((event) => (earlier.has(event.nid) ? asSeenBy(federation, server, event) : event)),
+    [...byRoom].map(([room, ofRoom]) => toldOfRoom(federation, server, room, ofRoom, earlier)),
   )
   return events
+    .flat()
     .sort((one, other) => one.nid - other.nid)
     .map(({ event }) => withoutUnsigned(event.pdu as unknown as JsonObject))
 }
 
-async function asSeenBy(federation: Federation, server: ServerName, event: StoredEvent): Promise<StoredEvent> {
-  const room = await federation.ctx.hotRooms.getByNid(event.room)
-  const [pruned] = room ? await prunedForServer(federation, room, server, [event]) : []
-  return pruned ?? event
+/** What was there before the server came in is told as it may see it; nothing of a room that has been deleted meanwhile. */
+async function toldOfRoom(
+  federation: Federation,
+  server: ServerName,
+  number: number,
+  events: readonly StoredEvent[],
+  earlier: ReadonlySet<number>,
+): Promise<StoredEvent[]> {
+  const room = await federation.ctx.hotRooms.getByNid(number)
+  if (!room) return []
+  const isEarlier = ({ nid }: StoredEvent): boolean => earlier.has(nid)
+  const pruned = await prunedForServer(federation, room, server, events.filter(isEarlier))
+  return [...events.filter((event) => !isEarlier(event)), ...pruned]
 }
 
 function withoutUnsigned(pdu: JsonObject): JsonObject {

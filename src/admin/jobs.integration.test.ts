@@ -175,6 +175,7 @@ test('what a process leaves half done, the next one finishes', async () => {
   const done = await ended(next.adopt(root), '/_synapse/admin/v2/rooms/delete_status/left')
   expect(done).toMatchObject({ status: 'complete', shutdown_room: { kicked_users: [alice.userId] } })
   expect(await rowsWith(next.ctx.database.db, number)).toEqual(['rooms'])
+  expect(await next.ctx.hotRooms.getByNid(number)).toBeUndefined()
   const { scheduled_tasks: tasks } = await next.adopt(root).get('/_synapse/admin/v1/scheduled_tasks')
   expect(tasks).toMatchObject([{ id: 'left', action: 'delete room', status: 'complete', resource_id: room }])
 })

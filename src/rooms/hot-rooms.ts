@@ -1,4 +1,4 @@
-import type { RoomId } from '../matrix/ids.ts'
+import { parseRoomId, type RoomId } from '../matrix/ids.ts'
 import { roomRules } from '../matrix/room-versions.ts'
 import { type Caches, upTo } from '../storage/caches.ts'
 import type { Database } from '../storage/database.ts'
@@ -154,7 +154,8 @@ export function createHotRooms(ctx: {
       const known = byNid.get(nid)
       if (known !== undefined) return get(known)
       const row = (await ctx.database.read(roomsByNid, [[nid]]))[0]
-      return row && get(row.room_id)
+      // Of a room that was deleted there is a row left, with an id that is none.
+      return row && parseRoomId(row.room_id) && get(row.room_id)
     },
     peek: (roomId) => rooms.peek(roomId),
     peekByNid(nid) {
