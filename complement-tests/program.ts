@@ -42,8 +42,12 @@ export async function startProgram(environment: Record<string, string> = {}): Pr
         ...environment,
       },
     })
+    let said = ''
+    child.stderr!.on('data', (chunk) => {
+      said = `${said}${chunk}`.slice(-1000)
+    })
     child.stderr!.pipe(process.stderr)
-    await answering(url, child)
+    await answering(url, child, () => said)
     return child
   }
   let child = await start()
@@ -72,10 +76,10 @@ export async function startProgram(environment: Record<string, string> = {}): Pr
 }
 
 /** Asks until the server answers: that is how whoever runs it finds out too. */
-async function answering(url: string, child: ChildProcess): Promise<void> {
+async function answering(url: string, child: ChildProcess, said: () => string): Promise<void> {
   const deadline = performance.now() + startTimeout
   while (performance.now() < deadline) {
-    if (child.exitCode !== null) throw new Error(`The program ended with code ${child.exitCode} instead of starting`)
+    if (child.exitCode !== null) throw new Error(`The program ended instead of starting: ${said()}`)
     const answer = await fetch(`${url}/_matrix/client/versions`).catch(() => undefined)
     if (answer?.ok) return
     await new Promise((resolve) => setTimeout(resolve, 20))

