@@ -1,5 +1,5 @@
 import { freePort, type Program, startProgram } from './program.ts'
-import { type Redis, startBalancer, startPostgres, startRedis } from './services.ts'
+import { createDatabase, type Redis, startBalancer, startRedis } from './services.ts'
 
 /** Two processes with one database and one Redis behind one address, as an operator runs them who wants to lose none. */
 export type Deployment = AsyncDisposable & {
@@ -13,12 +13,12 @@ export type Deployment = AsyncDisposable & {
 
 export async function startDeployment(environment: Record<string, string> = {}): Promise<Deployment> {
   await using started = new AsyncDisposableStack()
-  const postgres = started.use(await startPostgres())
+  const database = started.use(await createDatabase())
   const redis = started.use(await startRedis())
   const port = await freePort()
   const shared = {
     ...environment,
-    CHAPPE_DATABASE_URL: postgres.url,
+    ...database.environment,
     CHAPPE_REDIS_URL: redis.url,
     CHAPPE_DOMAINS: `[{ name: localhost, public_baseurl: "http://127.0.0.1:${port}" }]`,
   }

@@ -6,8 +6,14 @@ import pg from 'pg'
 import { inject } from 'vitest'
 import { freePort } from './program.ts'
 
-/** A database that several programs share, empty, as an operator makes it; dropped at the end of the block. */
-export async function startPostgres(): Promise<{ url: string } & AsyncDisposable> {
+/** A database that several programs share; dropped at the end of the block. */
+export type Database = AsyncDisposable & {
+  /** What a program is told that uses it. */
+  readonly environment: { readonly [name: string]: string }
+}
+
+/** An empty database, as an operator makes one. */
+export async function createDatabase(): Promise<Database> {
   const admin = inject('postgresUrl')
   const name = `black_box_${randomBytes(8).toString('hex')}`
   const ask = async (statement: string): Promise<void> => {
@@ -19,7 +25,11 @@ export async function startPostgres(): Promise<{ url: string } & AsyncDisposable
   // What the tests are started with says nothing of how it is encoded: a closed environment has no locale.
   await ask(`create database ${name} encoding 'UTF8' template template0`)
   return {
-    url: admin.replace('/postgres?', `/${name}?`),
+    environment: {
+      CHAPPE_DATABASE_URL: admin.replace('/postgres?', `/${name}?`),
+      // The PostgreSQL of the tests is never to survive a loss of power.
+      CHAPPE_DATABASE_ALLOW_UNSAFE_DURABILITY: 'true',
+    },
     [Symbol.asyncDispose]: () => ask(`drop database if exists ${name} with (force)`),
   }
 }

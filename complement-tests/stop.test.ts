@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
 import { startProgram } from './program.ts'
-import { startPostgres, startRedis } from './services.ts'
+import { createDatabase, startRedis } from './services.ts'
 
 test('a process ends when it is told to, also while Redis is away', { timeout: 60_000 }, async () => {
-  await using postgres = await startPostgres()
+  await using database = await createDatabase()
   await using redis = await startRedis()
-  await using program = await startProgram({ CHAPPE_DATABASE_URL: postgres.url, CHAPPE_REDIS_URL: redis.url })
+  await using program = await startProgram({ ...database.environment, CHAPPE_REDIS_URL: redis.url })
   await redis.kill()
   expect((await fetch(`${program.url}/_matrix/client/versions`)).status).toBe(200)
   await program.stop()
