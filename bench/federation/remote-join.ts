@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { createFederation } from '../../federation/index.ts'
 import { createAccount } from '../../src/accounts/create-account.ts'
 import type { UserId } from '../../src/matrix/ids.ts'
@@ -17,6 +18,8 @@ import { openBench } from '../engine/deployment.ts'
  *
  *   node bench/federation/remote-join.ts [MEMBERS]
  */
+/** bench/README.md. */
+const furtherOptions = process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []
 const members = Number(process.argv[2] ?? 10_000)
 const [homePort, awayPort, adminPort] = [18_448, 18_449, 18_450]
 const awayFolder = mkdtempSync(join(tmpdir(), 'chappe-remote-join-'))
@@ -52,7 +55,7 @@ for (let first = 1; first < members; first += 200) {
 }
 console.log(`a room of ${members} members`)
 
-const child = spawn(process.execPath, ['chappe.js', 'start'], {
+const child = spawn(process.execPath, ['--max-semi-space-size=8', ...furtherOptions, 'chappe.js', 'start'], {
   stdio: ['ignore', 'ignore', 'inherit'],
   env: {
     PATH: process.env.PATH,
@@ -98,6 +101,20 @@ const databaseSize = (folder = join(awayFolder, 'postgres', 'data', 'base')): nu
     .filter((entry) => entry.isFile())
     .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0)
 
+/** What lies where: its bytes for a member. */
+async function printRelations(): Promise<void> {
+  const host = join(awayFolder, 'postgres', 'socket')
+  const database = new pg.Client({ host, port: 5432, database: 'chappe', user: 'chappe' })
+  await database.connect()
+  const { rows } = await database.query<{ relname: string; bytes: number }>(
+    `select relname, pg_relation_size(oid)::float8 as bytes from pg_class
+     where pg_relation_size(oid) > $1::int8 order by bytes desc`,
+    [10 * members],
+  )
+  for (const { relname, bytes } of rows) console.log(`    ${relname}: ${(bytes / members).toFixed(0)}`)
+  await database.end()
+}
+
 try {
   const session = await ask('POST', '/register', undefined, {
     username: 'visitor',
@@ -126,6 +143,7 @@ try {
   since(`${Object.keys(joined as object).length} members are known`)
   console.log(`  the longest pause of the event loop: ${(1000 * (await longestPause())).toFixed(0)} ms`)
   console.log(`  bytes of database for a member: ${((databaseSize() - sizeBefore) / members).toFixed(0)}`)
+  await printRelations()
 } finally {
   child.kill('SIGTERM')
   await new Promise((resolve) => child.once('exit', resolve))

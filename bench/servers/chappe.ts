@@ -12,7 +12,7 @@ import { registersBy, writeRegistration } from './registration.ts'
 import type { BenchServer } from './server.ts'
 
 /** As `npm start` runs it; tests compare. */
-const nodeOptions = ['--max-semi-space-size=8']
+const nodeOptions = ['--max-semi-space-size=8', ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [])]
 
 /** This program, as one process or as several on one database. */
 export async function startChappe(options: { processes?: number; authority: Authority }): Promise<BenchServer> {

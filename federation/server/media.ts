@@ -1,6 +1,6 @@
-import { pipeline } from 'node:stream/promises'
 import { Type } from '@sinclair/typebox'
 import type { Endpoint } from '../../src/http/endpoint.ts'
+import { sendChunks } from '../../src/http/send-chunks.ts'
 import { contentDisposition } from '../../src/media/content-disposition.ts'
 import { findMedia } from '../../src/media/find-media.ts'
 import { DEFAULT_WAIT_MS } from '../../src/media/limits.ts'
@@ -87,14 +87,15 @@ async function answerParts({ ctx }: Federation, { response }: FederationCall, co
     'Content-Type': `multipart/mixed; boundary=${boundary}`,
     'Content-Length': head.length + content.size + tail.length,
   })
-  try {
-    await pipeline(async function* () {
-      yield head
-      if (body) yield* body
-      yield tail
-    }, response)
-  } catch (error) {
-    // A server that leaves before the end is no failure of ours.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
-  }
+  await sendChunks(response, parts(head, body, tail))
+}
+
+async function* parts(
+  head: Buffer,
+  body: AsyncIterable<Uint8Array> | undefined,
+  tail: Buffer,
+): AsyncGenerator<Uint8Array> {
+  yield head
+  if (body) yield* body
+  yield tail
 }

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Readable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { Random } from '../random.ts'
-import type { MediaStore, ReceivedBlob } from './media-store.ts'
+import type { ByteRange, MediaStore, ReceivedBlob } from './media-store.ts'
+import { createSpareBuffers, type SpareBuffers } from './spare-buffers.ts'
 
 /** An upload of which nothing was heard for this long has no process any more. */
 const abandonedAfter = 24 * 60 * 60 * 1000
@@ -16,6 +16,7 @@ const abandonedAfter = 24 * 60 * 60 * 1000
  */
 export function openDiskStore(root: string, ctx: { random: Random; clock: Clock }): MediaStore {
   const incoming = join(root, 'incoming')
+  const buffers = createSpareBuffers()
   mkdirSync(incoming, { recursive: true, mode: 0o700 })
   void removeAbandoned(incoming, ctx.clock.now() - abandonedAfter).catch(() => {})
 
@@ -29,7 +30,7 @@ export function openDiskStore(root: string, ctx: { random: Random; clock: Clock 
       const path = join(incoming, ctx.random.token(16))
       const file = await open(path, 'wx', 0o600)
       try {
-        const { hash, size } = await writeAll(file, source)
+        const { hash, size } = await writeAll(file, source, buffers)
         await file.sync()
         await file.close()
         return received(path, hash, size, pathOf(hash))
@@ -41,7 +42,7 @@ export function openDiskStore(root: string, ctx: { random: Random; clock: Clock 
     },
     async read(hash, range) {
       const file = await open(pathOf(hash), 'r')
-      return file.createReadStream({ highWaterMark: 128 * 1024, ...range }) as Readable
+      return readAll(file, range, buffers)
     },
     withFile: (hash, use) => use(pathOf(hash)),
     remove: (hash) => rm(pathOf(hash), { force: true }),
@@ -68,16 +69,57 @@ function received(path: string, hash: Buffer, size: number, target: string): Rec
   }
 }
 
-async function writeAll(file: FileHandle, source: AsyncIterable<Uint8Array>): Promise<{ hash: Buffer; size: number }> {
+async function writeAll(
+  file: FileHandle,
+  source: AsyncIterable<Uint8Array>,
+  buffers: SpareBuffers,
+): Promise<{ hash: Buffer; size: number }> {
   const hash = createHash('sha256')
+  const buffer = buffers.take()
   let size = 0
+  let filled = 0
   for await (const chunk of source) {
     hash.update(chunk)
     size += chunk.length
-    let written = 0
-    while (written < chunk.length) written += (await file.write(chunk, written)).bytesWritten
+    for (let taken = 0; taken < chunk.length; ) {
+      const end = Math.min(chunk.length, taken + buffer.length - filled)
+      buffer.set(chunk.subarray(taken, end), filled)
+      filled += end - taken
+      taken = end
+      if (filled < buffer.length) continue
+      await writeWhole(file, buffer)
+      filled = 0
+    }
   }
+  await writeWhole(file, buffer.subarray(0, filled))
+  buffers.giveBack(buffer)
   return { hash: hash.digest(), size }
+}
+
+async function writeWhole(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let written = 0; written < bytes.length; ) written += (await file.write(bytes, written)).bytesWritten
+}
+
+async function* readAll(
+  file: FileHandle,
+  range: ByteRange | undefined,
+  buffers: SpareBuffers,
+): AsyncGenerator<Uint8Array> {
+  const buffer = buffers.take()
+  try {
+    let position = range?.start ?? 0
+    const end = range === undefined ? Number.POSITIVE_INFINITY : range.end + 1
+    while (position < end) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - position), position)
+      if (bytesRead === 0) break
+      position += bytesRead
+      yield buffer.subarray(0, bytesRead)
+    }
+  } finally {
+    await file.close()
+  }
+  // Whoever stops before the end may still be sending what it got.
+  buffers.giveBack(buffer)
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -1,5 +1,3 @@
-import type { Readable } from 'node:stream'
-
 /** Bytes of a blob, the last one included. */
 export type ByteRange = { readonly start: number; readonly end: number }
 
@@ -20,14 +18,16 @@ export interface MediaStore {
   /**
    * Takes in a stream in bounded memory. Nothing stays when it fails.
    *
+   * @param source A chunk is read before the next one is asked for, and not afterwards.
    * @throws what the source throws.
    */
   receive(source: AsyncIterable<Uint8Array>): Promise<ReceivedBlob>
   /**
    * @param range All of it unless given.
+   * @returns chunks, each of which is overwritten when the next one is asked for.
    * @throws when there is no such blob.
    */
-  read(hash: Buffer, range?: ByteRange): Promise<Readable>
+  read(hash: Buffer, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
   /** Runs with a file that has the content and may only be read. */
   withFile<Result>(hash: Buffer, use: (path: string) => Promise<Result>): Promise<Result>
   /** A blob that is not there is as good as removed. */

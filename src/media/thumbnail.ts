@@ -60,7 +60,7 @@ async function typeOf(ctx: Engine, media: StoredMedia): Promise<ImageType | unde
   if (media.size < imageTypeBytes) return undefined
   const chunks: Buffer[] = []
   for await (const chunk of await ctx.media.store.read(media.hash, { start: 0, end: imageTypeBytes - 1 })) {
-    chunks.push(chunk as Buffer)
+    chunks.push(Buffer.from(chunk))
   }
   return imageTypeOf(Buffer.concat(chunks))
 }

@@ -18,6 +18,7 @@ type Engine = Pick<Context, 'config' | 'database' | 'clock' | 'random' | 'media'
 type Uploader = { readonly userNid: number; readonly domain: ServerName }
 
 export type Upload = {
+  /** A chunk is good until the next one is asked for. */
   readonly content: AsyncIterable<Uint8Array>
   /** Bytes, if the sender said so. */
   readonly length: number | undefined

@@ -1,6 +1,6 @@
-import { pipeline } from 'node:stream/promises'
 import type { Request, Response } from 'express'
 import { setCommonHeaders } from '../../http/response.ts'
+import { sendChunks } from '../../http/send-chunks.ts'
 import { contentDisposition } from '../../media/content-disposition.ts'
 import type { ByteRange, MediaStore } from '../../media/media-store.ts'
 import { rangeOf } from './range.ts'
@@ -74,16 +74,8 @@ async function send(
       'Content-Range': `bytes ${start}-${end}/${content.size}`,
     })
   }
-  if (body === undefined) {
-    response.end()
-    return
-  }
-  try {
-    await pipeline(body, response)
-  } catch (error) {
-    // A client that leaves before the end is no failure of ours.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error
-  }
+  if (body === undefined) response.end()
+  else await sendChunks(response, body)
 }
 
 function isKnown(ifNoneMatch: string | undefined, etag: string): boolean {

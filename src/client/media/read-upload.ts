@@ -18,12 +18,22 @@ export function readUpload(request: Request, filename: string | undefined): Uplo
   }
 }
 
-/** Leaves the connection open when the reader stops early: it is to be answered. */
+/**
+ * Leaves the connection open when the reader stops early: it is to be answered. A chunk is gone when the next one is asked for.
+ */
 async function* chunksOf(request: Request): AsyncGenerator<Uint8Array> {
   try {
-    yield* request.iterator({ destroyOnReturn: false })
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array<ArrayBuffer>>) {
+      yield chunk
+      free(chunk)
+    }
   } catch {
     throw new RequestAborted()
   }
   if (!request.complete) throw new RequestAborted()
+}
+
+/** Gives memory back that only this chunk uses. Left to the collector, it makes it look through all of the heap every 32 MB. */
+function free({ buffer, byteLength }: Uint8Array<ArrayBuffer>): void {
+  if (buffer.byteLength === byteLength) buffer.transfer(0)
 }
