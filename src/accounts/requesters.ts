@@ -36,8 +36,12 @@ export type TokenOwner =
  * (log-out, deactivation, locking, …) they publish as an invalidation of the user.
  */
 export type Requesters = {
-  /** Answers at once when it knows. */
-  ofToken(token: string): TokenOwner | Promise<TokenOwner>
+  /**
+   * Answers at once when it knows.
+   *
+   * @param tokenHash as `tokenHashOf` gives it.
+   */
+  ofToken(tokenHash: string): TokenOwner | Promise<TokenOwner>
 }
 
 type Entry = { readonly requester: Requester; readonly expiresAt: number | null; readonly loadedAt: number }
@@ -48,6 +52,11 @@ type Dependencies = {
   clock: Clock
   invalidations: Invalidations
   config: { redis: { url?: string } }
+}
+
+/** SHA-256 of an access token, in hexadecimal: tokens are looked up by it, so that how long that takes says nothing about them. */
+export function tokenHashOf(token: string): string {
+  return hash('sha256', token, 'hex')
 }
 
 const maxEntries = 50_000
@@ -106,8 +115,7 @@ export function createRequesters(ctx: Dependencies): Requesters {
   }
 
   return {
-    ofToken(token) {
-      const tokenHash = hash('sha256', token, 'hex')
+    ofToken(tokenHash) {
       const entry = entries.get(tokenHash)
       if (entry === undefined || !ctx.invalidations.connected) {
         lookUps.misses++

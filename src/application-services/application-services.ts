@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import type { Requester } from '../accounts/requesters.ts'
+import { type Requester, tokenHashOf } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { type RoomAlias, serverNameOf, type UserId } from '../matrix/ids.ts'
@@ -18,8 +17,12 @@ import { ServiceTeller } from './tell-service.ts'
 export type ApplicationServices = {
   readonly all: readonly ApplicationService[]
   readonly client: ServiceClient
-  /** Whose token it is. */
-  ofToken(token: string): ApplicationService | undefined
+  /**
+   * Whose token it is.
+   *
+   * @param tokenHash as `tokenHashOf` gives it.
+   */
+  ofToken(tokenHash: string): ApplicationService | undefined
   /**
    * Who a service acts as.
    *
@@ -59,7 +62,7 @@ const rememberedUsers = 20_000
 export function createApplicationServices(ctx: Engine): ApplicationServices {
   const all = readRegistrations(ctx.config.app_service_config_files, ctx.domains.default)
   const client = createServiceClient()
-  const byToken = new Map(all.map((service) => [hash('sha256', service.asToken, 'hex'), service]))
+  const byToken = new Map(all.map((service) => [tokenHashOf(service.asToken), service]))
   const tellers = new Map<string, ServiceTeller>()
   const findUser = createUserLookup(ctx)
   const recent = all.some(({ url }) => url !== undefined) ? createRecentFacts(ctx) : undefined
@@ -73,7 +76,7 @@ export function createApplicationServices(ctx: Engine): ApplicationServices {
   return {
     all,
     client,
-    ofToken: (token) => (all.length === 0 ? undefined : byToken.get(hash('sha256', token, 'hex'))),
+    ofToken: (tokenHash) => byToken.get(tokenHash),
     isUserOf: (service, userId) => isUserOf(ctx, service, userId),
     async actAs(service, { userId = service.sender, deviceId }) {
       if (!isUserOf(ctx, service, userId as UserId)) {
@@ -157,7 +160,7 @@ function requesterOf(service: ApplicationService, account: AccountRow, deviceId:
     isGuest: account.is_guest,
     isLocked: account.locked,
     isSuspended: account.suspended,
-    tokenHash: hash('sha256', service.asToken, 'hex'),
+    tokenHash: tokenHashOf(service.asToken),
     service,
   }
 }

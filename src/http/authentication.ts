@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Requester, TokenOwner } from '../accounts/requesters.ts'
+import { type Requester, type TokenOwner, tokenHashOf } from '../accounts/requesters.ts'
 import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import { parseQueryString, type QueryTexts } from './query-string.ts'
@@ -34,12 +34,13 @@ export function clientAuthentication(rules: Rules): Authenticate {
       if (rules.auth === 'optional') return undefined
       throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
     }
-    const service = ctx.applicationServices.ofToken(token)
+    const tokenHash = tokenHashOf(token)
+    const service = ctx.applicationServices.ofToken(tokenHash)
     if (service) {
       const as = { userId: query.get('user_id')?.at(-1), deviceId: deviceOf(query) }
       return ctx.applicationServices.actAs(service, as).then((requester) => admit({ requester }, rules))
     }
-    const owner = ctx.requesters.ofToken(token)
+    const owner = ctx.requesters.ofToken(tokenHash)
     return owner instanceof Promise ? owner.then((found) => admit(found, rules)) : admit(owner, rules)
   }
 }
@@ -79,7 +80,7 @@ export function serviceOf(ctx: Context, request: IncomingMessage): NonNullable<R
   const queryString = /\?(.*)$/.exec(request.url!)?.[1] ?? ''
   const token = accessTokenOf(ctx, request, parseQueryString(queryString))
   if (token === undefined) throw new MatrixError('M_MISSING_TOKEN', 'Missing access token')
-  const service = ctx.applicationServices.ofToken(token)
+  const service = ctx.applicationServices.ofToken(tokenHashOf(token))
   if (service) return service
   throw new MatrixError('M_UNKNOWN_TOKEN', 'This is not the token of an application service', {
     extra: { soft_logout: false },

@@ -5,7 +5,6 @@ import { eventNumbers, judgeEvents, withdrawEvents } from '../storage/event-grap
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import type { Fact } from '../storage/facts.ts'
 import { completeRooms, type EarlierState, insertEarlierState, openPartialRoom } from '../storage/partial-rooms.ts'
-import { saveRooms } from '../storage/room-state.ts'
 import { type Membership, membershipCodes } from '../storage/room-users.ts'
 import { insertDeviceListChanges, membersWithChangedDevices } from '../storage/user-data.ts'
 import { arrayText, type Batch } from '../storage/writer.ts'
@@ -151,17 +150,16 @@ function writeCorrection(
     if (event.isWithdrawn) batch.add(withdrawEvents, { event_nid: event.nid })
   }
   for (const change of changes) writeEntry(batch, room.room, change, position)
-  const { notifyCount, highlightCount } = room
+  const { notifyCount, highlightCount, joinedMembers, invitedMembers, depth } = room
   const memberships = writeMemberships(ctx, batch, room, changes, { position, notifyCount, highlightCount })
-  batch.add(saveRooms, {
-    room: room.room,
+  batch.saveRoom(room.room, {
     extremities: arrayText(extremities.map(({ nid }) => nid)),
-    notify_count: notifyCount,
-    highlight_count: highlightCount,
+    notifyCount,
+    highlightCount,
     // Counted anew with the completion.
-    joined_members: room.joinedMembers,
-    invited_members: room.invitedMembers,
-    depth: room.depth,
+    joinedMembers,
+    invitedMembers,
+    depth,
   })
   return memberships.map(({ userNid }) => userNid)
 }

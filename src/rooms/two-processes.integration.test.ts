@@ -49,3 +49,39 @@ test('two processes write to one room at once: every event once, the same order 
   const { position } = await one.ctx.database.db.selectFrom('stream').select('position').executeTakeFirstOrThrow()
   expect(rows.at(-1)!.event_nid).toBeLessThanOrEqual(position)
 })
+
+test('a process that has written alone for a while counts on the stream being where it left it, and asks where it is not', async () => {
+  await using one = await startTestServer({ redis: true })
+  await using other = await startTestServer({ sharing: one })
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  const say = (client: typeof alice, body: string) => client.send(room, 'm.room.message', { body })
+  /** The statements on the stream's position that a message takes. */
+  const movesOf = async (body: string): Promise<string[]> => {
+    const log: string[] = []
+    one.ctx.database.cost.log = log
+    await say(alice, body)
+    await one.ctx.writer.drain()
+    one.ctx.database.cost.log = undefined
+    return log.filter((text) => text.includes('update stream set')).map((text) => text.split(' ')[0]!)
+  }
+  for (const body of ['1', '2', '3', '4']) await say(alice, body)
+  expect(await movesOf('5')).toEqual(['with'])
+  await say(bob, '6')
+  expect(await movesOf('7')).toEqual(['with', 'update'])
+  expect(await movesOf('8')).toEqual(['update'])
+
+  for (const client of [alice, bob]) {
+    const bodies = (await timelineOf(client, room)).flatMap(({ content: { body } }) => body ?? [])
+    expect(bodies).toEqual(['1', '2', '3', '4', '5', '6', '7', '8'])
+  }
+  const { position } = await one.ctx.database.db.selectFrom('stream').select('position').executeTakeFirstOrThrow()
+  const last = await one.ctx.database.db
+    .selectFrom('events')
+    .select('event_nid')
+    .orderBy('event_nid', 'desc')
+    .executeTakeFirst()
+  expect(last!.event_nid).toBe(position)
+})

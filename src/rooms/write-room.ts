@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
-import { insertTransactions, saveRooms } from '../storage/room-state.ts'
+import { insertTransactions } from '../storage/room-state.ts'
 import { arrayText, type Batch, type Unit } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import { type Appended, isAfterGap } from './place-event.ts'
@@ -102,7 +102,9 @@ export async function writeOnce(
   const endWrite = room.beginWrite(appended.map(({ ref }) => ref))
   try {
     const outcome = await ctx.writer.write(unitOf(ctx, room, seen, appended, write))
-    return outcome.committed ? appended : undefined
+    if (!outcome.committed) return undefined
+    if (write.transaction) ctx.sentTransactions.remember(appended.at(-1)!.ref.nid, write.transaction)
+    return appended
   } catch (error) {
     ctx.hotRooms.drop(room)
     throw error
@@ -116,7 +118,7 @@ const roomForHistory = 65_536
 
 /** The unit that writes appended events. A room that is being created has no `seen` version yet. */
 export function unitOf(
-  ctx: Pick<Engine, 'config' | 'dictionaries' | 'clock' | 'domains' | 'sentTransactions'>,
+  ctx: Pick<Engine, 'config' | 'dictionaries' | 'clock' | 'domains'>,
   room: HotRoom,
   seen: number | undefined,
   appended: readonly Appended[],
@@ -140,18 +142,9 @@ export function unitOf(
         writeEvent(ctx, batch, event, { position: positions[index]!, seen, transaction: write.transaction })
       })
       const last = appended.at(-1)!
-      batch.add(saveRooms, {
-        room: room.room,
-        extremities: arrayText(last.after.extremities.map(({ nid }) => nid)),
-        notify_count: last.after.notifyCount,
-        highlight_count: last.after.highlightCount,
-        joined_members: last.after.joinedMembers,
-        invited_members: last.after.invitedMembers,
-        depth: last.after.depth,
-      })
+      batch.saveRoom(room.room, { ...last.after, extremities: arrayText(last.after.extremities.map(({ nid }) => nid)) })
       const { transaction } = write
       if (transaction) {
-        ctx.sentTransactions.remember(last.ref.nid, transaction)
         batch.add(insertTransactions, {
           user_nid: transaction.userNid,
           device_id: transaction.deviceId,

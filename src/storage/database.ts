@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { nameOfText, type ObserveStatement } from './observe.ts'
@@ -20,7 +21,7 @@ export type Database = {
   /** Runs statements in one transaction on a connection of the pool; rolled back when `work` throws. */
   transaction<Result>(work: (query: Query) => Promise<Result>): Promise<Result>
   /** A connection of one's own, outside the pool. The caller ends it. */
-  connect(): Promise<pg.Client>
+  connect(): Promise<Connection>
   /** What ran so far, for the tests that hold the budgets: statements sent and rows returned, and reads under way. */
   readonly cost: { statements: number; rows: number; underWay: number; log: string[] | undefined }
   /** Told of each statement; undefined where nobody wants to know. */
@@ -28,6 +29,27 @@ export type Database = {
   /** The connections for transactions: busy, idle, and how many callers wait for one. */
   pool(): { readonly busy: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
+}
+
+/** A pipelined connection: what is sent does not wait for the answers of what was sent before. */
+export class Connection extends pg.Client {
+  readonly #socket: Socket
+
+  constructor(url: string) {
+    const socket = new Socket()
+    super({ connectionString: url, pipeline: true, stream: () => socket } as pg.ClientConfig)
+    this.#socket = socket
+  }
+
+  /** Hands all that is sent meanwhile to the network at once. TLS does not take part. */
+  together<Result>(send: () => Result): Result {
+    this.#socket.cork()
+    try {
+      return send()
+    } finally {
+      this.#socket.uncork()
+    }
+  }
 }
 
 export type Query = <Row>(text: string, values: readonly unknown[]) => Promise<Row[]>
@@ -139,7 +161,7 @@ export async function openDatabase(options: {
       }
     },
     async connect() {
-      const client = new pg.Client({ connectionString: options.url, pipeline: true } as pg.ClientConfig)
+      const client = new Connection(options.url)
       client.on('error', onError)
       await client.connect()
       return client
@@ -181,7 +203,7 @@ function createPipeline(url: string, onError: (error: Error) => void): Pipeline 
   let current: Promise<pg.Client> | undefined
   let ended = false
   const open = async (): Promise<pg.Client> => {
-    const client = new pg.Client({ connectionString: url, pipeline: true } as pg.ClientConfig)
+    const client = new Connection(url)
     const forget = (): void => {
       current = undefined
     }

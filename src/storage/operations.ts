@@ -14,14 +14,7 @@ import { saveProfileChanges } from './profile-changes.ts'
 import { saveRemoteMemberships } from './remote-memberships.ts'
 import { saveRemoteNames } from './remote-names.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
-import {
-  closeRoomState,
-  insertRelations,
-  insertRooms,
-  insertTransactions,
-  openRoomState,
-  saveRooms,
-} from './room-state.ts'
+import { closeRoomState, insertRelations, insertRooms, insertTransactions, openRoomState } from './room-state.ts'
 import {
   deletePushExceptions,
   deleteThreadExceptions,
@@ -34,14 +27,15 @@ import { insertSearchableEvents } from './searchable-events.ts'
 import { insertStickyEvents } from './sticky-events.ts'
 import { saveThreadSubscriptions } from './thread-subscriptions.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
-import type { Operation } from './writer.ts'
+import { type Operation, saveRooms } from './writer.ts'
 
 /**
- * Everything the writer can write, in the order in which a batch runs it: rooms before what is in them, a new entry of the
- * state before the close of the one it replaces.
+ * Everything the writer can write, in the order in which a batch runs it: rooms before what is in them, since
+ * what else can go wrong in one that moved comes of that; a new entry of the state before the close of the one it replaces.
  */
 export const operations = [
   insertRooms,
+  saveRooms,
   insertEvents,
   promoteEvents,
   judgeEvents,
@@ -54,7 +48,6 @@ export const operations = [
   deletePendingRedactions,
   openRoomState,
   closeRoomState,
-  saveRooms,
   saveMemberships,
   saveRemoteMemberships,
   saveRemoteNames,

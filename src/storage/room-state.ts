@@ -35,32 +35,6 @@ export const insertRooms = operation<{ room: number; room_id: string; room_versi
    select room, room_id, room_version, 1 from $rows`,
 )
 
-/** The counters and extremities of a room as its last event in the batch left them. */
-export const saveRooms = operation<{
-  room: number
-  extremities: string
-  notify_count: number
-  highlight_count: number
-  joined_members: number
-  invited_members: number
-  depth: number
-}>(
-  'save rooms',
-  {
-    room: 'int4',
-    extremities: 'int8[]',
-    notify_count: 'int4',
-    highlight_count: 'int4',
-    joined_members: 'int4',
-    invited_members: 'int4',
-    depth: 'int8',
-  },
-  `update rooms set extremities = r.extremities, notify_count = r.notify_count, highlight_count = r.highlight_count,
-     joined_members = r.joined_members, invited_members = r.invited_members, depth = r.depth
-   from $rows where rooms.room = r.room`,
-  (row) => String(row.room),
-)
-
 export const insertRelations = insertInto<{
   room: number
   parent: Buffer

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type pg from 'pg'
-import { type Database, observed } from './database.ts'
+import { type Connection, type Database, observed } from './database.ts'
 import type { ObserveBatch } from './observe.ts'
 
 /**
@@ -55,8 +55,21 @@ export type Operation<Row> = {
 /** What a unit adds its rows to. */
 export type Batch = {
   add<Row>(operation: Operation<Row>, row: Row): void
+  /** What a room is from now on, beside its version. */
+  saveRoom(room: number, saved: SavedRoom): void
   /** Something that followers of the stream learn after the commit. */
   fact(fact: unknown): void
+}
+
+/** The counters and extremities of a room as its last event in the batch left them. */
+export type SavedRoom = {
+  /** As `arrayText` of their numbers. */
+  readonly extremities: string
+  readonly notifyCount: number
+  readonly highlightCount: number
+  readonly joinedMembers: number
+  readonly invitedMembers: number
+  readonly depth: number
 }
 
 /**
@@ -98,24 +111,63 @@ export function arrayText(numbers: readonly number[]): string {
 
 const largestBatch = 512
 
-const roomsMoved = '22012' // division_by_zero, raised by `advanceRooms`
+/** Batches in a row that found the stream where this process had left it, before it relies on that. */
+const undisturbedBatches = 3
 
 const advanceStream = {
   name: 'advance stream',
   text: 'update stream set position = position + $1 returning position',
 }
 
-// The division fails the transaction, and with it the commit that is already under way behind it, unless every room
-// still had the version its units were built on.
-const advanceRooms = {
-  name: 'advance rooms',
-  text: `with advanced as (
-      update rooms set version = r.version
-      from unnest($1::int[], $2::int8[], $3::int8[]) as r(room, seen, version)
-      where rooms.room = r.room and rooms.version = r.seen
-      returning 1)
-    select 1 / (case when count(*) = $4::int then 1 else 0 end) from advanced`,
+const roomsMoved = '22012' // division_by_zero, raised by `saveRooms`
+const streamMoved = '2201F' // invalid_argument_for_power_function, raised by `claimPositions`
+
+// An error fails the transaction, and with it the commit that is already under way behind it.
+const claimPositions = {
+  name: 'claim positions',
+  text: `with advanced as (update stream set position = position + $1 where position = $2 returning 1)
+    select sqrt(count(*) - 1) from advanced`,
 }
+
+/**
+ * Every room must still have the version that its units were built on. Where nothing but the version changes, the rest is
+ * null.
+ */
+export const saveRooms = operation<{
+  room: number
+  seen: number
+  version: number
+  extremities: string | null
+  notify_count: number | null
+  highlight_count: number | null
+  joined_members: number | null
+  invited_members: number | null
+  depth: number | null
+}>(
+  'save rooms',
+  {
+    room: 'int4',
+    seen: 'int8',
+    version: 'int8',
+    extremities: 'int8[]',
+    notify_count: 'int4',
+    highlight_count: 'int4',
+    joined_members: 'int4',
+    invited_members: 'int4',
+    depth: 'int8',
+  },
+  `with saved as (
+     update rooms set version = r.version,
+       extremities = coalesce(r.extremities, rooms.extremities),
+       notify_count = coalesce(r.notify_count, rooms.notify_count),
+       highlight_count = coalesce(r.highlight_count, rooms.highlight_count),
+       joined_members = coalesce(r.joined_members, rooms.joined_members),
+       invited_members = coalesce(r.invited_members, rooms.invited_members),
+       depth = coalesce(r.depth, rooms.depth)
+     from $rows where rooms.room = r.room and rooms.version = r.seen
+     returning 1)
+   select 1 / (case when count(*) = cardinality($1::int4[]) then 1 else 0 end) from saved`,
+)
 
 type Pending = {
   readonly unit: Unit<unknown>
@@ -130,6 +182,7 @@ type Rows = { readonly columns: unknown[][]; readonly places: Map<string, number
 
 class CollectedBatch implements Batch {
   readonly rows = new Map<Operation<never>, Rows>()
+  readonly rooms = new Map<number, SavedRoom>()
   readonly facts: unknown[] = []
 
   add<Row>(operation: Operation<Row>, row: Row): void {
@@ -149,6 +202,10 @@ class CollectedBatch implements Batch {
     }
   }
 
+  saveRoom(room: number, saved: SavedRoom): void {
+    this.rooms.set(room, saved)
+  }
+
   fact(fact: unknown): void {
     this.facts.push(fact)
   }
@@ -156,6 +213,45 @@ class CollectedBatch implements Batch {
 
 /** What was committed: the positions from `first` to `last`, and what to tell the followers. */
 export type Commit = { readonly first: number; readonly last: number; readonly facts: readonly unknown[] }
+
+type Written = { readonly commit: Commit; readonly results: readonly unknown[] }
+
+type Collected = { readonly batch: CollectedBatch; readonly results: readonly unknown[] }
+
+/** What units have to write, the first of them from a position on. */
+function collect(units: readonly Pending[], first: number): Collected {
+  const batch = new CollectedBatch()
+  const versions = new Map<number, { seen: number; version: number }>()
+  let position = first
+  const results = units.map(({ unit }) => {
+    const result = unit.write(batch, position)
+    position += unit.positions
+    if (unit.room) {
+      const { room, seen } = unit.room
+      versions.set(room, { seen: versions.get(room)?.seen ?? seen, version: seen + 1 })
+    }
+    return result
+  })
+  for (const room of batch.rooms.keys()) if (!versions.has(room)) versions.set(room, newRoom)
+  for (const [room, { seen, version }] of versions) {
+    const saved = batch.rooms.get(room)
+    batch.add(saveRooms, {
+      room,
+      seen,
+      version,
+      extremities: saved?.extremities ?? null,
+      notify_count: saved?.notifyCount ?? null,
+      highlight_count: saved?.highlightCount ?? null,
+      joined_members: saved?.joinedMembers ?? null,
+      invited_members: saved?.invitedMembers ?? null,
+      depth: saved?.depth ?? null,
+    })
+  }
+  return { batch, results }
+}
+
+/** As it is inserted. */
+const newRoom = { seen: 1, version: 1 }
 
 /**
  * @param options.order The operations in the order in which a batch runs them.
@@ -173,14 +269,19 @@ export async function createWriter(
     observe?: ObserveBatch<unknown> | undefined
   },
 ): Promise<Writer> {
-  let connection: pg.Client | undefined
+  let connection: Connection | undefined
   let queue: Pending[] = []
   let running: Promise<void> | undefined
   let closed = false
   // What is done for all is not done in the course of the request that came first, for the log.
   const ofNobody = AsyncLocalStorage.snapshot()
 
-  const connected = async (): Promise<pg.Client> => {
+  // Where this process left the stream, and how many batches in a row have found it there.
+  let left = 0
+  let undisturbed = 0
+  const known = new Set(options.order)
+
+  const connected = async (): Promise<Connection> => {
     if (connection) return connection
     const opened = await database.connect()
     const forget = (): void => {
@@ -192,73 +293,78 @@ export async function createWriter(
     return opened
   }
 
-  const query = (client: pg.Client, name: string, text: string, values: unknown[]): Promise<pg.QueryResult> => {
+  const query = (
+    client: Connection,
+    { name, text }: { name: string; text: string },
+    values: unknown[],
+  ): Promise<pg.QueryResult> => {
     database.cost.statements++
     database.cost.log?.push(text)
     return observed(database.observe, name, client.query({ name, text, values }))
   }
 
   /** Writes units in one transaction. Their order is kept. */
-  const commit = async (units: readonly Pending[]): Promise<{ commit: Commit; results: unknown[] } | 'moved'> => {
+  const commit = async (units: readonly Pending[]): Promise<Written | 'moved'> => {
     const client = await connected()
     let positions = 0
     for (const { unit } of units) positions += unit.positions
-    const begun = client.query('begin')
-    const advanced = query(client, advanceStream.name, advanceStream.text, [positions])
-    const [, stream] = await allSettledFirstError([begun, advanced])
+    if (undisturbed >= undisturbedBatches) {
+      const written = await commitAt(client, units, { first: left + 1, last: left + positions, isClaimed: false })
+      if (written !== 'displaced') return written
+      undisturbed = 0
+    }
+    const [, stream] = await allSettledFirstError(
+      client.together(() => [client.query('begin'), query(client, advanceStream, [positions])]),
+    )
     const last = (stream as pg.QueryResult).rows[0].position as number
-    const first = last - positions + 1
+    undisturbed = last - positions === left ? undisturbed + 1 : 0
+    return (await commitAt(client, units, { first: last - positions + 1, last, isClaimed: true })) as Written | 'moved'
+  }
 
-    const batch = new CollectedBatch()
-    const results: unknown[] = []
-    const rooms = new Map<number, { seen: number; version: number }>()
-    let position = first
+  /** @returns 'displaced' when others have advanced the stream to positions that were not claimed yet. */
+  const commitAt = async (
+    client: Connection,
+    units: readonly Pending[],
+    { first, last, isClaimed }: { first: number; last: number; isClaimed: boolean },
+  ): Promise<Written | 'moved' | 'displaced'> => {
+    let collected: Collected
     try {
-      for (const { unit } of units) {
-        results.push(unit.write(batch, position))
-        position += unit.positions
-        if (!unit.room) continue
-        const known = rooms.get(unit.room.room)
-        if (!known) rooms.set(unit.room.room, { seen: unit.room.seen, version: unit.room.seen + 1 })
-        else known.version = unit.room.seen + 1
-      }
+      collected = collect(units, first)
+      const isWhole = [...collected.batch.rows.keys()].every((operation) => known.has(operation))
+      if (!isWhole) throw new Error('an operation is missing from the order')
     } catch (error) {
-      await client.query('rollback')
+      if (isClaimed) await client.query('rollback')
       throw error
     }
-
-    const sent: Promise<unknown>[] = []
-    if (rooms.size > 0) {
-      const values = [...rooms.values()]
-      sent.push(
-        query(client, advanceRooms.name, advanceRooms.text, [
-          [...rooms.keys()],
-          values.map(({ seen }) => seen),
-          values.map(({ version }) => version),
-          rooms.size,
-        ]),
-      )
-    }
-    for (const operation of options.order) {
-      const rows = batch.rows.get(operation)
-      if (rows) sent.push(query(client, operation.name, operation.text, rows.columns))
-    }
-    if (batch.rows.size > sent.length - (rooms.size > 0 ? 1 : 0))
-      throw new Error('an operation is missing from the order')
-    const committed = client.query('commit')
-    sent.push(committed)
+    const { batch, results } = collected
+    // One round to the database: nothing of it waits for an answer.
+    const [sent, committed] = client.together(() => {
+      const statements: Promise<unknown>[] = []
+      if (!isClaimed) {
+        statements.push(client.query('begin'), query(client, claimPositions, [last - first + 1, first - 1]))
+      }
+      for (const operation of options.order) {
+        const rows = batch.rows.get(operation)
+        if (rows) statements.push(query(client, operation, rows.columns))
+      }
+      const commit = client.query('commit')
+      return [[...statements, commit], commit] as const
+    })
     try {
       await allSettledFirstError(sent)
     } catch (error) {
-      if ((error as { code?: string }).code === roomsMoved) return 'moved'
+      const { code } = error as { code?: string }
+      if (code === streamMoved) return 'displaced'
+      if (code === roomsMoved) return 'moved'
       throw error
     }
     // A failed transaction answers COMMIT with ROLLBACK.
     if ((await committed).command !== 'COMMIT') throw new Error('the transaction was rolled back')
+    left = last
     return { commit: { first, last, facts: batch.facts }, results }
   }
 
-  const finish = (units: readonly Pending[], done: { commit: Commit; results: unknown[] }): void => {
+  const finish = (units: readonly Pending[], done: Written): void => {
     // What follows from it is not done in its course: it can go on for as long as the process does.
     ofNobody(() => options.onCommit(done.commit))
     for (let index = 0; index < units.length; index++) {

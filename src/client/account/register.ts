@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { checkUserIdFree, createAccount, newUserId, unusedNumericUserId } from '../../accounts/create-account.ts'
 import { checkPasswordPolicy } from '../../accounts/passwords.ts'
+import { tokenHashOf } from '../../accounts/requesters.ts'
 import { openSession } from '../../accounts/sessions.ts'
 import { authenticateInteractively, type Guarded, type Stage } from '../../accounts/user-interactive-auth.ts'
 import type { Config } from '../../config.ts'
@@ -84,7 +85,7 @@ export const register = endpoint({
  */
 async function checkGuest(ctx: Context, token: string, wanted: UserId | undefined): Promise<void> {
   if (wanted === undefined) throw new MatrixError('M_MISSING_PARAM', 'Missing: username')
-  const { requester } = await ctx.requesters.ofToken(token)
+  const { requester } = await ctx.requesters.ofToken(tokenHashOf(token))
   if (requester?.isGuest !== true || requester.userId !== wanted) {
     throw new MatrixError('M_FORBIDDEN', 'This is not the token of the guest of that name')
   }
