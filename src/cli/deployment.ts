@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { type Config, ConfigError } from '../config.ts'
+import type { Config } from '../config.ts'
 import { startEmbeddedPostgres } from '../storage/embedded-postgres.ts'
 import { DatabaseRefused, migrate } from '../storage/migrate.ts'
 import { systemClock } from '../system-clock.ts'
+import { makeDataDir } from './data-dir.ts'
 
 /** The database a configuration names, ready for this release. */
 export type Deployment = { readonly databaseUrl: string; close(): Promise<void> }
@@ -38,14 +38,6 @@ export async function openDeployment(
     throw embedded === undefined ? connectionError(error) : error
   }
   return { databaseUrl, close: async () => embedded?.stop() }
-}
-
-function makeDataDir(folder: string): void {
-  try {
-    mkdirSync(folder, { recursive: true })
-  } catch (error) {
-    throw new ConfigError([`data_dir: ${folder} cannot be made (${(error as NodeJS.ErrnoException).code})`])
-  }
 }
 
 /** The driver's messages may name the host, never the password. */

@@ -4,6 +4,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import type { JsonObject } from '../matrix/json.ts'
 import { MAX_EVENT_BYTES } from '../matrix/limits.ts'
+import { guestForbidden } from '../rooms/guest-access.ts'
 import { joinedRoom } from '../rooms/room-access.ts'
 import { delayedEventsOf, delayedRequest, insertDelayedEvent } from '../storage/delayed-events.ts'
 
@@ -30,17 +31,19 @@ type Engine = Pick<Context, 'config' | 'database' | 'hotRooms' | 'random' | 'clo
  * Spec: MSC4140.
  *
  * @throws MatrixError M_UNKNOWN with the MSC's own code for a delay that is too long, or too many; M_FORBIDDEN for who is
- * not in the room; M_TOO_LARGE.
+ * not in the room; M_GUEST_ACCESS_FORBIDDEN for memberships of guests; M_TOO_LARGE.
  */
 export async function scheduleEvent(
   ctx: Engine,
-  requester: Pick<Requester, 'userId' | 'userNid' | 'deviceId'>,
+  requester: Pick<Requester, 'userId' | 'userNid' | 'deviceId' | 'isGuest'>,
   event: EventToDelay,
 ): Promise<{ delay_id: string }> {
   const longest = ctx.config.delayed_events.max_delay_seconds * 1000
   if (event.delay > longest) {
     throw refused('M_MAX_DELAY_EXCEEDED', 'The delay is too long', { 'org.matrix.msc4140.max_delay': longest })
   }
+  // Whether guests may be in the room is not known for later.
+  if (requester.isGuest && event.type === 'm.room.member') throw guestForbidden()
   const device = requester.deviceId ?? ''
   const [repeated] = await ctx.database.read(delayedRequest, [requester.userNid, device, event.request])
   if (repeated) return { delay_id: repeated.delay_id }

@@ -5,6 +5,7 @@ import { MAX_PREV_EVENTS } from '../matrix/limits.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { EventFlags, type StoredEvent } from '../storage/events.ts'
 import { placementOnCrowd } from './crowded-room.ts'
+import { refuseJoinOfGuest } from './guest-access.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import { authRefs, buildLocalEvent, type EventDraft, loadForDrafts } from './local-event.ts'
 import { type Appended, type Placement, place, type StateChange } from './place-event.ts'
@@ -42,8 +43,8 @@ export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly
  * The state before such an event is the room's resolved state, so nothing is stored for it (docs/architecture.md, "State
  * is a history").
  *
- * @throws MatrixError M_FORBIDDEN when the authorisation rules refuse it; M_BAD_JSON when it is wrong in itself;
- * M_TOO_LARGE.
+ * @throws MatrixError M_FORBIDDEN when the authorisation rules refuse it; M_GUEST_ACCESS_FORBIDDEN; M_BAD_JSON when it is wrong
+ * in itself; M_TOO_LARGE.
  */
 export function appendLocalEvent(
   ctx: Engine,
@@ -51,6 +52,7 @@ export function appendLocalEvent(
   draft: EventDraft,
   options: { redacts?: StoredEvent } = {},
 ): Appended {
+  refuseJoinOfGuest(room, draft)
   const crowded = onCrowds.get(draft)
   if (crowded?.room === room && crowded.version === room.version) return place(room, crowded.placement)
   if (room.extremities.length > MAX_PREV_EVENTS) throw new Error('a crowded room was not prepared for an event')

@@ -5,9 +5,8 @@ import type { JsonObject } from '../matrix/json.ts'
 import { statement } from '../storage/database.ts'
 import { membershipCodes } from '../storage/room-users.ts'
 import type { Fact } from '../storage/stream.ts'
+import { allowsGuests, guestAccess, guestForbidden } from './guest-access.ts'
 import { leaveRoom } from './leave-room.ts'
-
-const guestAccess = 'm.room.guest_access'
 
 /** Guests who are in rooms, with the `m.room.guest_access` of each; of one room where `$1` names it. */
 const guestsInRooms = statement<{ user_id: UserId; room_id: RoomId; content: string | null }>(
@@ -21,8 +20,9 @@ const guestsInRooms = statement<{ user_id: UserId; room_id: RoomId; content: str
 )
 
 /**
- * Refuses a guest a room that does not say that guests may join. What a room of other servers says is not known before one is
- * in it, so that guests stay out of those.
+ * Refuses a guest a room that does not say that guests may join, before anything is done for it; the join itself is held against
+ * the state that it is written on. What a room of other servers says is not known before one is in it, so that guests stay out
+ * of those.
  *
  * Spec: Client-Server API, "Guest Access", "Server behaviour".
  *
@@ -31,12 +31,7 @@ const guestsInRooms = statement<{ user_id: UserId; room_id: RoomId; content: str
 export async function refuseGuest(ctx: Pick<Context, 'hotRooms'>, roomId: RoomId): Promise<void> {
   const room = await ctx.hotRooms.get(roomId)
   await (room && ctx.hotRooms.load(room, [[guestAccess, '']]))
-  if (allowsGuests(room?.get(guestAccess, '')?.pdu.content)) return
-  throw new MatrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room')
-}
-
-function allowsGuests(content: JsonObject | undefined): boolean {
-  return content?.guest_access === 'can_join'
+  if (!allowsGuests(room?.get(guestAccess, '')?.pdu.content)) throw guestForbidden()
 }
 
 /** Takes guests out of rooms that do not let guests in any more: one process for all. */

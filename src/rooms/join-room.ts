@@ -3,19 +3,24 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
 import { followReplacement } from './follow-replacement.ts'
+import { guestForbidden } from './guest-access.ts'
 import type { HotRoom } from './hot-room.ts'
 import { changeMembership, type MembershipEngine, membershipContent } from './membership.ts'
 import { localMember, serversKnowing } from './remote-memberships.ts'
 
-/** Asked before a join that changes something, made here or by way of another server. @throws where it may not be now. */
-export type PermitJoin = (where: 'here' | 'elsewhere') => Promise<void>
+export type JoinOptions = {
+  /** Asked before a join that changes something, made here or by way of another server. @throws where it may not be now. */
+  readonly permit?: (where: 'here' | 'elsewhere') => Promise<void>
+  /** The user is a guest: the state that the join is written on must let guests in. */
+  readonly isOfGuest?: boolean
+}
 
 /**
  * Joins a user to a room. Joining again changes nothing.
  *
  * @param via Servers that may be in the room, when this deployment is not.
  * @param body What the client sent besides: `reason`, and keys of its own for the event's content.
- * @throws MatrixError M_NOT_FOUND for a room that no server known here is in; M_FORBIDDEN.
+ * @throws MatrixError M_NOT_FOUND for a room that no server known here is in; M_FORBIDDEN; M_GUEST_ACCESS_FORBIDDEN.
  */
 export async function joinRoom(
   ctx: MembershipEngine,
@@ -23,7 +28,7 @@ export async function joinRoom(
   userId: UserId,
   body: JsonObject = {},
   via: readonly ServerName[] = [],
-  permit: PermitJoin = async () => {},
+  { permit = async () => {}, isOfGuest = false }: JoinOptions = {},
 ): Promise<RoomId> {
   ctx.blockedRooms.refuse(roomId)
   const room = await ctx.hotRooms.get(roomId)
@@ -38,6 +43,7 @@ export async function joinRoom(
     membership: 'join',
     ...(typeof reason === 'string' && { reason }),
     content,
+    isOfGuest,
   } as const
   const remote = ctx.remoteServers.current
   // Who is not known as a member may be banned.
@@ -53,6 +59,7 @@ export async function joinRoom(
       if (!remote.isOn || !(error instanceof MatrixError) || error.errcode !== 'M_UNABLE_TO_GRANT_JOIN') throw error
     }
   }
+  if (isOfGuest) throw guestForbidden()
   const servers = await serversKnowing(ctx, roomId, userId, via)
   await permit('elsewhere')
   try {

@@ -9,6 +9,7 @@ import { MAX_DEPTH } from '../matrix/limits.ts'
 import { signEvent } from '../matrix/signatures.ts'
 import { kindKey } from '../storage/dictionaries.ts'
 import { listenersIn } from './audience.ts'
+import { guestAccess, isJoinOfGuest } from './guest-access.ts'
 import type { EventRef, HotRoom } from './hot-room.ts'
 import type { StateTuple } from './hot-rooms.ts'
 import { mentionedIn } from './unread.ts'
@@ -24,6 +25,8 @@ export type EventDraft = {
   readonly redacts?: EventId
   /** Milliseconds for which it is sticky. Spec: MSC4354. */
   readonly stickyMs?: number
+  /** The sender is a guest, who comes into no room but those that let guests in. */
+  readonly isOfGuest?: boolean
 }
 
 type Engine = Pick<
@@ -35,6 +38,7 @@ type Engine = Pick<
 export function stateNeededBy(room: HotRoom, draft: EventDraft): StateTuple[] {
   const needed: StateTuple[] = [...authTypesFor(draft, room.rules), ['m.room.member', draft.sender]]
   if (draft.stateKey !== undefined) needed.push([draft.type, draft.stateKey])
+  if (isJoinOfGuest(draft)) needed.push([guestAccess, ''])
   for (const userId of mentionedIn(draft.content)) needed.push(['m.room.member', userId])
   return needed
 }

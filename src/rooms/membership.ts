@@ -26,6 +26,8 @@ export type MembershipChange = {
   readonly isDirect?: boolean
   /** What a client put into the content of the event besides. */
   readonly content?: JsonObject
+  /** The sender is a guest. */
+  readonly isOfGuest?: boolean
 }
 
 /**
@@ -33,7 +35,7 @@ export type MembershipChange = {
  *
  * Spec: Client-Server API, "Room membership".
  *
- * @throws MatrixError M_FORBIDDEN where the authorisation rules refuse; M_NOT_FOUND for an unknown room.
+ * @throws MatrixError M_FORBIDDEN where the authorisation rules refuse; M_GUEST_ACCESS_FORBIDDEN; M_NOT_FOUND for an unknown room.
  */
 export async function changeMembership(
   ctx: MembershipEngine,
@@ -46,6 +48,7 @@ export async function changeMembership(
     sender: change.sender,
     stateKey: change.target,
     content,
+    ...(change.isOfGuest && { isOfGuest: true }),
   }
   if (change.membership === 'invite' && ctx.domains.isLocal(serverNameOf(change.target))) {
     await refuseBlockedInvite(ctx, change.target, change.sender)

@@ -4,7 +4,8 @@ import type { RoomEvent } from '../matrix/event.ts'
 import type { EventId, RoomId } from '../matrix/ids.ts'
 import { buildAhead } from './build-ahead.ts'
 import { type Decision, type DecisionEngine, decideEvent } from './decide-event.ts'
-import { type EventDraft, unchangedState } from './local-event.ts'
+import { refuseJoinOfGuest } from './guest-access.ts'
+import { type EventDraft, stateNeededBy, unchangedState } from './local-event.ts'
 import { place } from './place-event.ts'
 import { withRecommendation } from './policy-server.ts'
 import { type Transaction, writeRoom } from './write-room.ts'
@@ -33,18 +34,25 @@ export async function sendRecommended(
     const existing = unchangedState(room, draft)
     if (existing !== undefined) return existing
     const signed = await withRecommendation(ctx, room, event)
-    if (await placeSigned(ctx, signed, transaction)) return event.eventId
+    if (await placeSigned(ctx, draft, signed, transaction)) return event.eventId
   }
   throw new MatrixError('M_LIMIT_EXCEEDED', 'The room is too busy', { status: 503 })
 }
 
 /** False when what the event follows has not come to be. */
-async function placeSigned(ctx: Engine, event: RoomEvent, transaction: Transaction | undefined): Promise<boolean> {
+async function placeSigned(
+  ctx: Engine,
+  draft: EventDraft,
+  event: RoomEvent,
+  transaction: Transaction | undefined,
+): Promise<boolean> {
   let decision: Decision | undefined
   const appended = await writeRoom(ctx, event.roomId, {
     isAlone: true,
     ...(transaction && { transaction }),
     async prepare(room) {
+      await ctx.hotRooms.load(room, stateNeededBy(room, draft))
+      refuseJoinOfGuest(room, draft)
       decision = await decideEvent(ctx, room, event)
       const { acceptance } = decision
       if ('reason' in acceptance) throw new MatrixError('M_FORBIDDEN', acceptance.reason)

@@ -27,6 +27,7 @@ export async function setState(
       target: draft.sender,
       membership: 'join',
       content: draft.content,
+      ...(draft.isOfGuest && { isOfGuest: true }),
     })
   }
   // And the invited user's server has to hear of an invite.

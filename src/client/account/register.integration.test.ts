@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { joinRoom } from '../../rooms/join-room.ts'
 import { insertRegistrationToken } from '../../storage/registration-tokens.ts'
 import { type Answer, createFakeClock, startTestServer, TestClient, type TestServer } from '../../testing/index.ts'
 
@@ -248,6 +249,26 @@ test('guests are where guests may be, and nowhere else', async () => {
     )
   await expect.poll(left).toMatchObject([{ state_key: guest.userId, content: { membership: 'leave' } }])
   expect(await guest.attempt('post', `/join/${encodeURIComponent(open)}`)).toMatchObject(refused)
+})
+
+test('what a room says of guests holds at the moment in which a guest joins', async () => {
+  await using server = await startTestServer({ redis: true, config: { registration: { allow_guests: true } } })
+  await using second = await startTestServer({ sharing: server })
+  const alice = await server.register('alice')
+  const guest = new TestClient(server.url, (await register(server, {}, { kind: 'guest' })).body)
+  const room = await alice.createRoom({
+    preset: 'public_chat',
+    initial_state: [{ type: 'm.room.guest_access', content: { guest_access: 'can_join' } }],
+  })
+  // After the guest has asked, and before the join is written; at the process of the join, and at another.
+  for (const { ctx } of [second, server]) {
+    await alice.sendState(room, 'm.room.guest_access', { guest_access: 'can_join' })
+    const permit = async (): Promise<void> => {
+      await alice.sendState(room, 'm.room.guest_access', { guest_access: 'forbidden' })
+    }
+    const joining = joinRoom(ctx, room, guest.userId, {}, [], { permit, isOfGuest: true })
+    await expect(joining).rejects.toMatchObject({ errcode: 'M_GUEST_ACCESS_FORBIDDEN' })
+  }
 })
 
 test('a guest becomes a user by their own token and name, and stays where they are', async () => {

@@ -20,14 +20,16 @@ export async function joinWithinLimits(
   body: JsonObject,
   via: readonly ServerName[] = [],
 ): Promise<RoomId> {
-  if (requester.isGuest) await refuseGuest(ctx, roomId)
-  if (isUnlimited(requester)) return joinRoom(ctx, roomId, requester.userId, body, via)
+  const { isGuest: isOfGuest } = requester
+  if (isOfGuest) await refuseGuest(ctx, roomId)
+  if (isUnlimited(requester)) return joinRoom(ctx, roomId, requester.userId, body, via, { isOfGuest })
   let isNew = false
-  const joined = await joinRoom(ctx, roomId, requester.userId, body, via, async (where) => {
+  const permit = async (where: 'here' | 'elsewhere'): Promise<void> => {
     isNew = true
     await ctx.rateLimits.check('join_room', roomId)
     if (where === 'elsewhere') await ctx.rateLimits.take('join_remote', requester.userId)
-  })
+  }
+  const joined = await joinRoom(ctx, roomId, requester.userId, body, via, { permit, isOfGuest })
   if (isNew) await ctx.rateLimits.charge('join_room', roomId, 1)
   return joined
 }

@@ -48,6 +48,7 @@ export const setRoomStateWithKey = endpoint({
       sender: requester.userId,
       stateKey: params.stateKey,
       content: body,
+      isOfGuest: requester.isGuest,
       ...timestampOf(requester, query),
       ...stickinessOf(ctx, query),
     })
