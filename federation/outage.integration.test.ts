@@ -203,3 +203,29 @@ test('a server that missed too much is told all ends of a room that has more tha
   await expect.poll(() => forks.filter(({ eventId }) => !known().has(eventId)).length).toBe(0)
   expect(hostile.heard.length).toBeLessThan(80)
 }, 60_000)
+
+test('a server that shows itself while it is being sent to in vain is sent to again at once', async () => {
+  await using hostile = await startHostileServer()
+  // It stands still: nobody tries by themselves.
+  await using home = await startFederatedServer({}, { clock: createFakeClock(Date.now()) })
+  const alice = await home.register('alice')
+  const roomId = await alice.createRoom({ preset: 'public_chat' })
+  await joinHostile(hostile, home, roomId)
+  const held = Promise.withResolvers<void>()
+  const sends = () => hostile.asked.filter(({ path }) => path.includes('/send/')).length
+  const failing = { status: 503, body: { errcode: 'M_UNKNOWN' } }
+  hostile.answer = async ({ path }) => {
+    if (!path.includes('/send/') || sends() > 2) return undefined
+    if (sends() === 2) await held.promise
+    return failing
+  }
+  const showsItself = () => hostile.request(home, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+  await alice.send(roomId, 'm.room.message', { msgtype: 'm.text', body: 'hello' })
+  const row = () => home.ctx.database.db.selectFrom('destinations').selectAll().executeTakeFirst()
+  await expect.poll(row).toMatchObject({ failures: 1, owner: null })
+  await showsItself()
+  await expect.poll(sends).toBe(2)
+  await showsItself()
+  held.resolve()
+  await expect.poll(() => hostile.heard.map(({ content }) => content.body)).toEqual(['hello'])
+})

@@ -43,6 +43,8 @@ export class Destination {
   isWritten: boolean
   running: Promise<void> | undefined
   timer: NodeJS.Timeout | undefined
+  /** Whether it showed itself during the attempt that is under way, which may have begun before it was there. */
+  #showedItself = false
 
   /** @param isKnown The stream has been followed since the position in the row. */
   constructor(row: DestinationRow, isKnown: boolean, followed: Followed) {
@@ -112,6 +114,7 @@ export class Destination {
       this.#startLater(federation, stop, wait)
       return
     }
+    this.#showedItself = false
     this.running = sendAll(federation, this, stop)
       .then((isOwner) => (isOwner ? 0 : patience))
       .catch((error: unknown) => {
@@ -120,6 +123,7 @@ export class Destination {
       })
       .then((delay) => {
         this.running = undefined
+        if (this.#showedItself) this.retryAt = 0
         if (!this.hasWork) {
           this.behindSince = undefined
           return
@@ -129,14 +133,16 @@ export class Destination {
       })
   }
 
-  /** Whether it is only tried again after a while. */
+  /** Whether it is only tried again after a while, or will be if the attempt that is under way fails. */
   get isPutOff(): boolean {
-    return this.failures > 0 && this.retryAt > 0
+    const isLastAttempt = this.running !== undefined && !this.#showedItself
+    return this.failures > 0 && (this.retryAt > 0 || isLastAttempt)
   }
 
   /** The server has been heard of: no need to wait any longer. */
   startNow(federation: Federation, stop: AbortSignal): void {
     if (!this.isPutOff) return
+    this.#showedItself = true
     clearTimeout(this.timer)
     this.timer = undefined
     this.retryAt = 0
