@@ -90,9 +90,12 @@ function readVarint(reader: { bytes: Buffer; offset: number }): number {
 const sha256Length = 32
 const ed25519Length = 64
 
+/** What key ids begin with. Those of rows that were written first are stored whole; the rest of one has no colon. */
+const algorithm = 'ed25519:'
+
 /**
- * The content hash, the signature and its key id: when there is one signature only, by `signer`, the server of the
- * sender. Otherwise undefined.
+ * The content hash, the signature and what follows the algorithm in its key id: when there is one signature only, by `signer`, the
+ * server of the sender. Otherwise undefined.
  */
 export function encodeProof(pdu: Pdu, signer: string): Buffer | undefined {
   const servers = Object.keys(pdu.signatures)
@@ -100,14 +103,17 @@ export function encodeProof(pdu: Pdu, signer: string): Buffer | undefined {
   const keys = Object.entries(pdu.signatures[signer]!)
   if (keys.length !== 1) return undefined
   const [keyId, signatureText] = keys[0]!
+  const version = keyId.slice(algorithm.length)
+  if (!keyId.startsWith(algorithm) || version.includes(':')) return undefined
   const hash = exactBytes(pdu.hashes.sha256, sha256Length)
   const signature = exactBytes(signatureText, ed25519Length)
-  return hash && signature && Buffer.concat([hash, signature, Buffer.from(keyId, 'utf8')])
+  return hash && signature && Buffer.concat([hash, signature, Buffer.from(version, 'utf8')])
 }
 
 export function decodeProof(proof: Buffer, signer: string): Pick<Pdu, 'hashes' | 'signatures'> {
   const signatureEnd = sha256Length + ed25519Length
-  const keyId = proof.toString('utf8', signatureEnd)
+  const stored = proof.toString('utf8', signatureEnd)
+  const keyId = stored.includes(':') ? stored : algorithm + stored
   return {
     hashes: { sha256: unpadded(proof.subarray(0, sha256Length)) },
     signatures: { [signer]: { [keyId]: unpadded(proof.subarray(sha256Length, signatureEnd)) } },

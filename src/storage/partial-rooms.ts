@@ -104,7 +104,8 @@ export type EarlierState = {
 
 /**
  * Writes what held of a room's state at a position, where nothing is known for that time: until the first change that is.
- * Runs in a transaction of its own, and nobody else writes to the room meanwhile.
+ * Runs in a transaction of its own, and nobody else writes to the room meanwhile. Rows go in by their numbers, which rise from one
+ * piece of a state to the next: so the pages of the indexes are filled, and not split in their middle.
  *
  * @returns false when the join is not what the room is to be completed for any more.
  */
@@ -132,6 +133,7 @@ export async function insertEarlierState(
      where not exists (
        select from room_state s where s.room = $1 and s.kind = g.kind and s.from_position <= $2::int8
          and (s.to_position is null or s.to_position > $2::int8) and s.event_nid is not null)
+     order by g.kind
      on conflict (room, kind, from_position) do update set event_nid = excluded.event_nid, to_position = excluded.to_position`,
     [room, position, ...columns],
   )
@@ -145,11 +147,11 @@ export async function insertEarlierState(
      members as (
        insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
          read_highlight_index, threads_read_position)
-       select user_nid, $1, membership, event_nid, $2::int8, $2::int8, 0, 0, $2::int8 from given
+       select user_nid, $1, membership, event_nid, $2::int8, $2::int8, 0, 0, $2::int8 from given order by user_nid
        on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
          since = excluded.since)
      insert into remote_names (user_nid, room, words)
-     select user_nid, $1, words::tsvector from given where words is not null
+     select user_nid, $1, words::tsvector from given where words is not null order by user_nid
      on conflict (user_nid, room) do update set words = excluded.words`,
     [room, position, ...columns, entries.map((entry) => entry.words)],
   )
