@@ -19,6 +19,7 @@ import { createRateLimits, type RateLimits } from './http/rate-limit.ts'
 import { createIdentityServers, type IdentityServers } from './identity-servers/identity-servers.ts'
 import { createInvalidations, type Invalidations } from './invalidation.ts'
 import { createDeviceKeys, type DeviceKeys } from './keys/device-keys.ts'
+import { createSentToDevice, type SentToDevice } from './keys/sent-to-device.ts'
 import { createLog } from './log.ts'
 import { createMail, type Mail } from './mail/mail.ts'
 import type { RoomId } from './matrix/ids.ts'
@@ -102,6 +103,7 @@ export type Context = {
   readonly ownership: Ownership
   readonly hotRooms: HotRooms
   readonly sentTransactions: SentTransactions
+  readonly sentToDevice: SentToDevice
   readonly transactionPruning: TransactionPruning
   readonly profiles: Profiles
   /** Undefined: nobody is told of them. */
@@ -234,6 +236,7 @@ export async function createContext(
     ownership,
     hotRooms,
     sentTransactions: createSentTransactions(base),
+    sentToDevice: createSentToDevice(base),
     transactionPruning: createTransactionPruning(base),
     profiles: createProfiles({ ...base, ...storage }),
     profileUpdates: config.experimental.msc4429 ? createProfileUpdates(storage) : undefined,

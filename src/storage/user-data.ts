@@ -1,7 +1,7 @@
 import { statement } from './database.ts'
 import type { EventIdFormat } from './event-codec.ts'
 import { membershipCodes } from './room-users.ts'
-import { insertInto } from './writer.ts'
+import { insertInto, operation } from './writer.ts'
 
 /** What belongs to a user and is told by the stream. */
 
@@ -47,12 +47,14 @@ export const saveAccountData = insertInto<AccountDataRow>(
 
 export type ToDeviceRow = { position: number; user_nid: number; device_id: string; content: string }
 
-export const insertToDevice = insertInto<ToDeviceRow>('to_device', {
-  position: 'int8',
-  user_nid: 'int4',
-  device_id: 'text',
-  content: 'text',
-})
+/** Of devices that are there: what is remembered of them may be a moment old. */
+export const insertToDevice = operation<ToDeviceRow>(
+  'insert to_device',
+  { position: 'int8', user_nid: 'int4', device_id: 'text', content: 'text' },
+  `insert into to_device (position, user_nid, device_id, content)
+   select position, user_nid, device_id, content from $rows
+   where exists (select from devices d where d.user_nid = r.user_nid and d.device_id = r.device_id)`,
+)
 
 export const insertDeviceListChanges = insertInto<{ position: number; user_nid: number; reader_nid: number | null }>(
   'device_list_changes',

@@ -95,7 +95,25 @@ test('deactivated users get none', async () => {
   expect(await server.ctx.database.db.selectFrom('to_device').selectAll().execute()).toEqual([])
 })
 
-test('a message to many devices is one read and one transaction', async () => {
+test('devices come and go between one message and the next', async () => {
+  await using server = await startTestServer({ redis: true })
+  await using second = await startTestServer({ sharing: server })
+  const [alice, bob] = [await server.register('alice'), await server.register('bob')]
+  const first = await server.logIn('bob')
+  const to = (device: TestClient) => ({ [bob.userId]: { [device.deviceId]: {} } })
+  await send(alice, '1', to(first))
+  await second.adopt(first).post('/logout')
+  await send(alice, '2', to(first))
+  const next = await server.logIn('bob')
+  await send(alice, '3', to(next))
+  await send(alice, '4', { [bob.userId]: { '*': {} } })
+  const stored = await server.ctx.database.db.selectFrom('to_device').select('device_id').orderBy('position').execute()
+  const received = stored.map(({ device_id: deviceId }) => deviceId)
+  expect(received.slice(0, 1)).toEqual([next.deviceId])
+  expect(received.slice(1).toSorted()).toEqual([bob.deviceId, next.deviceId].toSorted())
+})
+
+test('a message to many devices is one read and one transaction, and no read where they are known', async () => {
   await using server = await startTestServer()
   const alice = await server.register('alice')
   for (let index = 0; index < 5; index++) await server.logIn('alice')
@@ -106,4 +124,7 @@ test('a message to many devices is one read and one transaction', async () => {
   expect(log).toHaveLength(4)
   expect(cost.statements - statements).toBe(4)
   expect(await server.ctx.database.db.selectFrom('to_device').selectAll().execute()).toHaveLength(12)
+  log.length = 0
+  await send(alice, 'known', { [alice.userId]: { [alice.deviceId]: {} } })
+  expect(log).toHaveLength(3)
 })
