@@ -18,9 +18,9 @@ import { openBench } from '../engine/deployment.ts'
  *
  *   node bench/federation/remote-join.ts [MEMBERS]
  */
+const members = Number(process.argv[2] ?? 10_000)
 /** bench/README.md. */
 const furtherOptions = process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []
-const members = Number(process.argv[2] ?? 10_000)
 const [homePort, awayPort, adminPort] = [18_448, 18_449, 18_450]
 const awayFolder = mkdtempSync(join(tmpdir(), 'chappe-remote-join-'))
 

@@ -4,12 +4,11 @@ import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { localMember } from '../../src/rooms/remote-memberships.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
 import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
-import { eventNumbers } from '../../src/storage/event-graph.ts'
 import type { StoredEvent } from '../../src/storage/events.ts'
 import { abandonPartialRoom, type PartialRoomRow, partialRooms } from '../../src/storage/partial-rooms.ts'
 import { createDurableWork, type DurableWork } from '../durable-work.ts'
 import type { Federation } from '../federation.ts'
-import { fetchState } from '../remote/fetch-state.ts'
+import { fetchState, numbersOf } from '../remote/fetch-state.ts'
 import { eventsById } from '../remote/history.ts'
 
 const mostServers = 10
@@ -67,10 +66,23 @@ async function stateBeforeJoin(
   const [event] = before ? [before.event] : await eventsById(federation, server, room, [previous])
   if (event?.pdu.state_key === undefined) return state
   if (!before) await storeOutliers(federation.ctx, room.roomId, [event])
-  const own = eventIdBytes(event.eventId)
-  const rows = await federation.ctx.database.read(eventNumbers, [[own, ...state.map(eventIdBytes)]])
-  const kind = rows.find((row) => row.event_id.equals(own))?.kind
-  const replaced = rows.find((row) => row.kind === kind && !row.event_id.equals(own))
-  const replacedId = replaced && eventIdText(replaced.event_id, room.rules.eventFormat)
-  return [...state.filter((eventId) => eventId !== replacedId), event.eventId]
+  const replaced = await replacedBy(federation, room, event.eventId, state)
+  return [...state.filter((eventId) => eventId !== replaced), event.eventId]
+}
+
+/** The event of a state that another one takes the place of. */
+async function replacedBy(
+  federation: Federation,
+  room: HotRoom,
+  eventId: EventId,
+  state: readonly EventId[],
+): Promise<EventId | undefined> {
+  const own = eventIdBytes(eventId)
+  let kind: number | undefined
+  for await (const rows of numbersOf(federation, [eventId, ...state])) {
+    kind ??= rows.find((row) => row.event_id.equals(own))?.kind
+    const replaced = rows.find((row) => row.kind === kind && !row.event_id.equals(own))
+    if (replaced) return eventIdText(replaced.event_id, room.rules.eventFormat)
+  }
+  return undefined
 }

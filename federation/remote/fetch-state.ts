@@ -3,7 +3,7 @@ import type { EventId, ServerName } from '../../src/matrix/ids.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { storeOutliers } from '../../src/rooms/store-outliers.ts'
 import { eventIdBytes, eventIdText } from '../../src/storage/event-codec.ts'
-import { eventNumbers } from '../../src/storage/event-graph.ts'
+import { type EventNumberRow, eventNumbers } from '../../src/storage/event-graph.ts'
 import { EventFlags } from '../../src/storage/events.ts'
 import type { Federation } from '../federation.ts'
 import { eventAuth, eventsById, stateIdsBefore } from './history.ts'
@@ -11,6 +11,9 @@ import { storeToldState } from './told-state.ts'
 
 /** Missing events that are asked for one by one: for more, the whole state is less work for everybody. */
 const mostSingleEvents = 50
+
+/** Events that are looked for in one statement: others get their turn between. */
+const lookedForAtOnce = 2000
 
 /**
  * Stores the state before an event with its auth chain, and says which events it has: those of them that are stored here now.
@@ -51,15 +54,30 @@ async function storedAmong(federation: Federation, room: HotRoom, eventIds: read
  * @param placed Whether they must have their place in its graph, and not only be known because others name them.
  */
 export async function storedOf(
-  { ctx }: Federation,
+  federation: Federation,
   room: HotRoom,
   eventIds: readonly EventId[],
   { placed = false } = {},
 ): Promise<ReadonlySet<EventId>> {
-  if (eventIds.length === 0) return new Set()
-  const rows = await ctx.database.read(eventNumbers, [eventIds.map(eventIdBytes)])
-  const here = rows.filter((row) => row.room === room.room && !(placed && (row.flags & EventFlags.outlier) !== 0))
-  return new Set(here.map((row) => eventIdText(row.event_id, room.rules.eventFormat)))
+  const stored = new Set<EventId>()
+  for await (const rows of numbersOf(federation, eventIds)) {
+    for (const row of rows) {
+      const counts = row.room === room.room && !(placed && (row.flags & EventFlags.outlier) !== 0)
+      if (counts) stored.add(eventIdText(row.event_id, room.rules.eventFormat))
+    }
+  }
+  return stored
+}
+
+/** What is stored of some events, a part of them at a time: there may be as many as a large room has members. */
+export async function* numbersOf(
+  { ctx }: Pick<Federation, 'ctx'>,
+  eventIds: readonly EventId[],
+): AsyncGenerator<EventNumberRow[]> {
+  for (let start = 0; start < eventIds.length; start += lookedForAtOnce) {
+    const ids = eventIds.slice(start, start + lookedForAtOnce)
+    yield await ctx.database.read(eventNumbers, [ids.map(eventIdBytes)])
+  }
 }
 
 /** Stores the auth chain of an event, as far as it is told. */

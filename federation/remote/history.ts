@@ -1,7 +1,8 @@
 import type { RoomEvent } from '../../src/matrix/event.ts'
 import { type EventId, parseEventId, type ServerName } from '../../src/matrix/ids.ts'
-import type { Json, JsonObject } from '../../src/matrix/json.ts'
+import type { JsonObject } from '../../src/matrix/json.ts'
 import { MAX_BACKFILL_EVENTS, MAX_MISSING_EVENTS } from '../../src/matrix/limits.ts'
+import { parseJsonBytes } from '../../src/matrix/strict-json.ts'
 import type { HotRoom } from '../../src/rooms/hot-room.ts'
 import { domainIn } from '../../src/rooms/remote-memberships.ts'
 import type { Federation } from '../federation.ts'
@@ -40,14 +41,21 @@ export async function stateIdsBefore(
 ): Promise<{ state: readonly EventId[]; authChain: readonly EventId[] } | undefined> {
   const path = `/_matrix/federation/v1/state_ids/${encodeURIComponent(room.roomId)}`
   const uri = `${path}?event_id=${encodeURIComponent(eventId)}`
-  const answer = await ask(federation, room, server, { method: 'GET', uri, maxBytes: mostStateIdBytes })
-  if (!answer) return undefined
-  return { state: eventIdsIn(answer.pdu_ids), authChain: eventIdsIn(answer.auth_chain_ids) }
-}
-
-function eventIdsIn(list: Json | undefined): EventId[] {
-  if (!Array.isArray(list)) return []
-  return [...new Set(list.flatMap((id: Json) => (typeof id === 'string' ? (parseEventId(id) ?? []) : [])))]
+  const [state, authChain] = [new Set<EventId>(), new Set<EventId>()]
+  return asked(federation, server, async ({ client, ctx }) => {
+    const request = { method: 'GET', uri, maxBytes: mostStateIdBytes, origin: await domainIn(ctx, room) } as const
+    await client.sendForLists(server, request, {
+      lists: ['pdu_ids', 'auth_chain_ids'],
+      async take(elements) {
+        for (const { list, bytes } of elements) {
+          const id = parseJsonBytes(bytes, { integers: 'any' })
+          const eventId = typeof id === 'string' ? parseEventId(id) : undefined
+          if (eventId !== undefined) (list === 'pdu_ids' ? state : authChain).add(eventId)
+        }
+      },
+    })
+    return { state: [...state], authChain: [...authChain] }
+  })
 }
 
 /** Single events, as far as the server has them. Spec: `GET /event`. */
@@ -117,16 +125,30 @@ export async function eventAtTime(
   return eventId !== undefined && Number.isSafeInteger(told) ? { eventId, ts: told as number } : undefined
 }
 
-async function ask(
-  { client, ctx }: Federation,
+function ask(
+  federation: Federation,
   room: HotRoom,
   server: ServerName,
   request: Omit<Parameters<Federation['client']['send']>[1], 'origin'>,
 ): Promise<JsonObject | undefined> {
+  return asked(federation, server, async ({ client, ctx }) =>
+    client.send(server, { ...request, origin: await domainIn(ctx, room) }),
+  )
+}
+
+/** Undefined when the server does not say. */
+async function asked<Answer>(
+  federation: Federation,
+  server: ServerName,
+  run: (federation: Federation) => Promise<Answer>,
+): Promise<Answer | undefined> {
   try {
-    return await client.send(server, { ...request, origin: await domainIn(ctx, room) })
+    return await run(federation)
   } catch (error) {
-    ctx.log.debug({ server, error: (error as Error).message }, 'Another server did not tell what was missing')
+    federation.ctx.log.debug(
+      { server, error: (error as Error).message },
+      'Another server did not tell what was missing',
+    )
     return undefined
   }
 }

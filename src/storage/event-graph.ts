@@ -118,14 +118,13 @@ export const withdrawEvents = operation<{ event_nid: number }>(
    delete from sticky_events t using gone where t.event_nid = gone.event_nid`,
 )
 
+export type EventNumberRow = { event_id: Buffer; event_nid: number; room: number; kind: number; flags: number }
+
 /** Numbers of events by their ids, without their contents. */
-export const eventNumbers = statement<{
-  event_id: Buffer
-  event_nid: number
-  room: number
-  kind: number
-  flags: number
-}>('numbers of events', 'select event_id, event_nid, room, kind, flags from events where event_id = any($1::bytea[])')
+export const eventNumbers = statement<EventNumberRow>(
+  'numbers of events',
+  'select event_id, event_nid, room, kind, flags from events where event_id = any($1::bytea[])',
+)
 
 /** Ids of events by their numbers. */
 export const eventIdsByNumber = statement<{ event_id: Buffer }>(

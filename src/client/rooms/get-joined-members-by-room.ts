@@ -1,4 +1,5 @@
 import { endpoint } from '../../http/endpoint.ts'
+import { rawJson } from '../../http/response.ts'
 import { parseRoomId } from '../../matrix/ids.ts'
 import { readJoinedMembers } from '../../rooms/read-members.ts'
 
@@ -9,6 +10,6 @@ export const getJoinedMembersByRoom = endpoint({
   auth: 'userOrGuest',
   params: { roomId: parseRoomId },
   async handle(ctx, { params, requester }) {
-    return { joined: await readJoinedMembers(ctx, params.roomId, requester) }
+    return rawJson(['{"joined":', ...(await readJoinedMembers(ctx, params.roomId, requester)), '}'])
   },
 })
