@@ -24,3 +24,10 @@ test('O07: in the deployment it can write nowhere but where its data are, and be
     expect(service, name).not.toHaveProperty('cap_add')
   }
 })
+
+test('it is started in the image as by npm', () => {
+  const { scripts } = JSON.parse(file('package.json')) as { scripts: { start: string } }
+  const [, variables, options] = /^((?:[A-Z_]+=\S+ )*)exec node ((?:--\S+ )*)chappe\.js start$/.exec(scripts.start)!
+  for (const variable of variables!.trim().split(' ')) expect(file('Dockerfile')).toContain(` ${variable}`)
+  expect(file('Dockerfile')).toContain(` NODE_OPTIONS=${options!.trim()} `)
+})

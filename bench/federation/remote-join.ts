@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +9,7 @@ import { createRoomAsAsked } from '../../src/rooms/create-room-as-asked.ts'
 import { joinRoom } from '../../src/rooms/join-room.ts'
 import { startServer } from '../../src/server.ts'
 import { openBench } from '../engine/deployment.ts'
+import { startProgram } from '../servers/program.ts'
 
 /**
  * What it takes to come into a large room of another server: until the join is answered, until a message is sent, until all
@@ -19,8 +19,6 @@ import { openBench } from '../engine/deployment.ts'
  *   node bench/federation/remote-join.ts [MEMBERS]
  */
 const members = Number(process.argv[2] ?? 10_000)
-/** bench/README.md. */
-const furtherOptions = process.env.BENCH_NODE_OPTIONS?.split(' ') ?? []
 const [homePort, awayPort, adminPort] = [18_448, 18_449, 18_450]
 const awayFolder = mkdtempSync(join(tmpdir(), 'chappe-remote-join-'))
 
@@ -55,14 +53,10 @@ for (let first = 1; first < members; first += 200) {
 }
 console.log(`a room of ${members} members`)
 
-const child = spawn(process.execPath, ['--max-semi-space-size=8', ...furtherOptions, 'chappe.js', 'start'], {
-  stdio: ['ignore', 'ignore', 'inherit'],
-  env: {
-    PATH: process.env.PATH,
-    ...environment(awayPort, homePort),
-    CHAPPE_DATA_DIR: awayFolder,
-    CHAPPE_ADMIN_PORT: String(adminPort),
-  },
+const child = startProgram({
+  ...environment(awayPort, homePort),
+  CHAPPE_DATA_DIR: awayFolder,
+  CHAPPE_ADMIN_PORT: String(adminPort),
 })
 const url = `http://127.0.0.1:${awayPort}/_matrix/client/v3`
 while (!(await fetch(`${url}/login`).catch(() => undefined))?.ok) {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,11 +8,9 @@ import { freePort } from '../../complement-tests/program.ts'
 import { findRedisServer, startRedisServer } from '../../src/testing/redis.ts'
 import { answering } from './answering.ts'
 import { startDatabase } from './database.ts'
+import { startProgram } from './program.ts'
 import { registersBy, writeRegistration } from './registration.ts'
 import type { BenchServer } from './server.ts'
-
-/** As `npm start` runs it; tests compare. */
-const nodeOptions = ['--max-semi-space-size=8', ...(process.env.BENCH_NODE_OPTIONS?.split(' ') ?? [])]
 
 /** This program, as one process or as several on one database. */
 export async function startChappe(options: { processes?: number; authority: Authority }): Promise<BenchServer> {
@@ -41,10 +39,7 @@ export async function startChappe(options: { processes?: number; authority: Auth
   const urls: string[] = []
   for (let index = 0; index < processes; index++) {
     const port = await freePort()
-    const child = spawn(process.execPath, [...nodeOptions, 'chappe.js', 'start'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { PATH: process.env.PATH, ...environment, CHAPPE_PORT: String(port) },
-    })
+    const child = startProgram({ ...environment, CHAPPE_PORT: String(port) })
     children.push(child)
     urls.push(`http://127.0.0.1:${port}`)
     await answering(urls.at(-1)!, child)
