@@ -11,8 +11,12 @@ import { wholeRoom } from './whole-room.ts'
 
 type Engine = Parameters<typeof describeState>[0] & Pick<Context, 'database' | 'closing'>
 
+/** Which memberships are wanted: all but for what is said. */
+type Wanted = { readonly membership?: Membership; readonly notMembership?: Membership }
+
 /**
- * The members of a room as client events: now, or as it was at a point of the timeline or at the reader's leaving.
+ * The members of a room as client events, now, or as it was at a point of the timeline or at the reader's leaving: texts of one or
+ * many, one after the other.
  *
  * @throws MatrixError M_FORBIDDEN
  */
@@ -20,18 +24,20 @@ export async function readMembers(
   ctx: Engine,
   roomId: RoomId,
   reader: Reader,
-  wanted: { readonly at?: number; readonly membership?: Membership; readonly notMembership?: Membership },
+  wanted: Wanted & { readonly at?: number },
 ): Promise<string[]> {
   const view = await viewRoom(ctx, roomId, reader.userId)
   await wholeRoom(ctx, view.room)
   const { room } = view.room
-  const rowsAt = (position = Number.MAX_SAFE_INTEGER): Promise<MemberRow[]> =>
+  const rowsAt = (position = Number.MAX_SAFE_INTEGER): Promise<MembersRow[]> =>
     ctx.database.read(memberTexts, [
       room,
       position,
       JSON.stringify(roomId),
       ctx.clock.now(),
       view.room.rules.eventFormat === 'v3' ? '+/' : '-_',
+      wanted.membership ?? null,
+      wanted.notMembership ?? null,
     ])
   const at = wanted.at === undefined ? view.stateAt : Math.min(wanted.at, view.stateAt ?? wanted.at)
   let rows = await rowsAt(at)
@@ -43,11 +49,9 @@ export async function readMembers(
   }
   const isWanted = (membership: unknown): boolean =>
     (wanted.membership === undefined || wanted.membership === membership) && wanted.notMembership !== membership
-  const texts = rows.flatMap(({ text }) => text ?? [])
-  const isFiltered = wanted.membership !== undefined || wanted.notMembership !== undefined
-  const unusual = await ctx.events.byNids(rows.flatMap(({ event_nid: nid, text }) => (text === null ? [nid] : [])))
+  const unusual = await ctx.events.byNids(rows.flatMap((row) => row.unusual ?? []))
   return [
-    ...(isFiltered ? texts.filter((text) => isWanted(membershipIn(text))) : texts),
+    ...rows.flatMap(({ texts }) => texts ?? []),
     ...(await describeState(
       ctx,
       reader,
@@ -56,29 +60,33 @@ export async function readMembers(
   ]
 }
 
-type MemberRow = { event_nid: number; text: string | null }
+/** Some of the members: the texts of those that are wanted, and the events that are not told from the database alone. */
+type MembersRow = { texts: string | null; unusual: number[] | null }
 
-// A large room has tens of thousands of them: as text, as `clientEventText` makes it, they are a fraction of the work that they
-// are as objects. It does the few that are unusual: redacted ones, and those with keys that are not the specification's.
-const memberTexts: Statement<MemberRow> = statement(
+// A large room has tens of thousands of them: as text, as `clientEventText` makes it and with many in one value, they are a fraction
+// of the work that they are as objects. It does the few that are unusual: redacted ones, those with keys that are not the
+// specification's, and those whose membership is not easily seen.
+const memberTexts: Statement<MembersRow> = statement(
   'members as text',
-  `select e.event_nid, case when e.rest is null and e.redacted_by is null then
-     '{"content":' || e.content || ',"event_id":"$' || rtrim(translate(encode(e.event_id, 'base64'), '+/', $5), '=') ||
-     '","origin_server_ts":' || e.origin_server_ts || ',"sender":' || to_json(u.user_id) ||
-     ',"type":"m.room.member","state_key":' || to_json(k.state_key) || ',"room_id":' || $3 ||
-     ',"unsigned":{"age":' || greatest(0, $4::int8 - e.origin_server_ts) || '}}' end as text
-   from room_state s join events e on e.event_nid = s.event_nid
-   join event_kinds k on k.kind = s.kind join users u on u.user_nid = e.sender
-   where s.room = $1 and s.is_member and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)`,
+  `select string_agg(text, ',') filter (where is_usual and ($6::text is null or membership = $6)
+       and ($7::text is null or membership <> $7)) as texts,
+     array_agg(event_nid) filter (where not is_usual) as unusual
+   from (
+     select event_nid, row_number() over () as number, membership,
+       rest is null and redacted_by is null and membership <> '' and after_another = '' as is_usual,
+       '{"content":' || content || ',"event_id":"$' ||
+         rtrim(replace(replace(encode(event_id, 'base64'), '+', left($5, 1)), '/', right($5, 1)), '=') ||
+         '","origin_server_ts":' || origin_server_ts || ',"sender":' || to_json(user_id) ||
+         ',"type":"m.room.member","state_key":' || to_json(state_key) || ',"room_id":' || $3 ||
+         ',"unsigned":{"age":' || greatest(0, $4::int8 - origin_server_ts) || '}}' as text
+     from (
+       select e.*, u.user_id, k.state_key, split_part(split_part(e.content, '"membership":"', 2), '"', 1) as membership,
+         split_part(e.content, '"membership":"', 3) as after_another
+       from room_state s join events e on e.event_nid = s.event_nid
+       join event_kinds k on k.kind = s.kind join users u on u.user_nid = e.sender
+       where s.room = $1 and s.is_member and s.from_position <= $2 and (s.to_position is null or s.to_position > $2)) m) t
+   group by number / 500`,
 )
-
-/** The membership of a membership event that is JSON text: it has one, or it would not be in a state. */
-function membershipIn(text: string): unknown {
-  const key = '"membership":"'
-  const start = text.indexOf(key)
-  if (start < 0 || text.includes(key, start + 1)) return JSON.parse(text).content.membership
-  return text.slice(start + key.length, text.indexOf('"', start + key.length))
-}
 
 const firstMembers: Statement<{ position: string | null }> = statement(
   'first members',
