@@ -138,3 +138,27 @@ test('history that the state before it refuses is rejected, and redactions in it
   expect((await storedEvent(ctx, refused.eventId)).timeline).toBe(null)
   expect(past).toHaveLength(7)
 })
+
+test('what was missing in the middle of what was told has its place there when it comes', async () => {
+  await using origin = await startTestServer({ serverNames: ['o.test'] })
+  await using server = await startTestServer()
+  const { ctx } = server
+  const olga = Object.assign(await origin.register('olga'), { ctx: origin.ctx })
+  const alice = await server.register('alice')
+  const { roomId, graph, past } = await roomWithPast(server, olga)
+  const after = [past.at(-1)!]
+  const [left, right] = ['left', 'right'].map((body) => graph.append({ ...message(body), after })) as [
+    RoomEvent,
+    RoomEvent,
+  ]
+  const further = graph.append({ ...message('further left'), after: [left] })
+  const merge = graph.append({ ...message('both'), after: [further, right] })
+  await join(ctx, graph, alice.userId)
+  await storeHistory(ctx, roomId, [merge, right, ...past.toReversed()])
+  expect(await bodies(alice, roomId)).toEqual(['both', 'right', 'five', 'four', 'three', 'two', 'one'])
+  const before = (await storedEvent(ctx, merge.eventId)).timeline!
+  const outcomes = await storeHistory(ctx, roomId, [further, left], { before })
+  expect(outcomes).toEqual([{ outcome: 'accepted' }, { outcome: 'accepted' }])
+  const all = ['both', 'further left', 'left', 'right', 'five', 'four', 'three', 'two', 'one']
+  expect(await bodies(alice, roomId)).toEqual(all)
+})

@@ -19,7 +19,7 @@ import { createResolver } from './resolve-states.ts'
 import { type RoomState, statesAfter, statesBefore, withEntry } from './state-at.ts'
 import { givenState } from './state-changes.ts'
 import { inOrder, storeOutliers } from './store-outliers.ts'
-import { writeOnce } from './write-room.ts'
+import { roomForHistory, writeOnce } from './write-room.ts'
 
 export type HistoryOptions = {
   /** The position of the event whose gap is filled; without one the history goes before everything. */
@@ -31,6 +31,8 @@ export type HistoryOptions = {
 }
 
 const attempts = 20
+/** Of what is free in a gap, a gap that stays in the middle of what fills it gets one part in so many. */
+const shareOfGap = 16
 
 /**
  * Stores events from before what a room has, newest first: each gets a position in its timeline lower than the one before,
@@ -72,6 +74,9 @@ export async function storeHistory(
   throw new MatrixError('M_LIMIT_EXCEEDED', 'The room is too busy', { status: 503 })
 }
 
+/** Positions that nothing has: from above `below` to under `position`. */
+type Free = { readonly position: number; readonly below: number }
+
 type Found = {
   readonly event: RoomEvent
   readonly ref: EventRef
@@ -112,7 +117,7 @@ class History {
     const implied = await this.#impliedStates(oldestFirst)
     for (const event of oldestFirst) await this.#find(event, options, implied.get(event.eventId))
     await this.#applyRedactions()
-    const placements = await this.#placements(free.position)
+    const placements = await this.#placements(free)
     if (this.#room.failed) return undefined
     const room = this.#room
     const append = (): Appended[] =>
@@ -230,8 +235,11 @@ class History {
     }
   }
 
-  async #placements(taken: number): Promise<Omit<Placement, 'extremities'>[]> {
-    let position = taken
+  /** Below an event that still has a gap before it some of what is free stays so: what fills that has no other place. */
+  async #placements(free: Free): Promise<Omit<Placement, 'extremities'>[]> {
+    let { position } = free
+    const shown = [...this.#found.values()].filter((found) => outcomeOf(found).outcome === 'accepted')
+    let spare = position - free.below - 1 - shown.length
     const placements: Omit<Placement, 'extremities'>[] = []
     for (const { eventId } of this.#events) {
       const found = this.#found.get(eventId)
@@ -240,13 +248,18 @@ class History {
       this.#outcomes.set(eventId, outcome)
       const isShown = outcome.outcome === 'accepted'
       if (isShown) position--
-      placements.push(await this.#placement(found, isShown ? position : undefined))
+      const placement = await this.#placement(found, isShown ? position : undefined)
+      placements.push(placement)
+      if (!isShown || !placement.arrival?.missing.length) continue
+      const kept = Math.min(roomForHistory, Math.floor(spare / shareOfGap))
+      position -= kept
+      spare -= kept
     }
     return placements
   }
 
   /** New positions go down from `position`, which is taken, and stay above `below`. */
-  async #freePositions(before: number | undefined): Promise<{ position: number; below: number }> {
+  async #freePositions(before: number | undefined): Promise<Free> {
     const { database } = this.#ctx
     const { room } = this.#room
     if (before !== undefined) {

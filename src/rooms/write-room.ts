@@ -114,7 +114,7 @@ export async function writeOnce(
 }
 
 /** Positions kept free before an event that has a gap before it, for what fills the gap one day. */
-const roomForHistory = 65_536
+export const roomForHistory = 65_536
 
 /** The unit that writes appended events. A room that is being created has no `seen` version yet. */
 export function unitOf(
