@@ -54,7 +54,7 @@ const search = `with mine as materialized (
          and b.room in (select room from mine where not is_large))
      limit ${maxNear}),
    called as materialized (
-     select user_nid, room from remote_names where words @@ to_tsquery('simple', $2) limit ${maxNamed}),
+     select user_nid, room from room_users where name_words @@ to_tsquery('simple', $2) limit ${maxNamed}),
    by_id as materialized (
      select user_nid from users where user_id >= $3 and user_id < $4 order by user_id limit ${maxById}),
    candidates as (

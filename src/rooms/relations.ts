@@ -141,6 +141,7 @@ export function createRelations(ctx: Pick<Context, 'database' | 'dictionaries' |
     const rows = await aggregatesOf(reader, events, sent)
     for (const row of rows) if (row.txn_id !== null) transactions.set(row.latest, row.txn_id)
     const related = rows.filter(({ parent, relation }) => parent !== null && (!nested || relation === 'm.replace'))
+    if (related.length === 0) return { relations, transactions }
     const shown = related.filter(({ relation }) => relation !== 'm.reference')
     const latest = new Map((await ctx.events.byNids(shown.map((row) => row.latest))).map((one) => [one.nid, one]))
     const inThreads = related.flatMap(({ relation, latest: nid }) =>

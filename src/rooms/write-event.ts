@@ -16,12 +16,13 @@ import {
 import { eventRow, insertEvents, insertMissingEvents, redactEvents } from '../storage/event-rows.ts'
 import { EventFlags, type StoredEvent, storedState } from '../storage/events.ts'
 import type { Fact, StateChangeFact } from '../storage/facts.ts'
-import { nameWords, saveRemoteNames } from '../storage/remote-names.ts'
 import { closeRoomState, insertRelations, openRoomState } from '../storage/room-state.ts'
 import {
+  forgetNames,
   insertPushExceptions,
   type Membership,
   membershipCodes,
+  nameWords,
   saveMemberships,
   saveReadPositions,
 } from '../storage/room-users.ts'
@@ -250,6 +251,7 @@ export function writeMemberships(
     if (userNid === undefined) throw new Error(`${change.stateKey} has no number`)
     if (code === undefined) continue
     const eventNid = change.to?.ref.nid ?? at.position
+    const isLocal = ctx.domains.isLocal(serverNameOf(change.stateKey as UserId))
     batch.add(saveMemberships, {
       user_nid: userNid,
       room: room.room,
@@ -258,9 +260,8 @@ export function writeMemberships(
       since: at.position,
       notify_index: at.notifyCount,
       highlight_index: at.highlightCount,
+      name_words: isLocal ? null : remoteNameWords(change.to?.ref.event.pdu.content),
     })
-    const isLocal = ctx.domains.isLocal(serverNameOf(change.stateKey as UserId))
-    if (!isLocal) writeRemoteName(batch, room, userNid, change.to?.ref.event.pdu.content)
     if (!change.isGiven || isLocal) written.push({ userNid, membership, eventNid })
   }
   return written
@@ -269,12 +270,7 @@ export function writeMemberships(
 /** Characters of a name that it is found by. */
 const searchedName = 256
 
-/** What a user of another server is called in a room, while they are in it. */
-function writeRemoteName(batch: Batch, { room }: HotRoom, userNid: number, content: JsonObject | undefined): void {
-  batch.add(saveRemoteNames, { user_nid: userNid, room, words: remoteNameWords(content) })
-}
-
-/** The words that a member of a room is found by; null: none, or the membership is no join. */
+/** The words that a member from another server is found by in a room; null: none, or the membership is no join. */
 export function remoteNameWords(content: JsonObject | undefined): string | null {
   const name = content?.membership === 'join' ? content.displayname : undefined
   return nameWords(typeof name === 'string' ? wordsOf(name.slice(0, searchedName)) : [])
@@ -291,5 +287,5 @@ function writeRedaction(ctx: Engine, batch: Batch, room: HotRoom, target: Stored
   const { type, state_key: member } = target.event.pdu
   if (type !== 'm.room.member' || ctx.domains.isLocal(serverNameOf(member as UserId))) return
   const userNid = ctx.dictionaries.cachedUser(member as UserId)
-  if (userNid !== undefined) writeRemoteName(batch, room, userNid, pruned.content)
+  if (userNid !== undefined) batch.add(forgetNames, { user_nid: userNid, room: room.room, event_nid: target.nid })
 }

@@ -12,12 +12,12 @@ import { insertOutgoingToDevice } from './outgoing-to-device.ts'
 import { completeRooms } from './partial-rooms.ts'
 import { saveProfileChanges } from './profile-changes.ts'
 import { saveRemoteMemberships } from './remote-memberships.ts'
-import { saveRemoteNames } from './remote-names.ts'
 import { insertAliases, insertPublishedRooms } from './room-directory.ts'
 import { closeRoomState, insertRelations, insertRooms, insertTransactions, openRoomState } from './room-state.ts'
 import {
   deletePushExceptions,
   deleteThreadExceptions,
+  forgetNames,
   insertPushExceptions,
   saveMemberships,
   saveReadPositions,
@@ -49,8 +49,8 @@ export const operations = [
   openRoomState,
   closeRoomState,
   saveMemberships,
+  forgetNames,
   saveRemoteMemberships,
-  saveRemoteNames,
   completeRooms,
   saveReadPositions,
   saveThreadsRead,

@@ -98,7 +98,7 @@ export type EarlierState = {
   /** Of a membership, else null. */
   user_nid: number | null
   membership: number | null
-  /** What a member of another server is found by, as in `remote_names`. */
+  /** What a member of another server is found by, as in `room_users.name_words`. */
   words: string | null
 }
 
@@ -143,16 +143,13 @@ export async function insertEarlierState(
        select g.* from unnest($3::int4[], $4::int8[], $5::int4[], $6::int2[], $7::text[])
          as g(kind, event_nid, user_nid, membership, words)
        join room_state s on s.room = $1 and s.kind = g.kind and s.to_position is null and s.event_nid = g.event_nid
-       where g.user_nid is not null),
-     members as (
-       insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
-         read_highlight_index, threads_read_position)
-       select user_nid, $1, membership, event_nid, $2::int8, $2::int8, 0, 0, $2::int8 from given order by user_nid
-       on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
-         since = excluded.since)
-     insert into remote_names (user_nid, room, words)
-     select user_nid, $1, words::tsvector from given where words is not null order by user_nid
-     on conflict (user_nid, room) do update set words = excluded.words`,
+       where g.user_nid is not null)
+     insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
+       read_highlight_index, threads_read_position, name_words)
+     select user_nid, $1, membership, event_nid, $2::int8, $2::int8, 0, 0, $2::int8, words::tsvector
+     from given order by user_nid
+     on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
+       since = excluded.since, name_words = excluded.name_words`,
     [room, position, ...columns, entries.map((entry) => entry.words)],
   )
   return true

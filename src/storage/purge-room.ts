@@ -18,7 +18,6 @@ const tablesOfUsers = ['push_exceptions', 'account_data', 'remote_memberships']
 /** What makes a room known, and what is done for it: goes at once. */
 const goesAtOnce = [
   'room_users',
-  'remote_names',
   'partial_rooms',
   'staged_events',
   'room_aliases',

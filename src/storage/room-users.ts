@@ -12,6 +12,11 @@ export function membershipOf(code: number): Membership {
   return memberships[code]!
 }
 
+/** The words that a member is found by, which are letters and digits alone, as `name_words` takes them; null: none. */
+export function nameWords(words: readonly string[]): string | null {
+  return words.length === 0 ? null : words.map((word) => `'${word}'`).join(' ')
+}
+
 /** A change of membership. A join begins a new count of unread events. */
 export const saveMemberships = operation<{
   user_nid: number
@@ -21,6 +26,8 @@ export const saveMemberships = operation<{
   since: number
   notify_index: number
   highlight_index: number
+  /** `nameWords` of who is from another server. */
+  name_words: string | null
 }>(
   'save memberships',
   {
@@ -31,11 +38,14 @@ export const saveMemberships = operation<{
     since: 'int8',
     notify_index: 'int4',
     highlight_index: 'int4',
+    name_words: 'text',
   },
   `insert into room_users (user_nid, room, membership, event_nid, since, read_position, read_notify_index,
-     read_highlight_index, threads_read_position)
-   select user_nid, room, membership, event_nid, since, since, notify_index, highlight_index, since from $rows
+     read_highlight_index, threads_read_position, name_words)
+   select user_nid, room, membership, event_nid, since, since, notify_index, highlight_index, since, name_words::tsvector
+   from $rows
    on conflict (user_nid, room) do update set membership = excluded.membership, event_nid = excluded.event_nid,
+     name_words = excluded.name_words,
      since = case when excluded.membership <> room_users.membership then excluded.since else room_users.since end,
      forgotten = room_users.forgotten and excluded.membership in (${membershipCodes.leave}, ${membershipCodes.ban}),
      read_position = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
@@ -47,6 +57,14 @@ export const saveMemberships = operation<{
      threads_read_position = case when excluded.membership = ${membershipCodes.join} and room_users.membership <> ${membershipCodes.join}
        then excluded.threads_read_position else room_users.threads_read_position end`,
   (row) => `${row.user_nid} ${row.room}`,
+)
+
+/** The membership was redacted: its user is not found by the name in it any more. */
+export const forgetNames = operation<{ user_nid: number; room: number; event_nid: number }>(
+  'forget names',
+  { user_nid: 'int4', room: 'int4', event_nid: 'int8' },
+  `update room_users u set name_words = null
+   from $rows where u.user_nid = r.user_nid and u.room = r.room and u.event_nid = r.event_nid`,
 )
 
 /** Unread counts of a user in a room start from here: a receipt, or an event of the user's own. */

@@ -31,7 +31,6 @@ type PreviewTables = {
 }
 
 type SearchTables = {
-  remote_names: { user_nid: number; room: number; words: string }
   searchable_events: {
     event_nid: number
     key: number
@@ -159,6 +158,7 @@ type CoreTables = {
     read_notify_index: Generated<number>
     read_highlight_index: Generated<number>
     threads_read_position: Generated<number>
+    name_words: string | null
   }
   push_exceptions: { user_nid: number; room: number; event_nid: number; notify: number; highlight: number }
   event_relations: {
