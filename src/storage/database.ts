@@ -1,6 +1,6 @@
-import { Socket } from 'node:net'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { Connection } from './connection.ts'
 import { nameOfText, type ObserveStatement } from './observe.ts'
 import type { Tables } from './tables.ts'
 
@@ -29,27 +29,6 @@ export type Database = {
   /** The connections for transactions: busy, idle, and how many callers wait for one. */
   pool(): { readonly busy: number; readonly idle: number; readonly waiting: number }
   close(): Promise<void>
-}
-
-/** A pipelined connection: what is sent does not wait for the answers of what was sent before. */
-export class Connection extends pg.Client {
-  readonly #socket: Socket
-
-  constructor(url: string) {
-    const socket = new Socket()
-    super({ connectionString: url, pipeline: true, stream: () => socket } as pg.ClientConfig)
-    this.#socket = socket
-  }
-
-  /** Hands all that is sent meanwhile to the network at once. TLS does not take part. */
-  together<Result>(send: () => Result): Result {
-    this.#socket.cork()
-    try {
-      return send()
-    } finally {
-      this.#socket.uncork()
-    }
-  }
 }
 
 export type Query = <Row>(text: string, values: readonly unknown[]) => Promise<Row[]>

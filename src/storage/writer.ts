@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type pg from 'pg'
-import { type Connection, type Database, observed } from './database.ts'
+import type { Connection, Grouped, Scalar } from './connection.ts'
+import { type Database, observed } from './database.ts'
 import type { ObserveBatch } from './observe.ts'
 
 /**
@@ -178,7 +179,7 @@ type Pending = {
   reject(error: unknown): void
 }
 
-type Rows = { readonly columns: unknown[][]; readonly places: Map<string, number> | undefined }
+type Rows = { readonly columns: Scalar[][]; readonly places: Map<string, number> | undefined }
 
 class CollectedBatch implements Batch {
   readonly rows = new Map<Operation<never>, Rows>()
@@ -198,7 +199,7 @@ class CollectedBatch implements Batch {
       rows.places.set(key, place)
     }
     for (let index = 0; index < operation.columns.length; index++) {
-      rows.columns[index]![place] = row[operation.columns[index]!]
+      rows.columns[index]![place] = row[operation.columns[index]!] as Scalar
     }
   }
 
@@ -279,7 +280,6 @@ export async function createWriter(
   // Where this process left the stream, and how many batches in a row have found it there.
   let left = 0
   let undisturbed = 0
-  const known = new Set(options.order)
 
   const connected = async (): Promise<Connection> => {
     if (connection) return connection
@@ -303,63 +303,68 @@ export async function createWriter(
     return observed(database.observe, name, client.query({ name, text, values }))
   }
 
+  /** Runs statements in one round, and says how each of them went. */
+  const runGroup = async (client: Connection, statements: readonly Grouped[]): Promise<void> => {
+    const started = performance.now()
+    const tell = (hasFailed: boolean): void => {
+      for (const { name } of statements) database.observe?.({ name, started, rows: undefined, hasFailed })
+    }
+    database.cost.statements += statements.length
+    database.cost.log?.push(...statements.map(({ text }) => text))
+    try {
+      await client.group(statements)
+    } catch (error) {
+      tell(true)
+      throw error
+    }
+    tell(false)
+  }
+
   /** Writes units in one transaction. Their order is kept. */
   const commit = async (units: readonly Pending[]): Promise<Written | 'moved'> => {
     const client = await connected()
     let positions = 0
     for (const { unit } of units) positions += unit.positions
     if (undisturbed >= undisturbedBatches) {
-      const written = await commitAt(client, units, { first: left + 1, last: left + positions, isClaimed: false })
-      if (written !== 'displaced') return written
-      undisturbed = 0
+      try {
+        // Outside a transaction the group is one.
+        const claim = { ...claimPositions, values: [positions, left] }
+        return await writeAt(client, units, { first: left + 1, last: left + positions, claim })
+      } catch (error) {
+        const { code } = error as { code?: string }
+        if (code === roomsMoved) return 'moved'
+        if (code !== streamMoved) throw error
+        undisturbed = 0
+      }
     }
-    const [, stream] = await allSettledFirstError(
-      client.together(() => [client.query('begin'), query(client, advanceStream, [positions])]),
-    )
-    const last = (stream as pg.QueryResult).rows[0].position as number
-    undisturbed = last - positions === left ? undisturbed + 1 : 0
-    return (await commitAt(client, units, { first: last - positions + 1, last, isClaimed: true })) as Written | 'moved'
+    try {
+      const [, { rows }] = await Promise.all([client.query('begin'), query(client, advanceStream, [positions])])
+      const last = rows[0].position as number
+      undisturbed = last - positions === left ? undisturbed + 1 : 0
+      return await writeAt(client, units, { first: last - positions + 1, last })
+    } catch (error) {
+      await client.query('rollback').catch(() => {})
+      if ((error as { code?: string }).code === roomsMoved) return 'moved'
+      throw error
+    }
   }
 
-  /** @returns 'displaced' when others have advanced the stream to positions that were not claimed yet. */
-  const commitAt = async (
+  /** @param place.claim Where the positions are not ours yet, and no transaction is open. */
+  const writeAt = async (
     client: Connection,
     units: readonly Pending[],
-    { first, last, isClaimed }: { first: number; last: number; isClaimed: boolean },
-  ): Promise<Written | 'moved' | 'displaced'> => {
-    let collected: Collected
-    try {
-      collected = collect(units, first)
-      const isWhole = [...collected.batch.rows.keys()].every((operation) => known.has(operation))
-      if (!isWhole) throw new Error('an operation is missing from the order')
-    } catch (error) {
-      if (isClaimed) await client.query('rollback')
-      throw error
+    { first, last, claim }: { first: number; last: number; claim?: Grouped },
+  ): Promise<Written> => {
+    const { batch, results } = collect(units, first)
+    const statements: Grouped[] = claim ? [claim] : []
+    for (const operation of options.order) {
+      const rows = batch.rows.get(operation)
+      if (rows) statements.push({ name: operation.name, text: operation.text, values: rows.columns })
     }
-    const { batch, results } = collected
-    // One round to the database: nothing of it waits for an answer.
-    const [sent, committed] = client.together(() => {
-      const statements: Promise<unknown>[] = []
-      if (!isClaimed) {
-        statements.push(client.query('begin'), query(client, claimPositions, [last - first + 1, first - 1]))
-      }
-      for (const operation of options.order) {
-        const rows = batch.rows.get(operation)
-        if (rows) statements.push(query(client, operation, rows.columns))
-      }
-      const commit = client.query('commit')
-      return [[...statements, commit], commit] as const
-    })
-    try {
-      await allSettledFirstError(sent)
-    } catch (error) {
-      const { code } = error as { code?: string }
-      if (code === streamMoved) return 'displaced'
-      if (code === roomsMoved) return 'moved'
-      throw error
-    }
+    if (statements.length < batch.rows.size + (claim ? 1 : 0)) throw new Error('an operation is missing from the order')
+    const running = runGroup(client, statements)
     // A failed transaction answers COMMIT with ROLLBACK.
-    if ((await committed).command !== 'COMMIT') throw new Error('the transaction was rolled back')
+    await (claim ? running : Promise.all([running, client.query('commit')]))
     left = last
     return { commit: { first, last, facts: batch.facts }, results }
   }
@@ -463,15 +468,6 @@ export async function createWriter(
       await connection?.end()
     },
   }
-}
-
-/** Awaits all, so that no rejection is left unhandled, and throws the first error in the order they were sent. */
-async function allSettledFirstError(promises: readonly Promise<unknown>[]): Promise<unknown[]> {
-  const settled = await Promise.allSettled(promises)
-  return settled.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason
-    return outcome.value
-  })
 }
 
 function originsOf(units: readonly Pending[]): unknown[] {
