@@ -74,7 +74,7 @@ export function clientEventText(stored: Shown, view: EventView): string {
   return `${text}}}`
 }
 
-export function clientEvent(stored: StoredEvent, view: EventView): JsonObject {
+export function clientEvent(stored: Shown, view: EventView): JsonObject {
   return JSON.parse(clientEventText(stored, view)) as JsonObject
 }
 

@@ -26,6 +26,10 @@ const selectPublished: Statement<{ room: number }> = statement(
   'is published',
   'select room from published_rooms where room = $1 and server_name = $2',
 )
+const selectPublishedAmong: Statement<{ room: number }> = statement(
+  'published among',
+  'select room from published_rooms where room = any($1::int[]) and server_name = $2',
+)
 const publish = statement<never>(
   'publish a room',
   'insert into published_rooms (server_name, room) values ($2, $1) on conflict do nothing',
@@ -114,6 +118,16 @@ export async function isPublished(ctx: Engine, roomId: RoomId, domain: string): 
   const room = await ctx.hotRooms.get(roomId)
   if (!room) throw new MatrixError('M_NOT_FOUND', 'Unknown room')
   return (await ctx.database.read(selectPublished, [room.room, domain])).length > 0
+}
+
+/** Those of some rooms that are in the directory of a domain. */
+export async function publishedAmong(
+  ctx: Pick<Engine, 'database'>,
+  rooms: readonly number[],
+  domain: string,
+): Promise<ReadonlySet<number>> {
+  if (rooms.length === 0) return new Set()
+  return new Set((await ctx.database.read(selectPublishedAmong, [rooms, domain])).map(({ room }) => room))
 }
 
 /**

@@ -91,6 +91,14 @@ export const selectForward = statement<LoadedRow>(
   `select ${columns} from events e join rooms r using (room)
    where e.room = $1 and e.timeline > $2 and e.timeline <= $3 order by e.timeline limit $4`,
 )
+export const selectForwardInRooms = statement<LoadedRow>(
+  'timelines forwards',
+  `select ${columns} from unnest($1::int[], $2::int8[], $3::int8[]) as w(room, after, up_to) join rooms r using (room)
+   cross join lateral (
+     select * from events where events.room = w.room and events.timeline > w.after and events.timeline <= w.up_to
+     order by timeline limit $4) e
+   order by e.timeline limit $4`,
+)
 export const selectBackward = statement<LoadedRow>(
   'timeline backwards',
   `select ${columns} from events e join rooms r using (room)

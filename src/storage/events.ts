@@ -13,6 +13,7 @@ import {
   selectChanges,
   selectEntriesAt,
   selectForward,
+  selectForwardInRooms,
   selectHistory,
   selectIds,
   selectMembers,
@@ -133,6 +134,11 @@ export type EventStore = {
   replacedBy(events: readonly StoredEvent[]): Promise<Map<number, StoredEvent>>
   /** From the event after `from` up to and with `to`, oldest first. */
   forward(room: number, from: number, to: number, limit: number): Promise<StoredEvent[]>
+  /** The oldest `limit` events of all rooms together, each in its span, oldest first. One statement. */
+  forwardInRooms(
+    spans: readonly { readonly room: number; readonly after: number; readonly upTo: number }[],
+    limit: number,
+  ): Promise<StoredEvent[]>
   /** From `from` back to the event after `to`, newest first. */
   backward(room: number, from: number, to: number, limit: number): Promise<StoredEvent[]>
   /** The newest `limit` events of each room in (after, upTo], newest first within a room. One statement. */
@@ -303,6 +309,16 @@ export function createEventStore(
     },
     forward: async (room, from, to, limit) =>
       stored(await database.read(selectForward, [room, from, to, limit]), false),
+    forwardInRooms: async (spans, limit) => {
+      if (spans.length === 0) return []
+      const rows = await database.read(selectForwardInRooms, [
+        spans.map(({ room }) => room),
+        spans.map(({ after }) => after),
+        spans.map(({ upTo }) => upTo),
+        limit,
+      ])
+      return stored(rows, false)
+    },
     backward: async (room, from, to, limit) =>
       stored(await database.read(selectBackward, [room, from, to, limit]), false),
     newest: async (rooms, after, upTo, limit) =>

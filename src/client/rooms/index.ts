@@ -4,6 +4,7 @@ import { getEventByTimestamp } from './get-event-by-timestamp.ts'
 import { getEventContext } from './get-event-context.ts'
 import { getJoinedMembersByRoom } from './get-joined-members-by-room.ts'
 import { getMembersByRoom } from './get-members-by-room.ts'
+import { getOneEvent } from './get-one-event.ts'
 import { getOneRoomEvent } from './get-one-room-event.ts'
 import { getRelatingEvents } from './get-relating-events.ts'
 import { getRoomEvents } from './get-room-events.ts'
@@ -27,6 +28,7 @@ export const roomEndpoints: readonly Endpoint[] = [
   getMembersByRoom,
   getJoinedMembersByRoom,
   getOneRoomEvent,
+  getOneEvent,
   getEventContext,
   getRoomEvents,
   getRelatingEvents,

@@ -1,7 +1,8 @@
 import type { Endpoint } from '../../http/endpoint.ts'
 import { defineFilter } from './define-filter.ts'
+import { getEvents } from './get-events.ts'
 import { getFilter } from './get-filter.ts'
-import { peekEvents } from './peek-events.ts'
+import { initialSync } from './initial-sync.ts'
 import { slidingSync } from './sliding-sync.ts'
 import { slidingSyncV4 } from './sliding-sync-v4.ts'
 import { sync } from './sync.ts'
@@ -11,7 +12,8 @@ export const syncEndpoints: readonly Endpoint[] = [
   sync,
   slidingSync,
   slidingSyncV4,
-  peekEvents,
+  getEvents,
+  initialSync,
   defineFilter,
   getFilter,
 ]
