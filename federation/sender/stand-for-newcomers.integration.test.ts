@@ -73,6 +73,32 @@ test('it is told also by the process that comes after one that was killed', asyn
   await expect.poll(() => bodiesHeard(newcomer)).toEqual(['meanwhile'])
 })
 
+test('of a room with more ends than fit into a transaction the last are told, and what happens from then on', async () => {
+  const { home, resident, newcomer, alice, roomId, through } = await scene({}, true)
+  await using _resident = resident
+  await using _newcomer = newcomer
+  let isAway = true
+  newcomer.answer = ({ path }) => (isAway && path.includes('/send/') ? { status: 503, body: {} } : undefined)
+  const forks = Array.from({ length: 60 }, (_, index) => through.build({ content: { body: `fork ${index}` } }))
+  for (const some of [forks.slice(0, 30), forks.slice(30)]) {
+    await resident.send(
+      home,
+      some.map(({ pdu }) => pdu),
+    )
+  }
+  await joinsElsewhere(newcomer, through, home)
+  await expect.poll(() => newcomer.asked.some(({ path }) => path.includes('/send/'))).toBe(true)
+  await home.close()
+  isAway = false
+  const port = Number(home.ctx.domains.default.split(':')[1])
+  await using again = await startFederatedServer({}, { like: home, port })
+  await newcomer.request(again, 'GET', `/_matrix/federation/v1/query/profile?user_id=${alice.userId}`)
+  const last = forks.slice(-20).map(({ pdu }) => pdu.content.body)
+  await expect.poll(() => bodiesHeard(newcomer)).toEqual(last)
+  await again.adopt(alice).send(roomId, 'm.room.message', { msgtype: 'm.text', body: 'afterwards' }, 'afterwards')
+  await expect.poll(() => bodiesHeard(newcomer)).toEqual([...last, 'afterwards'])
+})
+
 test('nothing is told any more of a room that was deleted meanwhile: nobody can say what may be seen of it', async () => {
   const { home, resident, newcomer, alice, roomId, through } = await scene()
   await using _home = home

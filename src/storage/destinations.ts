@@ -89,20 +89,23 @@ const isTold = `(${domainOf('s.user_id')} = $4
 
 /**
  * The forward extremities of the rooms that a server came into after a position, as far as they were here before it came:
- * what it was let in by did not know them, or it would have followed them. Parameters as below; `position` is where it came in.
+ * what it was let in by did not know them, or it would have followed them. The last of each room, as many as an event can follow,
+ * so that what is told at one position fits into a transaction. Parameters as below; `position` is where it came in.
  */
-const standQuery = `select e.event_nid, r.since as position
+const standQuery = `select stand.event_nid, r.since as position
    from (select room, min(since) as since from server_rooms group by room) r join rooms using (room)
-   join events e on e.event_nid = any(rooms.extremities) join users s on s.user_nid = e.sender
-   where r.since > $1 and r.since <= $2 and e.event_nid < r.since and not rooms.partial_state
-     and ${domainOf('s.user_id')} <> $3
+   cross join lateral (
+     select e.event_nid from events e join users s on s.user_nid = e.sender
+     where e.event_nid = any(rooms.extremities) and e.event_nid < r.since and ${domainOf('s.user_id')} <> $3
+     order by e.event_nid desc limit ${MAX_PREV_EVENTS}) stand
+   where r.since > $1 and r.since <= $2 and not rooms.partial_state
      and exists (select from room_users ru join users u using (user_nid)
        where ru.room = r.room and ru.membership = ${membershipCodes.join} and ${domainOf('u.user_id')} = $4)`
 
 /** The same for one room: an event each. Parameters: after, up to, the server, the domain, the room. */
 export const standForNewcomer = statement<{ event_nid: number; position: number }>(
   'how a room stands for a server that came into it',
-  `with ${serverRooms} ${standQuery} and r.room = $5 order by e.event_nid desc limit ${MAX_PREV_EVENTS}`,
+  `with ${serverRooms} ${standQuery} and r.room = $5`,
 )
 
 /**
