@@ -114,6 +114,25 @@ export async function joinHostile(
   localpart = 'mallory',
   version: 'v1' | 'v2' = 'v2',
 ): Promise<HostileRoom> {
+  const { rules, join, answer } = await sendJoin(hostile, to, roomId, { localpart, version })
+  const room = new HostileRoom(hostile, roomId, rules)
+  room.take(answer.state.map((pdu: Pdu) => room.eventOf(pdu)))
+  room.take([join])
+  room.ends = [join]
+  return room
+}
+
+/** Both steps of a join, and what is answered to it. */
+export async function sendJoin(
+  hostile: HostileServer,
+  to: Addressed,
+  roomId: RoomId,
+  {
+    localpart = 'mallory',
+    version = 'v2',
+    query = '',
+  }: { localpart?: string; version?: 'v1' | 'v2'; query?: string } = {},
+): Promise<{ rules: RoomRules; join: RoomEvent; answer: Answer }> {
   const place = encodeURIComponent(roomId)
   const userId = `@${localpart}:${hostile.name}`
   const versions = Array.from({ length: 12 }, (_, index) => `ver=${index + 1}`).join('&')
@@ -124,15 +143,10 @@ export async function joinHostile(
   const template = { ...made.body.event, origin_server_ts: Date.now() }
   if (rules.eventFormat === 'v1') template.event_id = `$${hostile.localpart()}:${hostile.name}`
   const join = hostile.stamp(template, rules)
-  const send = `/_matrix/federation/${version}/send_join/${place}/${encodeURIComponent(join.eventId)}`
+  const send = `/_matrix/federation/${version}/send_join/${place}/${encodeURIComponent(join.eventId)}${query}`
   const joined = await hostile.request(to, 'PUT', send, { body: join.pdu })
   expect(joined.status, JSON.stringify(joined.body)).toBe(200)
-  const room = new HostileRoom(hostile, roomId, rules)
-  const answer = version === 'v1' ? joined.body[1] : joined.body
-  room.take(answer.state.map((pdu: Pdu) => room.eventOf(pdu)))
-  room.take([join])
-  room.ends = [join]
-  return room
+  return { rules, join, answer: version === 'v1' ? joined.body[1] : joined.body }
 }
 
 /** Our server with two users, an honest server with one, and a hostile one with one, in a room. */

@@ -235,6 +235,7 @@ export const configSchema = section({
     tls_key_file: Type.Optional(Type.String({ minLength: 1 })),
     ca_file: Type.Optional(Type.String({ minLength: 1 })),
     fast_joins: Type.Boolean({ default: true }),
+    members_told_at_once: Type.Integer({ minimum: 0, default: 50 }),
     notaries: Type.Array(Type.String({ minLength: 1 }), { default: [] }),
     pinned_keys: Type.Array(pinnedKeys, { default: [] }),
     insecure_http: Type.Boolean({ default: false }),

@@ -205,7 +205,8 @@ async function takeJoin(federation: Federation, call: FederationCall, { inPair =
   await rateLimits.charge('join_room', roomId, 1)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
   const common = { origin: call.destination, event: event.pdu }
-  if (!inPair && call.query.omit_members === true && room.joinedMembers > fewMembers)
+  const few = federation.ctx.config.federation.members_told_at_once
+  if (!inPair && call.query.omit_members === true && room.joinedMembers > few)
     return { ...common, ...(await joinWithoutMembers(federation, room, stored!)) }
   const { state, authChain } = await stateWithChain(federation, room, stored!)
   const head = { ...common, members_omitted: false } as unknown as JsonObject
@@ -227,6 +228,7 @@ async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: Stor
     { edges: true },
   )
   const state = [...shown, ...members]
+  const told = new Set(state.map(({ nid }) => nid))
   const cited = await ctx.events.byIds([...new Set([join, ...state].flatMap(({ event }) => event.authEvents))])
   const chain = await ctx.hotRooms.authGraphs.chainWith(
     room,
@@ -236,12 +238,14 @@ async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: Stor
   return {
     members_omitted: true,
     state: pdusOf(state),
-    auth_chain: pdusOf(await ctx.events.byNids(chain, { edges: true })),
+    auth_chain: pdusOf(
+      await ctx.events.byNids(
+        chain.filter((nid) => !told.has(nid)),
+        { edges: true },
+      ),
+    ),
     servers_in_room: servers.map(({ server }) => server),
   }
 }
-
-/** So many members are told at once: the other server is spared to ask for them. */
-const fewMembers = 50
 
 const naming: ReadonlySet<string> = new Set(['m.room.name', 'm.room.canonical_alias'])
