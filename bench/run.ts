@@ -3,6 +3,7 @@ import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createAuthority } from '../complement-tests/certificates.ts'
+import { keepAwake } from './awake.ts'
 import { lineOf, type Run, reportOf } from './report.ts'
 import { startChappe } from './servers/chappe.ts'
 import { serverElsewhere } from './servers/elsewhere.ts'
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     scale: { type: 'string' },
     processes: { type: 'string' },
+    awake: { type: 'boolean', default: false },
     url: { type: 'string', multiple: true },
     secret: { type: 'string', default: '' },
     'service-token': { type: 'string' },
@@ -82,6 +84,8 @@ async function runAll(server: BenchServer, figures: Map<Workload, Figures | Erro
 }
 
 using authority = createAuthority()
+using resources = new DisposableStack()
+let awake: ReturnType<typeof keepAwake> | undefined
 const wanted = chosen()
 const runs: Run[] = []
 let running: BenchServer | undefined
@@ -91,7 +95,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 for (const start of servers()) {
   // A load that the server before has left ends within a minute or two, and is told of too.
-  const [loadBefore] = loadavg() as [number, number, number]
+  const loadBefore = Math.max(0, loadavg()[0]! - (awake?.count ?? 0))
+  if (values.awake) awake ??= resources.use(keepAwake())
   const server = await start()
   running = server
   try {
