@@ -25,6 +25,12 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/**
+ * The files of a worker in one process, which loads the program once: for each file anew it took as much of a processor as the tests.
+ * Nothing is kept outside a context, so there is nothing that one file could leave to the next.
+ */
+const together = { isolate: false }
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -40,6 +46,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          ...together,
           include: folders.map((folder) => `${folder}/**/*.test.ts`),
           exclude: [...integration, '**/node_modules/**'],
         },
@@ -48,6 +55,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
+          ...together,
           include: integration,
           globalSetup: ['src/testing/global-setup.ts'],
         },
