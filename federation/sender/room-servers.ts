@@ -7,6 +7,8 @@ import type { EventFact } from '../../src/storage/facts.ts'
 /** Which other servers are in which rooms: read once for each room, and followed from there. */
 export type RoomServers = {
   of(room: number): Promise<ReadonlySet<ServerName>>
+  /** Whether it is in memory that no other server is in a room. */
+  hasNone(room: number): boolean
   /** Whether a server was in a room before the event that is to be told next, as far as is known. */
   had(room: number, server: ServerName): boolean
   /** To be told of every event, in the order of the stream. */
@@ -26,6 +28,7 @@ export function createRoomServers(ctx: Pick<Context, 'database' | 'caches' | 'di
       known.set(room, servers)
       return servers
     },
+    hasNone: (room) => known.get(room)?.size === 0,
     had: (room, server) => known.peek(room)?.has(server) === true,
     async follow({ stored, memberships }) {
       const servers = known.peek(stored.room)

@@ -74,6 +74,10 @@ export function createSender(federation: Federation): Sender {
     to.start(federation, stop.signal)
   }
 
+  /** The most frequent event: one that nobody elsewhere is to be told of, and by which nobody comes or goes. */
+  const isAtHome = ({ stored, memberships }: EventFact): boolean =>
+    memberships.length === 0 && stored.event.pdu.type !== 'm.room.member' && roomServers.hasNone(stored.room)
+
   const followEvent = async (fact: EventFact): Promise<Wake[]> => {
     const { pdu, eventId } = fact.stored.event
     const sender = serverNameOf(pdu.sender)
@@ -143,8 +147,8 @@ export function createSender(federation: Federation): Sender {
     return servers.map(({ server }) => [origin, server, { kind: 'list', position: fact.position }])
   }
 
-  const concerned = async (fact: Fact, isOurs: boolean): Promise<Wake[]> => {
-    if (fact.kind === 'event') return followEvent(fact)
+  const concerned = (fact: Fact, isOurs: boolean): Wake[] | Promise<Wake[]> => {
+    if (fact.kind === 'event') return isAtHome(fact) ? [] : followEvent(fact)
     if (fact.kind === 'receipt') return isOurs && fact.receiptType === 'm.read' ? followReceipt(fact) : []
     if (fact.kind === 'deviceList') return fact.readerNid === undefined ? followDeviceList(fact) : []
     if (fact.kind !== 'outgoingToDevice') return []
@@ -152,9 +156,10 @@ export function createSender(federation: Federation): Sender {
     return [[origin as ServerName, server as ServerName, { kind: 'messages', position }]]
   }
 
-  const follow = async (fact: Fact, isOurs: boolean): Promise<void> => {
-    const wakes = await concerned(fact, isOurs)
-    // In one go: who is told that this position has been followed has been given what concerns it.
+  const follow = async (fact: Fact, isOurs: boolean): Promise<void> => tell(fact, await concerned(fact, isOurs))
+
+  /** In one go: who is told that this position has been followed has been given what concerns it. */
+  const tell = (fact: Fact, wakes: readonly Wake[]): void => {
     followed.position = fact.position
     for (const news of wakes) wake(...news)
   }
@@ -209,23 +214,24 @@ export function createSender(federation: Federation): Sender {
   }
   // Facts are taken one after the other, so that a later one never overtakes.
   let following: Promise<void> = load()
+  const warn = (error: unknown): void => ctx.log.warn({ err: error }, 'Other servers are not told yet')
   const later = (work: () => Promise<void>): void => {
-    following = following
-      .then(work)
-      .catch((error: unknown) => ctx.log.warn({ err: error }, 'Other servers are not told yet'))
+    following = following.then(work).catch(warn)
   }
-  const followSafely = async (fact: Fact, isOurs: boolean): Promise<void> => {
-    try {
-      await follow(fact, isOurs)
-    } catch (error) {
-      // Whom it concerns is not known, so everybody has to look.
-      for (const to of destinations.values()) to.lookAgain()
-      throw error
+  const followSafely = async (facts: readonly Fact[], isOurs: boolean): Promise<void> => {
+    for (const fact of facts) {
+      try {
+        const wakes = concerned(fact, isOurs)
+        tell(fact, wakes instanceof Promise ? await wakes : wakes)
+      } catch (error) {
+        // Whom it concerns is not known, so everybody has to look.
+        for (const to of destinations.values()) to.lookAgain()
+        warn(error)
+      }
     }
   }
   ctx.stream.follow((facts, { isOurs }) => {
-    if (stop.signal.aborted) return
-    for (const fact of facts) later(() => followSafely(fact, isOurs))
+    if (!stop.signal.aborted) later(() => followSafely(facts, isOurs))
   })
   ctx.typing.follow((room, userId, typing) => {
     if (!stop.signal.aborted && ctx.domains.isLocal(serverNameOf(userId))) later(() => tellTyping(room, userId, typing))

@@ -45,6 +45,18 @@ export type PowerLevels = {
  * 12, "Authorisation rules" (v1.19).
  */
 export function powerLevelsOf(content: JsonObject | undefined, createEvent: RoomEvent, rules: RoomRules): PowerLevels {
+  if (content === undefined) return readPowerLevels(content, createEvent, rules)
+  const before = remembered.get(content)
+  if (before?.createEvent === createEvent && before.rules === rules) return before.levels
+  const levels = readPowerLevels(content, createEvent, rules)
+  remembered.set(content, { createEvent, rules, levels })
+  return levels
+}
+
+/** Every event of a room is judged by the same levels until they change: what was made of a content lasts as long as it does. */
+const remembered = new WeakMap<JsonObject, { createEvent: RoomEvent; rules: RoomRules; levels: PowerLevels }>()
+
+function readPowerLevels(content: JsonObject | undefined, createEvent: RoomEvent, rules: RoomRules): PowerLevels {
   const named = (name: NamedLevel) => parseLevel(memberOf(content, name), rules) ?? NAMED_LEVELS[name]
   const entry = (map: string, key: string) => parseLevel(memberOf(memberOf(content, map), key), rules)
   const usersDefault = named('users_default')

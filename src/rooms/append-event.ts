@@ -28,7 +28,8 @@ const onCrowds = new WeakMap<EventDraft, { room: HotRoom; version: number; place
 export async function prepareAppend(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
   // Asked first: whoever finds the room crowded holds it.
   const isCrowded = room.extremities.length > MAX_PREV_EVENTS
-  await loadForDrafts(ctx, room, drafts)
+  const loading = loadForDrafts(ctx, room, drafts)
+  if (loading) await loading
   if (!isCrowded) return
   const { version } = room
   // Once the first has its place, those after it find the room less crowded, so one is prepared at a time.

@@ -26,7 +26,7 @@ export type HotRooms = {
   peek(roomId: RoomId): HotRoom | undefined
   peekByNid(room: number): HotRoom | undefined
   /** Makes entries of the current state known to the room. A room that knows them all costs no statement. */
-  load(room: HotRoom, keys: readonly StateTuple[]): Promise<void>
+  load(room: HotRoom, keys: readonly StateTuple[]): Promise<void> | undefined
   /** Forgets a room whose memory is no longer what the database says. */
   drop(room: HotRoom): void
   /** Takes in a room that was just created here. */
@@ -81,9 +81,12 @@ export function createHotRooms(ctx: {
     }
   }
 
-  const load = async (room: HotRoom, keys: readonly StateTuple[]): Promise<void> => {
+  const load = (room: HotRoom, keys: readonly StateTuple[]): Promise<void> | undefined => {
     const missing = keys.filter(([type, stateKey]) => !room.knows(type, stateKey))
-    if (missing.length === 0) return
+    return missing.length === 0 ? undefined : loadMissing(room, missing)
+  }
+
+  const loadMissing = async (room: HotRoom, missing: readonly StateTuple[]): Promise<void> => {
     const kinds = await ctx.dictionaries.findKinds(missing.map(([type, stateKey]) => ({ type, stateKey })))
     const entries = kinds.size === 0 ? [] : await ctx.events.currentState(room.room, [...kinds.values()])
     const found = new Map(entries.map((entry) => [entry.stored.kind, entry]))

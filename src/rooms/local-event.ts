@@ -57,45 +57,51 @@ export function unchangedState(room: HotRoom, draft: EventDraft): EventId | unde
   return same ? current.eventId : undefined
 }
 
-/** Loads and numbers everything that is looked at when events like these are placed in a room, so that nothing has to wait. */
-export async function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<void> {
+/**
+ * Loads and numbers everything that is looked at when events like these are placed in a room, so that nothing has to wait.
+ * Undefined when all of it is there.
+ */
+export function loadForDrafts(ctx: Engine, room: HotRoom, drafts: readonly EventDraft[]): Promise<unknown> | undefined {
   const users = new Set<UserId>()
   for (const draft of drafts) {
     users.add(draft.sender)
     if (draft.type === 'm.room.member' && draft.stateKey !== undefined) users.add(draft.stateKey as UserId)
   }
   const kinds = drafts.map(({ type, stateKey }) => ({ type, stateKey }))
-  await Promise.all([
+  const { cachedUser, internUsers, cachedKind, internKinds } = ctx.dictionaries
+  const waits = [
     loadListeners(ctx, room),
     ctx.threadAudiences.load(room, drafts),
     findMentioned(ctx, drafts),
-    [...users].every((user) => ctx.dictionaries.cachedUser(user)) || ctx.dictionaries.internUsers([...users]),
-    kinds.every((kind) => ctx.dictionaries.cachedKind(kindKey(kind.type, kind.stateKey))) ||
-      ctx.dictionaries.internKinds(kinds),
+    [...users].every((user) => cachedUser(user)) ? undefined : internUsers([...users]),
+    kinds.every((kind) => cachedKind(kindKey(kind.type, kind.stateKey))) ? undefined : internKinds(kinds),
     ctx.hotRooms.load(
       room,
       drafts.flatMap((draft) => stateNeededBy(room, draft)),
     ),
-  ])
+  ]
+  return waits.some((wait) => wait !== undefined) ? Promise.all(waits) : undefined
 }
 
 /** Rules that look for the display name of their user in a room need to know it. */
-async function loadListeners(ctx: Pick<Engine, 'audiences' | 'hotRooms'>, room: HotRoom): Promise<void> {
-  await ctx.audiences.load(room)
+function loadListeners(ctx: Pick<Engine, 'audiences' | 'hotRooms'>, room: HotRoom): Promise<void> | undefined {
+  const loading = ctx.audiences.load(room)
+  return loading ? loading.then(() => loadNamed(ctx, room)) : loadNamed(ctx, room)
+}
+
+function loadNamed(ctx: Pick<Engine, 'hotRooms'>, room: HotRoom): Promise<void> | undefined {
   const named = [...listenersIn(room)].filter(({ rules }) => rules.usesDisplayName)
-  if (named.length === 0) return
-  await ctx.hotRooms.load(
+  return ctx.hotRooms.load(
     room,
     named.map(({ userId }) => ['m.room.member', userId]),
   )
 }
 
 /** Their numbers must be known; who has none is in no room here. */
-async function findMentioned(ctx: Pick<Engine, 'dictionaries'>, drafts: readonly EventDraft[]): Promise<void> {
+function findMentioned(ctx: Pick<Engine, 'dictionaries'>, drafts: readonly EventDraft[]): Promise<unknown> | undefined {
   const mentioned = drafts.flatMap((draft) => mentionedIn(draft.content))
-  if (mentioned.some((userId) => ctx.dictionaries.cachedUser(userId) === undefined)) {
-    await ctx.dictionaries.findUsers(mentioned)
-  }
+  const areKnown = mentioned.every((userId) => ctx.dictionaries.cachedUser(userId) !== undefined)
+  return areKnown ? undefined : ctx.dictionaries.findUsers(mentioned)
 }
 
 /**
