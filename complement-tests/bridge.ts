@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import { pythonWith } from './install-python.ts'
 import { freePort } from './program.ts'
 
 /** A bridge to IRC and an IRC server, both of another hand, as they are installed from PyPI. */
@@ -22,15 +23,12 @@ export type Bridge = AsyncDisposable & {
 }
 
 export async function installBridge(): Promise<Bridge> {
+  const python = await pythonWith('bridge', packages)
   const folder = mkdtempSync(join(tmpdir(), 'chappe-bridge-'))
-  const run = promisify(execFile)
-  const python = join(folder, 'bin', 'python')
-  await run('python3', ['-m', 'venv', folder])
-  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages])
   const [ircPort, bridgePort] = [await freePort(), await freePort()]
   const registration = join(folder, 'registration.yaml')
   const bridgeArguments = ['-m', 'heisenbridge', '-c', registration, '-l', '127.0.0.1', '-p', String(bridgePort)]
-  await run(python, [...bridgeArguments, '--generate'])
+  await promisify(execFile)(python, [...bridgeArguments, '--generate'])
   const irc = startProcess(python, ['-m', 'irc.server', '-a', '127.0.0.1', '-p', String(ircPort), '-l', 'ERROR'])
   await listening(ircPort)
   let bridge: ChildProcess | undefined

@@ -1,10 +1,10 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { promisify } from 'node:util'
+import { pythonWith } from './install-python.ts'
 
 /** A client library of another hand, as it is installed from PyPI, and the program here that is written with it. */
 export type PythonLibrary = { readonly name: string; readonly packages: readonly string[]; readonly program: string }
@@ -22,13 +22,10 @@ export type PythonClient = AsyncDisposable & {
 
 export type Account = { readonly url: string; readonly user: string; readonly password: string }
 
-/** Installs the library into a folder of its own, and starts its program for a user that there is. */
+/** Installs the library where it is not there yet, and starts its program for a user that there is. */
 export async function startPythonClient(library: PythonLibrary, account: Account): Promise<PythonClient> {
+  const python = await pythonWith(library.name, library.packages)
   const folder = mkdtempSync(join(tmpdir(), 'chappe-python-'))
-  const run = promisify(execFile)
-  const python = join(folder, 'bin', 'python')
-  await run('python3', ['-m', 'venv', folder])
-  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...library.packages])
   const program = join(import.meta.dirname, 'python', library.program)
   const isShown = process.env.CHAPPE_TEST_LOG === 'python'
   const child = spawn(python, ['-B', program, account.url, account.user, account.password, folder], {

@@ -22,7 +22,7 @@ export type Synapse = AsyncDisposable & {
 
 /** Starts a Synapse that speaks TLS with a certificate of the authority, and trusts others that have one. */
 export async function startSynapse(authority: Authority): Promise<Synapse> {
-  const python = pythonWithSynapse()
+  const python = await pythonWithSynapse()
   const folder = mkdtempSync(join(fastestFolder(), 'chappe-synapse-'))
   const [clientPort, federationPort] = [await freePort(), await freePort()]
   const name = `localhost:${federationPort}`

@@ -16,7 +16,7 @@ const much = { per_second: 1_000_000, burst_count: 1_000_000 }
 
 /** Synapse as it is installed, in one process, on the same PostgreSQL; without limits on rates and at its default caches. */
 export async function startSynapse({ authority }: { authority: Authority }): Promise<BenchServer> {
-  const python = pythonWithSynapse()
+  const python = await pythonWithSynapse()
   const folder = mkdtempSync(join(tmpdir(), 'chappe-bench-synapse-'))
   const database = await startDatabase(join(folder, 'postgres'), 100)
   const serverName = `localhost:${await freePort()}`
