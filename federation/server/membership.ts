@@ -201,16 +201,23 @@ async function takeJoin(federation: Federation, call: FederationCall, { inPair =
   const { rateLimits } = federation.ctx
   const roomId = call.params.roomId!
   await rateLimits.check('join_room', roomId)
+  const servers = await serversBefore(federation, roomId as RoomId)
   const { room, event } = await takeOwn(federation, 'join', call)
   await rateLimits.charge('join_room', roomId, 1)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
   const common = { origin: call.destination, event: event.pdu }
   const few = federation.ctx.config.federation.members_told_at_once
   if (!inPair && call.query.omit_members === true && room.joinedMembers > few)
-    return { ...common, ...(await joinWithoutMembers(federation, room, stored!)) }
+    return { ...common, ...(await joinWithoutMembers(federation, room, stored!)), servers_in_room: servers }
   const { state, authChain } = await stateWithChain(federation, room, stored!)
   const head = { ...common, members_omitted: false } as unknown as JsonObject
   return answerWithEvents(federation, head, { state, auth_chain: authChain }, { inPair })
+}
+
+async function serversBefore({ ctx }: Federation, roomId: RoomId): Promise<string[]> {
+  const room = await ctx.hotRooms.get(roomId)
+  const rows = room ? await ctx.database.read(serversOfRoom, [room.room]) : []
+  return rows.map(({ server }) => server)
 }
 
 /**
@@ -234,7 +241,6 @@ async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: Stor
     room,
     cited.map(({ nid }) => nid),
   )
-  const servers = await ctx.database.read(serversOfRoom, [room.room])
   return {
     members_omitted: true,
     state: pdusOf(state),
@@ -244,7 +250,6 @@ async function joinWithoutMembers({ ctx }: Federation, room: HotRoom, join: Stor
         { edges: true },
       ),
     ),
-    servers_in_room: servers.map(({ server }) => server),
   }
 }
 

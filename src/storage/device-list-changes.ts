@@ -2,18 +2,20 @@ import { contentField } from './content-field.ts'
 import { statement } from './database.ts'
 
 /**
- * Who came to share a room with a user in a span of the stream, and still does. Users who join others are among them
- * themselves: their own other devices have to know that there is somebody to write to.
+ * Who came to share a room with a user in a span of the stream, and still does; who they are can come to be known later than
+ * the user has joined. Users who join others are among them themselves: their own other devices have to know that there is
+ * somebody to write to.
  *
  * Parameters: the user, after which position, up to which.
  */
 export const usersNowSharing = statement<{ user_nid: number }>(
   'users who came to share a room',
   `with came as (
-     select b.user_nid, a.since > $2 and a.since <= $3 as joined
+     select b.user_nid, (a.since > $2 and a.since <= $3) or p.room is not null as joined
      from room_users a join room_users b on b.room = a.room and b.membership = 1
+     left join partial_rooms p on p.room = a.room and p.completed_at > $2 and p.completed_at <= $3
      where a.user_nid = $1 and a.membership = 1 and b.user_nid <> $1
-       and ((a.since > $2 and a.since <= $3) or (b.since > $2 and b.since <= $3))
+       and ((a.since > $2 and a.since <= $3) or (b.since > $2 and b.since <= $3) or p.room is not null)
    )
    select distinct user_nid from came
    union select $1 where exists (select from came where joined)`,

@@ -150,7 +150,7 @@ function moved(plans: readonly RoomPlan[], since: number): boolean {
 
 /**
  * Spec: Client-Server API, "Tracking the device list for a user". From memory, unless the reader came into a room or out of
- * one, or was away for longer than memory goes back.
+ * one, members of one came to be known, or the reader was away for longer than memory goes back.
  */
 export async function loadDeviceLists(
   ctx: Pick<Context, 'database' | 'dictionaries'>,
@@ -159,7 +159,7 @@ export async function loadDeviceLists(
   since: number,
   upTo: number,
 ): Promise<{ changed: string[]; left: string[] } | undefined> {
-  if (moved || since < session.completeAfter) {
+  if (moved || since < session.completeAfter || since < session.completedAt) {
     const lists = await keyChanges(ctx, session, { from: since, to: upTo })
     return lists.changed.length + lists.left.length === 0 ? undefined : lists
   }
