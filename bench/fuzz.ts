@@ -9,7 +9,7 @@ import { residentMiB } from './measure.ts'
 /**
  * Asks a program of its own for what nobody should ask for, and says what it answered and how much memory it held.
  *
- *   node bench/fuzz.ts [CASES [SEED [FROM]]]
+ *   npx node bench/fuzz.ts [CASES [SEED [FROM]]]
  *
  * Ends with 1 when an answer was an internal error, did not come, had another shape than the specification gives it, or when
  * the second half of the run made the program grow.

@@ -3,6 +3,7 @@ import type { Endpoint } from '../http/endpoint.ts'
 import * as destinations from './destinations.ts'
 import { getAudit } from './get-audit.ts'
 import * as mediaRemoval from './media/delete-media.ts'
+import { getQuarantineChanges } from './media/get-quarantine-changes.ts'
 import * as mediaUse from './media/quarantine-media.ts'
 import * as tokens from './registration-tokens.ts'
 import * as reports from './reports.ts'
@@ -27,7 +28,7 @@ function isEndpoint(value: unknown): value is Endpoint {
 
 /** Everything that administrators may call: the API that the ecosystem's tools know from Synapse, and the audit trail. */
 export const adminEndpoints: readonly Endpoint[] = [
-  { getAudit },
+  { getAudit, getQuarantineChanges },
   userList,
   userChanges,
   restrictions,

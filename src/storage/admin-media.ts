@@ -74,6 +74,15 @@ export const quarantineMany = statement<{ media_id: string }>(
    where m.server_name = w.server_name and m.media_id = w.media_id and not m.protected and m.quarantined_by is null
    returning m.media_id`,
 )
+export const quarantineChanges = statement<{
+  change: number
+  server_name: string
+  media_id: string
+  quarantined: boolean
+}>(
+  'changes of quarantine',
+  'select change, server_name, media_id, quarantined from quarantine_changes where change > $1 order by change limit $2',
+)
 export const protectMedia = statement<{ media_id: string }>(
   'protect media',
   'update media set protected = $3 where server_name = $1 and media_id = $2 returning media_id',

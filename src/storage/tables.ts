@@ -330,6 +330,7 @@ type MediaTables = {
     quarantined_by: string | null
     protected: Generated<boolean>
   }
+  quarantine_changes: { change: GeneratedAlways<number>; server_name: string; media_id: string; quarantined: boolean }
   thumbnails: {
     source: Buffer
     variant: string

@@ -57,6 +57,35 @@ test('media are taken out of use one by one, by user and by room, unless protect
   expect((await root.attempt('get', `${admin}/media/a.test/none`)).status).toBe(404)
 })
 
+test('what was taken out of use and put back is told in order, a page after the other', async () => {
+  const { server, root } = await startAdministered()
+  await using _ = server
+  const alice = await server.register('alice')
+  const changes = async (from = 0) => root.get(`${admin}/media/quarantine_changes`, { from })
+  expect(await changes()).toEqual({ next_batch: 0, changes: [] })
+  const one = await upload(alice, 'one')
+  const two = await upload(alice, 'two')
+  const change = (media: string, quarantined: boolean) => {
+    const [origin, mediaId] = media.split('/')
+    return { origin, media_id: mediaId, quarantined }
+  }
+  await root.post(`${admin}/media/quarantine/${one}`)
+  await root.post(`${admin}/media/quarantine/${one}`)
+  await root.post(`${admin}/media/unquarantine/${one}`)
+  const first = await changes()
+  expect(first.changes).toEqual([change(one, true), change(one, false)])
+  await root.post(`${admin}/media/quarantine/${two}`)
+  const next = await changes(first.next_batch)
+  expect(next.changes).toEqual([change(two, true)])
+  expect(await changes(next.next_batch)).toEqual({ next_batch: next.next_batch, changes: [] })
+  for (let time = 0; time < 50; time++) {
+    for (const action of ['unquarantine', 'quarantine']) await root.post(`${admin}/media/${action}/${two}`)
+  }
+  expect((await changes(first.next_batch)).changes).toHaveLength(100)
+  expect((await root.attempt('get', `${admin}/media/quarantine_changes?from=x`)).status).toBe(400)
+  expect((await alice.attempt('get', `${admin}/media/quarantine_changes`)).status).not.toBe(200)
+})
+
 test('media are listed and deleted: by name, by user, by age and size', async () => {
   const { server, root } = await startAdministered()
   await using _ = server
