@@ -144,25 +144,20 @@ test('a user of another server reads and writes before the members are there, an
   expect(at.chunk).toHaveLength(52)
 }, 60_000)
 
-test('whom a user shares a room with is told once the members are there: by classic and by sliding sync, and to who asks', async () => {
+test('with whom a user shares a room is told with the room, and to who asks; who loads members lazily asks for them', async () => {
   await using servers = await startPair()
   const { one, alice, bob, room, members, release } = servers
   await bob.post(`/join/${enc(room)}?via=${via(one)}`)
   const { next_batch: since } = await bob.sync()
-  const path = '/_matrix/client/unstable/org.matrix.simplified_msc3575/sync'
-  const slid = (query: { pos?: string; timeout?: number }) =>
-    bob.request('post', path, { body: { extensions: { e2ee: { enabled: true } } }, query })
-  const { pos } = await slid({})
-  const waiting = [bob.sync({ since, timeout: 30_000 }), slid({ pos, timeout: 30_000 })]
+  const waiting = bob.sync({ since, timeout: 30_000 })
   await release()
-  const [classic, sliding] = await Promise.all(waiting)
-  const { next_batch: to } = classic
-  const asked = await bob.get('/keys/changes', { from: since, to })
+  const { next_batch: to, device_lists: lists, rooms } = await waiting
+  expect(Object.keys(rooms.join)).toEqual([room])
   const all = [alice, bob, ...members].map(({ userId }) => userId).toSorted()
-  for (const { changed } of [classic.device_lists, sliding.extensions.e2ee.device_lists, asked]) {
-    expect(changed.toSorted()).toEqual(all)
-  }
+  expect(lists.changed.toSorted()).toEqual(all)
+  expect((await bob.get('/keys/changes', { from: since, to })).changed.toSorted()).toEqual(all)
   expect((await bob.sync({ since: to })).device_lists).toBeUndefined()
+  expect((await bob.sync({ since, filter: lazy })).device_lists).toBeUndefined()
 }, 60_000)
 
 test('what changed meanwhile stays as it is, and who left at once fetches nothing', async () => {

@@ -2,18 +2,18 @@ import { contentField } from './content-field.ts'
 import { statement } from './database.ts'
 
 /**
- * Who came to share a room with a user in a span of the stream, and still does; who they are can come to be known later than
- * the user has joined. Users who join others are among them themselves: their own other devices have to know that there is
+ * Who came to share a room with a user in a span of the stream, and still does. Users who join others are among them themselves: their own other devices have to know that there is
  * somebody to write to.
  *
- * Parameters: the user, after which position, up to which.
+ * Parameters: the user, after which position, up to which; whether those count who came to be known only then, since the user
+ * had joined without the members.
  */
 export const usersNowSharing = statement<{ user_nid: number }>(
   'users who came to share a room',
   `with came as (
      select b.user_nid, (a.since > $2 and a.since <= $3) or p.room is not null as joined
      from room_users a join room_users b on b.room = a.room and b.membership = 1
-     left join partial_rooms p on p.room = a.room and p.completed_at > $2 and p.completed_at <= $3
+     left join partial_rooms p on p.room = a.room and p.completed_at > $2 and p.completed_at <= $3 and $4::bool
      where a.user_nid = $1 and a.membership = 1 and b.user_nid <> $1
        and ((a.since > $2 and a.since <= $3) or (b.since > $2 and b.since <= $3) or p.room is not null)
    )

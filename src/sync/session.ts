@@ -61,8 +61,6 @@ export type Session = {
   readonly toDevice: ToDeviceFact[]
   /** Devices that were given messages which they have not acknowledged, and up to which position. */
   readonly delivered: Map<string, number>
-  /** The position at which all members of one of the rooms last came to be known: only the database knows who they are. */
-  completedAt: number
   /** Changes of device lists of users who share a room with this one, and of who shares one. */
   readonly deviceLists: { position: number; userNid: number; left: boolean }[]
   readonly waiters: Set<() => void>
@@ -206,7 +204,6 @@ function applyCompletion(session: Session, fact: RoomCompletedFact): void {
   if (!room) return
   room.completed = fact.position
   room.isCorrected = fact.isCorrected
-  session.completedAt = fact.position
   session.last = fact.position
 }
 

@@ -71,7 +71,6 @@ export function createSessions(ctx: Pick<Context, 'database' | 'caches' | 'strea
       accountData: [],
       toDevice: [],
       delivered: new Map(),
-      completedAt: 0,
       deviceLists: [],
       waiters: new Set(),
     }

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts'
 import { keyChanges } from '../keys/key-changes.ts'
 import { usersSharingARoom } from '../storage/room-users.ts'
 import { deleteToDevice, type NewsRow } from '../storage/user-data.ts'
+import type { SyncFilter } from './filter.ts'
 import type { RoomPlan } from './room-plan.ts'
 import type { Session } from './sessions.ts'
 import type { SyncRequest } from './sync.ts'
@@ -49,7 +50,7 @@ export async function loadUserExtras(
   const [accountData, toDevice, deviceLists, keys] = await Promise.all([
     loadAccountData(session, since, upTo, news),
     loadToDevice(ctx, session, request, upTo, news),
-    since === undefined ? undefined : loadDeviceLists(ctx, session, moved(plans, since), since, upTo),
+    since === undefined ? undefined : loadDeviceLists(ctx, session, moveOf(plans, request.filter, since), since, upTo),
     ctx.deviceKeys.counts(request.reader),
   ])
   const { global, rooms } = accountDataTexts(ctx, request, accountData)
@@ -143,24 +144,33 @@ export async function loadToDevice(
   }
 }
 
-/** Whether the reader came into a room or out of one. */
-function moved(plans: readonly RoomPlan[], since: number): boolean {
-  return plans.some(({ section, userRoom }) => (section === 'join' || section === 'leave') && userRoom.since > since)
+/**
+ * Whether somebody has to be looked for in the database: the reader came into a room or out of one, or is told now of one that was
+ * joined without its members.
+ */
+export type Move = { readonly moved: boolean; readonly completed: boolean }
+
+function moveOf(plans: readonly RoomPlan[], filter: SyncFilter, since: number): Move {
+  const isWhole = !filter.state.lazyLoadMembers
+  return {
+    moved: plans.some(({ section, userRoom }) => (section === 'join' || section === 'leave') && userRoom.since > since),
+    completed: isWhole && plans.some(({ userRoom }) => Number(userRoom.completed) > since),
+  }
 }
 
 /**
- * Spec: Client-Server API, "Tracking the device list for a user". From memory, unless the reader came into a room or out of
- * one, members of one came to be known, or the reader was away for longer than memory goes back.
+ * Spec: Client-Server API, "Tracking the device list for a user". From memory, unless there is a move, or the reader was away for
+ * longer than memory goes back.
  */
 export async function loadDeviceLists(
   ctx: Pick<Context, 'database' | 'dictionaries'>,
   session: Session,
-  moved: boolean,
+  { moved, completed }: Move,
   since: number,
   upTo: number,
 ): Promise<{ changed: string[]; left: string[] } | undefined> {
-  if (moved || since < session.completeAfter || since < session.completedAt) {
-    const lists = await keyChanges(ctx, session, { from: since, to: upTo })
+  if (moved || completed || since < session.completeAfter) {
+    const lists = await keyChanges(ctx, session, { from: since, to: upTo }, { completed })
     return lists.changed.length + lists.left.length === 0 ? undefined : lists
   }
   const changed = new Set<number>()

@@ -11,6 +11,6 @@ export const getKeysChanges = endpoint({
   query: Type.Object({ from: Type.String(), to: Type.String() }),
   async handle(ctx, { query, requester }) {
     const span = { from: parseSyncToken(query.from).position, to: parseSyncToken(query.to).position }
-    return keyChanges(ctx, requester, span)
+    return keyChanges(ctx, requester, span, { completed: true })
   },
 })

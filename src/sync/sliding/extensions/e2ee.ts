@@ -8,7 +8,7 @@ export const e2ee: Extension = {
   async answer(ctx, { session, request, since, upTo }) {
     const moved = since !== undefined && [...session.rooms.values()].some((room) => room.since > since)
     const [lists, keys] = await Promise.all([
-      since === undefined ? undefined : loadDeviceLists(ctx, session, moved, since, upTo),
+      since === undefined ? undefined : loadDeviceLists(ctx, session, { moved, completed: false }, since, upTo),
       ctx.deviceKeys.counts(request.reader),
     ])
     const text =
