@@ -12,7 +12,7 @@ import { contentField } from '../../src/storage/content-field.ts'
 import { statement } from '../../src/storage/database.ts'
 import { domainOf, isServerInRoom } from '../../src/storage/destinations.ts'
 import { EventFlags, type StoredEvent } from '../../src/storage/events.ts'
-import { arrayText } from '../../src/storage/writer.ts'
+import { arrayText } from '../../src/storage/operation.ts'
 import type { Federation } from '../federation.ts'
 import { refuseByAcl } from '../server-acl.ts'
 

@@ -2,9 +2,9 @@ import type { Context } from '../context.ts'
 import { MatrixError } from '../matrix/errors.ts'
 import type { RoomId } from '../matrix/ids.ts'
 import type { Json, JsonObject } from '../matrix/json.ts'
+import type { Unit } from '../storage/batch.ts'
 import type { Fact } from '../storage/stream.ts'
 import { oneAccountData, presentAccountData, saveAccountData } from '../storage/user-data.ts'
-import type { Unit } from '../storage/writer.ts'
 
 /** Account data of a user: for the account when `room` is 0, else for a room. Spec: Client-Server API, "Client Config". */
 export type AccountDataKey = { readonly userNid: number; readonly room: number; readonly type: string }

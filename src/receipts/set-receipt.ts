@@ -4,6 +4,7 @@ import { MatrixError } from '../matrix/errors.ts'
 import type { EventId, RoomId, UserId } from '../matrix/ids.ts'
 import type { HotRoom } from '../rooms/hot-room.ts'
 import { joinedRoom, visibleEvent } from '../rooms/room-access.ts'
+import type { Unit } from '../storage/batch.ts'
 import { statement } from '../storage/database.ts'
 import { eventIdBytes } from '../storage/event-codec.ts'
 import {
@@ -14,7 +15,6 @@ import {
 } from '../storage/room-users.ts'
 import type { Fact } from '../storage/stream.ts'
 import { saveReceipts } from '../storage/user-data.ts'
-import type { Unit } from '../storage/writer.ts'
 
 export type ReceiptType = 'm.read' | 'm.read.private'
 

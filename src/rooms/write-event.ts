@@ -5,6 +5,7 @@ import type { JsonObject } from '../matrix/json.ts'
 import { redact } from '../matrix/redaction.ts'
 import { stickyUntil } from '../matrix/sticky.ts'
 import { searchableWords, wordsOf } from '../search/searchable.ts'
+import type { Batch } from '../storage/batch.ts'
 import { eventIdBytes, restOf } from '../storage/event-codec.ts'
 import {
   closeGaps,
@@ -28,7 +29,6 @@ import {
 } from '../storage/room-users.ts'
 import { insertSearchableEvents, lexemesOf, searchKeyCodes } from '../storage/searchable-events.ts'
 import { insertStickyEvents } from '../storage/sticky-events.ts'
-import type { Batch } from '../storage/writer.ts'
 import type { HotRoom } from './hot-room.ts'
 import { type Appended, type Arrival, isAfterGap, type StateChange } from './place-event.ts'
 import { relationOf } from './relations.ts'

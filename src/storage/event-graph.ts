@@ -1,5 +1,5 @@
 import { statement } from './database.ts'
-import { insertInto, operation } from './writer.ts'
+import { insertInto, operation } from './operation.ts'
 
 /** What is stored of a room's graph of events beside the events. */
 

@@ -6,7 +6,7 @@ import { carryLooseNumbers } from '../matrix/loose-numbers.ts'
 import type { RoomRules } from '../matrix/room-versions.ts'
 import { parseJson } from '../matrix/strict-json.ts'
 import { decodeEdges, decodeProof, encodeEdges, encodeProof, eventIdBytes, eventIdText, restOf } from './event-codec.ts'
-import { insertInto, operation } from './writer.ts'
+import { insertInto, operation } from './operation.ts'
 
 /** Events as rows: how they are written, and how they come back. */
 

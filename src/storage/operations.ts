@@ -1,3 +1,4 @@
+import { saveRooms } from './batch.ts'
 import {
   closeGaps,
   deleteMissingEvents,
@@ -8,6 +9,7 @@ import {
   withdrawEvents,
 } from './event-graph.ts'
 import { insertEvents, insertMissingEvents, redactEvents } from './event-rows.ts'
+import type { Operation } from './operation.ts'
 import { insertOutgoingToDevice } from './outgoing-to-device.ts'
 import { completeRooms } from './partial-rooms.ts'
 import { saveProfileChanges } from './profile-changes.ts'
@@ -27,7 +29,6 @@ import { insertSearchableEvents } from './searchable-events.ts'
 import { insertStickyEvents } from './sticky-events.ts'
 import { saveThreadSubscriptions } from './thread-subscriptions.ts'
 import { insertDeviceListChanges, insertToDevice, saveAccountData, saveReceipts } from './user-data.ts'
-import { type Operation, saveRooms } from './writer.ts'
 
 /**
  * Everything the writer can write, in the order in which a batch runs it: rooms before what is in them, since

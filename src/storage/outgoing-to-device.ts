@@ -1,5 +1,5 @@
 import { statement } from './database.ts'
-import { insertInto } from './writer.ts'
+import { insertInto } from './operation.ts'
 
 /** Messages to devices of other servers' users, kept until the server has them. */
 export type OutgoingToDeviceRow = { position: number; origin: string; server_name: string; content: string }

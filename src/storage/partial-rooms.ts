@@ -1,7 +1,7 @@
 import type { EventId, RoomId, ServerName } from '../matrix/ids.ts'
 import { type Query, statement } from './database.ts'
+import { operation } from './operation.ts'
 import { membershipCodes } from './room-users.ts'
-import { operation } from './writer.ts'
 
 /** Rooms that were joined without their members, which are fetched afterwards. */
 

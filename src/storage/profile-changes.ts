@@ -1,6 +1,6 @@
 import type { UserId } from '../matrix/ids.ts'
 import { statement } from './database.ts'
-import { insertInto } from './writer.ts'
+import { insertInto } from './operation.ts'
 
 /** What users of ours changed in their profiles (MSC4429). */
 

@@ -3,8 +3,8 @@ import { eventIdOf } from '../matrix/hashes.ts'
 import type { RoomId, ServerName, UserId } from '../matrix/ids.ts'
 import { type RoomVersion, roomRules } from '../matrix/room-versions.ts'
 import { statement } from './database.ts'
+import { operation } from './operation.ts'
 import { membershipCodes } from './room-users.ts'
-import { operation } from './writer.ts'
 
 /** Memberships in rooms that this deployment is not in. */
 export type RemoteMembershipRow = {

@@ -1,4 +1,4 @@
-import { insertInto } from './writer.ts'
+import { insertInto } from './operation.ts'
 
 export const insertAliases = insertInto<{ alias: string; room: number; creator: number; created: number }>(
   'room_aliases',

@@ -1,6 +1,6 @@
 import { statement } from './database.ts'
+import { insertInto, operation } from './operation.ts'
 import { membershipCodes } from './room-users.ts'
-import { insertInto, operation } from './writer.ts'
 
 /** What is written to a room beside its events. */
 

@@ -1,6 +1,6 @@
 import type { RoomId } from '../matrix/ids.ts'
 import { statement } from './database.ts'
-import { operation } from './writer.ts'
+import { operation } from './operation.ts'
 
 export type Membership = 'invite' | 'join' | 'knock' | 'leave' | 'ban'
 

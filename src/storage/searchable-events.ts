@@ -1,7 +1,7 @@
 import type { RoomId } from '../matrix/ids.ts'
 import { type Query, statement } from './database.ts'
+import { operation } from './operation.ts'
 import { membershipCodes } from './room-users.ts'
-import { operation } from './writer.ts'
 
 /** `searchable_events.key`. */
 export const searchKeyCodes = { 'content.body': 1, 'content.name': 2, 'content.topic': 3 } as const

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { upTo } from './caches.ts'
 import { type Database, statement } from './database.ts'
+import { arrayText } from './operation.ts'
 import { lastStateChange } from './room-state.ts'
-import { arrayText } from './writer.ts'
 
 /**
  * A state of a room on a fork: its resolved state as it was at a position, but for some keys. `entries` are event

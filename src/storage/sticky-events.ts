@@ -1,5 +1,5 @@
 import { statement } from './database.ts'
-import { insertInto } from './writer.ts'
+import { insertInto } from './operation.ts'
 
 /** Events that are told to every client in the room while they last (MSC4354). */
 

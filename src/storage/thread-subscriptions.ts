@@ -1,8 +1,8 @@
 import type { RoomId, UserId } from '../matrix/ids.ts'
 import { statement } from './database.ts'
 import type { EventIdFormat } from './event-codec.ts'
+import { insertInto } from './operation.ts'
 import type { Tables } from './tables.ts'
-import { insertInto } from './writer.ts'
 
 /** Which threads users are subscribed to (MSC4306). */
 

@@ -1,7 +1,7 @@
 import { statement } from './database.ts'
 import type { EventIdFormat } from './event-codec.ts'
+import { insertInto, operation } from './operation.ts'
 import { membershipCodes } from './room-users.ts'
-import { insertInto, operation } from './writer.ts'
 
 /** What belongs to a user and is told by the stream. */
 
