@@ -27,7 +27,14 @@ async function startChappe(authority: Authority) {
 
 async function startBoth() {
   const authority = createAuthority()
-  const [chappe, synapse] = await Promise.all([startChappe(authority), startSynapse(authority)])
+  const starting = [startChappe(authority), startSynapse(authority)] as const
+  const [chappe, synapse] = await Promise.all(starting).catch(async (error: unknown) => {
+    // What has started goes on otherwise, beside all that follows.
+    const [ours, theirs] = await Promise.allSettled(starting)
+    if (ours.status === 'fulfilled') await ours.value.program[Symbol.asyncDispose]()
+    if (theirs.status === 'fulfilled') await theirs.value[Symbol.asyncDispose]()
+    throw error
+  })
   return {
     chappe,
     synapse,

@@ -123,6 +123,7 @@ const settings = {
   rc_room_creation: much,
   rc_media_create: much,
   rc_presence: { per_user: much },
+  rc_user_directory: much,
   rc_federation: { window_size: 1, sleep_limit: 1_000_000, sleep_delay: 1, reject_limit: 1_000_000, concurrent: 1000 },
   remote_media_download_burst_count: '10G',
   remote_media_download_per_second: '10G',

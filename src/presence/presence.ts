@@ -80,6 +80,8 @@ export function createPresence(
   const waiting = new Map<string, { user: User; deviceId: string; state: PresenceState; requests: number }>()
   /** What was said of users that nobody here has met, lately. */
   const early = new LRUCache<UserId, RemotePresence>({ max: earlyMax, ttl: earlyFor })
+  /** What has been taken in, of that which was also early. */
+  const taken = new WeakSet<RemotePresence>()
   const followers: Parameters<Presence['follow']>[0][] = []
   const gathered = { rooms: new Set<number>(), people: new Set<Person>(), ours: new Set<Person>() }
   let gathering: NodeJS.Timeout | undefined
@@ -222,14 +224,16 @@ export function createPresence(
   sweep.unref()
 
   const receive = async (said: ReadonlyMap<UserId, RemotePresence>): Promise<void> => {
+    // Before it is known whether they are known: they may come to be while that is looked up.
+    for (const [userId, told] of said) early.set(userId, told)
     const known = await ctx.dictionaries.findUsers([...said.keys()])
     const now = ctx.clock.now()
-    for (const [userId, { state, lastActiveAgo, isActive, statusMsg }] of said) {
+    for (const [userId, presence] of said) {
       const userNid = known.get(userId)
-      if (userNid === undefined) {
-        early.set(userId, said.get(userId)!)
-        continue
-      }
+      if (userNid === undefined || taken.has(presence)) continue
+      taken.add(presence)
+      if (early.peek(userId) === presence) early.delete(userId)
+      const { state, lastActiveAgo, isActive, statusMsg } = presence
       const lastActive = isActive ? now : now - Math.max(0, lastActiveAgo ?? 0)
       const until = now + remoteFor
       const told = { userId, userNid, key: '', state, until, lastActive, statusMsg: statusMsg ?? null }
@@ -240,9 +244,9 @@ export function createPresence(
 
   /** Takes in what came of users of a room that one of ours was just joining. */
   const receiveEarly = (): void => {
-    const said = new Map(early.entries())
-    early.clear()
-    receive(said).catch((error: unknown) => ctx.log.warn({ err: error }, 'Presence could not be taken in'))
+    receive(new Map(early.entries())).catch((error: unknown) =>
+      ctx.log.warn({ err: error }, 'Presence could not be taken in'),
+    )
   }
 
   const follow = (fact: Fact): void => {
