@@ -56,6 +56,16 @@ test('answers before and behind a group are those of their own statements', asyn
   ])
 })
 
+test('a group behind one that failed before its statements were prepared does not rely on them', async () => {
+  await using database = await createTestDatabase()
+  await using connection = await connect(database.url)
+  const { client, rows } = connection
+  const divide = { name: 'divide', text: 'select 1 / $1::int', values: [0] }
+  const [failed] = await Promise.allSettled([client.group([divide, insert([1])]), client.group([insert([2])])])
+  expect(failed.status).toBe('rejected')
+  expect((await rows()).map(({ number }) => number)).toEqual([2])
+})
+
 test('inside a transaction a group is part of it', async () => {
   await using database = await createTestDatabase()
   await using connection = await connect(database.url)

@@ -24,22 +24,21 @@ export class Connection extends pg.Client {
    * @throws the error of the first that failed.
    */
   group(statements: readonly Grouped[]): Promise<void> {
-    const fresh: string[] = []
+    const fresh = new Map<string, string>()
     const named = statements.map(({ text, values }) => {
-      const known = this.#prepared.get(text)
-      const name = known ?? `group ${++this.#names}`
-      if (known === undefined) {
-        this.#prepared.set(text, name)
-        fresh.push(text)
-      }
-      return { name, text: known === undefined ? text : undefined, values: values.map(textOf) }
+      const parameters = values.map(textOf)
+      const known = this.#prepared.get(text) ?? fresh.get(text)
+      if (known !== undefined) return { name: known, text: undefined, values: parameters }
+      const name = `group ${++this.#names}`
+      fresh.set(text, name)
+      return { name, text, values: parameters }
     })
     return new Promise((resolve, reject) => {
       const group = new Group(named, (error) => {
-        if (!error) return resolve()
-        // Whether they came so far that they were prepared is not known: they will be under another name.
-        for (const text of fresh) this.#prepared.delete(text)
-        reject(error)
+        // After an error it is not known which of them came so far that they were prepared: they will be under another name.
+        if (error) return reject(error)
+        for (const [text, name] of fresh) this.#prepared.set(text, name)
+        resolve()
       })
       this.query(group)
     })
