@@ -28,7 +28,8 @@ export type RoomWrite = {
   also?(batch: Batch, appended: readonly Appended[]): void
 }
 
-const attempts = 20
+/** Each is some milliseconds: where several processes write to one room without a pause, one of them can lose for a while. */
+const attempts = 1000
 
 /**
  * Appends events to a room and resolves when they are on disk. Starts again on fresh state as often as another process
