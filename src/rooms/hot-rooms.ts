@@ -40,6 +40,8 @@ export type HotRooms = {
 }
 
 const hotRoomsMax = 10_000
+/** Times that a room is read until it did not move meanwhile. */
+const openAttempts = 3
 
 /** Entries that nearly every event needs, fetched along with the room. */
 const usualEntries: readonly StateTuple[] = [
@@ -99,7 +101,7 @@ export function createHotRooms(ctx: {
     }
   }
 
-  const open = async (roomId: RoomId): Promise<HotRoom | undefined> => {
+  const open = async (roomId: RoomId, attempt = 1): Promise<HotRoom | undefined> => {
     const row = (await ctx.database.read(roomById, [roomId]))[0] as RoomRow | undefined
     if (!row || row.version === 0) return undefined
     const rules = roomRules(row.room_version)
@@ -107,8 +109,9 @@ export function createHotRooms(ctx: {
     const extremities = (await ctx.events.byNids(row.extremities)).map(refOf)
     const room = new HotRoom(row, extremities, rules)
     await load(room, usualEntries)
-    // Everything above must be of one moment: the version is what tells.
-    if (!(await isCurrent(room))) return open(roomId)
+    // Everything above should be of one moment: the version is what tells. A room that another process does not cease to write to is
+    // taken as it is: nothing can be written on a version that has passed, and the next event puts it right.
+    if (attempt < openAttempts && !(await isCurrent(room))) return open(roomId, attempt + 1)
     remember(room)
     return room
   }

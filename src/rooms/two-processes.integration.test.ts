@@ -50,6 +50,25 @@ test('two processes write to one room at once: every event once, the same order 
   expect(rows.at(-1)!.event_nid).toBeLessThanOrEqual(position)
 })
 
+test('a process that writes to a room now and then comes to its turn beside one that does not cease to', async () => {
+  await using one = await startTestServer({ redis: true })
+  await using other = await startTestServer({ sharing: one })
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  let isOver = false
+  const ceaseless = Array.from({ length: 16 }, async () => {
+    while (!isOver) await alice.send(room, 'm.room.message', { body: 'and again' })
+  })
+  const turns = Array.from({ length: 30 }, (_, index) => bob.send(room, 'm.room.message', { body: `${index}` }))
+  const answers = await Promise.all(turns).finally(() => {
+    isOver = true
+  })
+  await Promise.all(ceaseless)
+  expect(new Set(answers.map(({ event_id: eventId }) => eventId)).size).toBe(30)
+})
+
 test('a process that has written alone for a while counts on the stream being where it left it, and asks where it is not', async () => {
   await using one = await startTestServer({ redis: true })
   await using other = await startTestServer({ sharing: one })
