@@ -156,7 +156,12 @@ export function createSender(federation: Federation): Sender {
     return [[origin as ServerName, server as ServerName, { kind: 'messages', position }]]
   }
 
-  const follow = async (fact: Fact, isOurs: boolean): Promise<void> => tell(fact, await concerned(fact, isOurs))
+  const follow = (fact: Fact, isOurs: boolean): Promise<void> | undefined => {
+    const wakes = concerned(fact, isOurs)
+    if (wakes instanceof Promise) return wakes.then((found) => tell(fact, found))
+    tell(fact, wakes)
+    return undefined
+  }
 
   /** In one go: who is told that this position has been followed has been given what concerns it. */
   const tell = (fact: Fact, wakes: readonly Wake[]): void => {
@@ -221,8 +226,8 @@ export function createSender(federation: Federation): Sender {
   const followSafely = async (facts: readonly Fact[], isOurs: boolean): Promise<void> => {
     for (const fact of facts) {
       try {
-        const wakes = concerned(fact, isOurs)
-        tell(fact, wakes instanceof Promise ? await wakes : wakes)
+        const following = follow(fact, isOurs)
+        if (following) await following
       } catch (error) {
         // Whom it concerns is not known, so everybody has to look.
         for (const to of destinations.values()) to.lookAgain()

@@ -201,20 +201,22 @@ async function takeJoin(federation: Federation, call: FederationCall, { inPair =
   const { rateLimits } = federation.ctx
   const roomId = call.params.roomId!
   await rateLimits.check('join_room', roomId)
-  const servers = await serversBefore(federation, roomId as RoomId)
+  const canDoWithout = !inPair && call.query.omit_members === true
+  // Those before the join.
+  const servers = canDoWithout ? await serversIn(federation, roomId as RoomId) : []
   const { room, event } = await takeOwn(federation, 'join', call)
   await rateLimits.charge('join_room', roomId, 1)
   const [stored] = await federation.ctx.events.byIds([event.eventId], { edges: true })
   const common = { origin: call.destination, event: event.pdu }
-  const few = federation.ctx.config.federation.members_told_at_once
-  if (!inPair && call.query.omit_members === true && room.joinedMembers > few)
+  if (canDoWithout && room.joinedMembers > federation.ctx.config.federation.members_told_at_once) {
     return { ...common, ...(await joinWithoutMembers(federation, room, stored!)), servers_in_room: servers }
+  }
   const { state, authChain } = await stateWithChain(federation, room, stored!)
   const head = { ...common, members_omitted: false } as unknown as JsonObject
   return answerWithEvents(federation, head, { state, auth_chain: authChain }, { inPair })
 }
 
-async function serversBefore({ ctx }: Federation, roomId: RoomId): Promise<string[]> {
+async function serversIn({ ctx }: Federation, roomId: RoomId): Promise<string[]> {
   const room = await ctx.hotRooms.get(roomId)
   const rows = room ? await ctx.database.read(serversOfRoom, [room.room]) : []
   return rows.map(({ server }) => server)

@@ -42,6 +42,8 @@ export type HotRooms = {
 const hotRoomsMax = 10_000
 /** Times that a room is read until it did not move meanwhile. */
 const openAttempts = 3
+/** Milliseconds after which a room that moved each time is held against the database. */
+const lookAgainAfter = 1000
 
 /** Entries that nearly every event needs, fetched along with the room. */
 const usualEntries: readonly StateTuple[] = [
@@ -109,11 +111,23 @@ export function createHotRooms(ctx: {
     const extremities = (await ctx.events.byNids(row.extremities)).map(refOf)
     const room = new HotRoom(row, extremities, rules)
     await load(room, usualEntries)
-    // Everything above should be of one moment: the version is what tells. A room that another process does not cease to write to is
-    // taken as it is: nothing can be written on a version that has passed, and the next event puts it right.
+    // Everything above should be of one moment: the version is what tells.
     if (attempt < openAttempts && !(await isCurrent(room))) return open(roomId, attempt + 1)
     remember(room)
+    if (attempt === openAttempts) lookAgain(room)
     return room
+  }
+
+  /**
+   * A room that another process does not cease to write to is taken as it is read: nothing can be written on a version that has
+   * passed, and the next event puts it right. What was the last may have been told before it was here to follow.
+   */
+  const lookAgain = (room: HotRoom): void => {
+    const look = async (): Promise<void> => {
+      const [row] = await ctx.database.read(roomVersionNumber, [room.room])
+      if (row === undefined || row.version > room.version) drop(room)
+    }
+    setTimeout(() => void look().catch(() => drop(room)), lookAgainAfter).unref()
   }
 
   const isCurrent = async (room: HotRoom): Promise<boolean> => {

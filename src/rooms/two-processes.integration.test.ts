@@ -7,6 +7,26 @@ async function timelineOf(client: { get(path: string, query?: object): Promise<A
   return page.chunk as { event_id: string; type: string; content: { body?: string } }[]
 }
 
+/** Two processes with a client each, in a room. */
+async function startBoth() {
+  const one = await startTestServer({ redis: true })
+  const other = await startTestServer({ sharing: one })
+  const alice = await one.register('alice')
+  const bob = await other.register('bob')
+  const room = await alice.createRoom({ preset: 'public_chat' })
+  await bob.join(room)
+  return {
+    one,
+    alice,
+    bob,
+    room,
+    async [Symbol.asyncDispose]() {
+      await other[Symbol.asyncDispose]()
+      await one[Symbol.asyncDispose]()
+    },
+  }
+}
+
 test('a conversation between clients of two processes', async () => {
   await using one = await startTestServer({ redis: true })
   await using other = await startTestServer({ sharing: one })
@@ -27,12 +47,8 @@ test('a conversation between clients of two processes', async () => {
 })
 
 test('two processes write to one room at once: every event once, the same order for both, no position skipped', async () => {
-  await using one = await startTestServer({ redis: true })
-  await using other = await startTestServer({ sharing: one })
-  const alice = await one.register('alice')
-  const bob = await other.register('bob')
-  const room = await alice.createRoom({ preset: 'public_chat' })
-  await bob.join(room)
+  await using both = await startBoth()
+  const { one, alice, bob, room } = both
   const sent = await Promise.all(
     Array.from({ length: 60 }, (_, index) =>
       [alice, bob].map((client) => client.send(room, 'm.room.message', { body: `${client.userId} ${index}` })),
@@ -51,12 +67,8 @@ test('two processes write to one room at once: every event once, the same order 
 })
 
 test('a process that writes to a room now and then comes to its turn beside one that does not cease to', async () => {
-  await using one = await startTestServer({ redis: true })
-  await using other = await startTestServer({ sharing: one })
-  const alice = await one.register('alice')
-  const bob = await other.register('bob')
-  const room = await alice.createRoom({ preset: 'public_chat' })
-  await bob.join(room)
+  await using both = await startBoth()
+  const { alice, bob, room } = both
   let isOver = false
   const ceaseless = Array.from({ length: 16 }, async () => {
     while (!isOver) await alice.send(room, 'm.room.message', { body: 'and again' })
@@ -70,12 +82,8 @@ test('a process that writes to a room now and then comes to its turn beside one 
 })
 
 test('a process that has written alone for a while counts on the stream being where it left it, and asks where it is not', async () => {
-  await using one = await startTestServer({ redis: true })
-  await using other = await startTestServer({ sharing: one })
-  const alice = await one.register('alice')
-  const bob = await other.register('bob')
-  const room = await alice.createRoom({ preset: 'public_chat' })
-  await bob.join(room)
+  await using both = await startBoth()
+  const { one, alice, bob, room } = both
   const say = (client: typeof alice, body: string) => client.send(room, 'm.room.message', { body })
   /** The statements on the stream's position that a message takes. */
   const movesOf = async (body: string): Promise<string[]> => {

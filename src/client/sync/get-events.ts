@@ -7,19 +7,10 @@ import { MatrixError } from '../../matrix/errors.ts'
 import { eventsAfter } from '../../sync/event-stream.ts'
 import { formatTimelineToken, parseTimelineToken } from '../../sync/token.ts'
 import { wokenUp } from '../../sync/wait-for-sync.ts'
-import { peekEvents } from './peek-events.ts'
+import { peekEvents, type StreamRequest } from './peek-events.ts'
 import { longestTimeout } from './sync.ts'
 
 const mostEvents = 100
-
-export type StreamRequest = {
-  /** A position; undefined: now. */
-  readonly from: number | undefined
-  /** Milliseconds to wait for the first event. */
-  readonly timeout: number
-  /** Aborted when the client has gone away. */
-  readonly gone: AbortSignal
-}
 
 /**
  * What happens in the rooms of a user, or with `room_id` in one of which the user need not be a member.

@@ -7,9 +7,17 @@ import { type Page, paginate } from '../../rooms/paginate.ts'
 import { roomEventFilterOf } from '../../sync/filters.ts'
 import { formatTimelineToken } from '../../sync/token.ts'
 import { wokenUp } from '../../sync/wait-for-sync.ts'
-import type { StreamRequest } from './get-events.ts'
 
 const mostEvents = 100
+
+export type StreamRequest = {
+  /** A position; undefined: now. */
+  readonly from: number | undefined
+  /** Milliseconds to wait for the first event. */
+  readonly timeout: number
+  /** Aborted when the client has gone away. */
+  readonly gone: AbortSignal
+}
 
 /**
  * What happens in a room, for those who look into it without being in it: clients that show a room before it is joined ask for
